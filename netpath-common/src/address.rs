@@ -1,0 +1,264 @@
+//! Addresses: 16 bytes for both families, and Ethernet addresses.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An IPv6 address, or an IPv4 address in its mapped form (`::ffff:a.b.c.d`), in network order.
+///
+/// One form for both families means one set of maps and one code path. The alignment lets the
+/// programs copy and compare it as two 64-bit words.
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(8))]
+pub struct Address {
+    /// The 16 bytes, most significant first.
+    pub octets: [u8; 16],
+}
+
+const _: () = assert!(size_of::<Address>() == 16 && align_of::<Address>() == 8);
+
+/// The 12 bytes in front of a mapped IPv4 address.
+const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+impl Address {
+    /// `::`, which also stands for IPv4's `0.0.0.0` where a family is not needed.
+    pub const UNSPECIFIED: Self = Self { octets: [0; 16] };
+
+    /// The mapped form of the four bytes of an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4(octets: [u8; 4]) -> Self {
+        let [a, b, c, d] = octets;
+        Self {
+            octets: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d],
+        }
+    }
+
+    /// An IPv6 address from its 16 bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v6(octets: [u8; 16]) -> Self {
+        Self { octets }
+    }
+
+    /// The two halves as native words, for comparison.
+    #[inline(always)]
+    const fn words(&self) -> [u64; 2] {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.octets;
+        [
+            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+        ]
+    }
+
+    /// Whether this is an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        let [high, low] = self.words();
+        // The upper four bytes of the low word as they lie in memory: 00 00 ff ff.
+        high == 0 && (u64::from_be(low) >> 32) == 0xffff
+    }
+
+    /// Whether this is `0.0.0.0` or `::`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unspecified(&self) -> bool {
+        let [high, low] = self.words();
+        high == 0 && (low == 0 || u64::from_be(low) == 0xffff_0000_0000)
+    }
+
+    /// Whether this is a group address: `224.0.0.0/4`, `255.255.255.255` or `ff00::/8`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_multicast(&self) -> bool {
+        if self.is_v4() {
+            self.octets[12] >> 4 == 0xe || self.is_broadcast()
+        } else {
+            self.octets[0] == 0xff
+        }
+    }
+
+    /// Whether this is `255.255.255.255`.
+    #[inline(always)]
+    const fn is_broadcast(&self) -> bool {
+        u64::from_be(self.words()[1]) == 0xffff_ffff_ffff
+    }
+}
+
+impl PartialEq for Address {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.words() == other.words()
+    }
+}
+
+impl Eq for Address {}
+
+impl core::hash::Hash for Address {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.octets.hash(state);
+    }
+}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Address {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.octets.cmp(&other.octets)
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::v4(v4.octets()),
+            IpAddr::V6(v6) => Self::v6(v6.octets()),
+        }
+    }
+}
+
+impl From<Ipv4Addr> for Address {
+    fn from(address: Ipv4Addr) -> Self {
+        Self::v4(address.octets())
+    }
+}
+
+impl From<Ipv6Addr> for Address {
+    fn from(address: Ipv6Addr) -> Self {
+        Self::v6(address.octets())
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> Self {
+        let [.., a, b, c, d] = address.octets;
+        if address.octets.starts_with(&MAPPED) {
+            Self::V4(Ipv4Addr::new(a, b, c, d))
+        } else {
+            Self::V6(Ipv6Addr::from(address.octets))
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&IpAddr::from(*self), f)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C, align(2))]
+pub struct Mac {
+    /// The six bytes as they stand in a frame.
+    pub octets: [u8; 6],
+}
+
+const _: () = assert!(size_of::<Mac>() == 6);
+
+impl Mac {
+    /// `ff:ff:ff:ff:ff:ff`.
+    pub const BROADCAST: Self = Self { octets: [0xff; 6] };
+
+    /// An Ethernet address from its bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(octets: [u8; 6]) -> Self {
+        Self { octets }
+    }
+
+    /// Whether the group bit is set: broadcast or multicast.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_group(&self) -> bool {
+        self.octets[0] & 1 == 1
+    }
+
+    /// Compares as three half-words: the slice comparison of core is a loop over bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is(&self, other: &Self) -> bool {
+        let [a, b, c, d, e, f] = self.octets;
+        let [g, h, i, j, k, l] = other.octets;
+        u32::from_ne_bytes([a, b, c, d]) == u32::from_ne_bytes([g, h, i, j])
+            && u16::from_ne_bytes([e, f]) == u16::from_ne_bytes([k, l])
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.octets;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::string::ToString as _;
+
+    fn address(text: &str) -> Address {
+        text.parse::<IpAddr>().expect("address").into()
+    }
+
+    #[test]
+    fn both_families_survive_the_round_trip() {
+        for text in ["10.0.1.2", "0.0.0.0", "255.255.255.255", "fd00:1::2", "::1"] {
+            assert_eq!(address(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn kinds_of_address() {
+        for (text, v4, unspecified, multicast) in [
+            ("10.0.1.2", true, false, false),
+            ("0.0.0.0", true, true, false),
+            ("::", false, true, false),
+            ("224.0.0.1", true, false, true),
+            ("239.255.255.250", true, false, true),
+            ("240.0.0.1", true, false, false),
+            ("255.255.255.255", true, false, true),
+            ("ff02::1", false, false, true),
+            ("fe80::1", false, false, false),
+            ("::ff", false, false, false),
+            ("::e000:1", false, false, false),
+        ] {
+            let address = address(text);
+            assert_eq!(address.is_v4(), v4, "{text} is IPv4");
+            assert_eq!(
+                address.is_unspecified(),
+                unspecified,
+                "{text} is unspecified"
+            );
+            assert_eq!(address.is_multicast(), multicast, "{text} is multicast");
+        }
+    }
+
+    #[test]
+    fn ethernet_addresses_compare_whole() {
+        let mac = Mac::new([2, 0, 0, 0, 0, 1]);
+        for byte in 0..6 {
+            let mut other = mac;
+            other.octets[byte] ^= 4;
+            assert!(!mac.is(&other), "byte {byte}");
+        }
+        assert!(mac.is(&mac.clone()));
+    }
+}

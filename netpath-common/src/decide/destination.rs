@@ -1,0 +1,118 @@
+//! Where an address leads: endpoints, then the sender's table, then the main one.
+
+use crate::{
+    Action, Address, Endpoint, Mac, Path, Reason, Route, RouteKey, Tables, Verdict,
+    route::TABLE_MAIN,
+};
+
+/// Where an address leads.
+#[derive(Clone, Copy)]
+pub(super) enum Destination {
+    /// To an endpoint of this node.
+    Endpoint(Endpoint),
+    /// To the node itself: one of its addresses.
+    Host,
+    /// To where a prefix of a route table says.
+    Route(Route),
+    /// Nothing on this node knows.
+    Unknown,
+}
+
+/// Finds where `address` leads for a sender with this route table.
+///
+/// The most specific prefix wins. An endpoint, or an address of the node, is as specific as an
+/// address gets, so it is looked up first; a full-length prefix in a table overrides it, and the
+/// endpoint's flag tells whether there can be one. Between tables, the sender's own wins.
+#[inline(always)]
+pub(super) fn find<T: Tables>(tables: &T, table: u32, address: &Address) -> Destination {
+    let Some(endpoint) = tables.endpoint(address) else {
+        return match route(tables, table, address) {
+            Some(route) => Destination::Route(route),
+            None => Destination::Unknown,
+        };
+    };
+    if endpoint.is_routed()
+        && let Some(route) = full_route(tables, table, address)
+    {
+        return Destination::Route(route);
+    }
+    if endpoint.is_host() {
+        Destination::Host
+    } else {
+        Destination::Endpoint(*endpoint)
+    }
+}
+
+/// The most specific prefix of the sender's table, else of the main one.
+#[inline(always)]
+pub(super) fn route<T: Tables>(tables: &T, table: u32, address: &Address) -> Option<Route> {
+    if table != TABLE_MAIN
+        && let Some(route) = tables.route(&RouteKey::lookup(table, *address))
+    {
+        return Some(*route);
+    }
+    tables
+        .route(&RouteKey::lookup(TABLE_MAIN, *address))
+        .map(|route| *route)
+}
+
+/// A prefix of full length in the sender's table, else in the main one.
+#[inline(always)]
+fn full_route<T: Tables>(tables: &T, table: u32, address: &Address) -> Option<Route> {
+    if table != TABLE_MAIN
+        && let Some(route) = tables.route(&RouteKey::lookup(table, *address))
+        && route.is_full()
+    {
+        return Some(*route);
+    }
+    let route = tables.route(&RouteKey::lookup(TABLE_MAIN, *address))?;
+    route.is_full().then_some(*route)
+}
+
+/// The verdict of a route for a packet that an endpoint sent from the parent `ifindex`.
+#[inline(always)]
+pub(super) fn follow<T: Tables>(tables: &T, route: &Route, ifindex: u32, mac: Mac) -> Verdict {
+    match Path::from_u8(route.path) {
+        Some(Path::Router) => {
+            let action = if Address::v6(route.next_hop).is_unspecified() {
+                Action::Pass
+            } else {
+                Action::NextHop {
+                    address: route.next_hop,
+                }
+            };
+            Verdict::new(Path::Router, Reason::Route, action)
+        }
+        Some(Path::Host) => {
+            Verdict::new(Path::Host, Reason::Route, Action::Receive { ifindex, mac })
+        }
+        Some(Path::Kernel) => enter(tables, Reason::Route),
+        Some(Path::Local) => Verdict::drop(Reason::NoEndpoint),
+        Some(Path::Drop) | None => Verdict::drop(Reason::Blackhole),
+    }
+}
+
+/// The kernel path: by the kernel entry, a device without an rx_handler that could take the packet.
+#[inline(always)]
+pub(super) fn enter<T: Tables>(tables: &T, reason: Reason) -> Verdict {
+    match tables.node() {
+        Some(node) if node.entry != 0 => Verdict::new(
+            Path::Kernel,
+            reason,
+            Action::Enter {
+                ifindex: node.entry,
+                mac: node.entry_mac,
+            },
+        ),
+        _ => Verdict::drop(Reason::NoKernelEntry),
+    }
+}
+
+/// Whether a prefix of the main table drops the address. Costs nothing while no prefix drops.
+#[inline(always)]
+pub(super) fn is_blackhole<T: Tables>(tables: &T, address: &Address) -> bool {
+    tables.node().is_some_and(|node| node.has_blackholes())
+        && tables
+            .route(&RouteKey::lookup(TABLE_MAIN, *address))
+            .is_some_and(|route| route.path == Path::Drop as u8)
+}

@@ -1,0 +1,149 @@
+//! TC egress of a parent: what its children, the node and the host stack send.
+
+use super::{
+    destination::{self, Destination},
+    neighbour,
+    source::{self, Sender},
+};
+use crate::{
+    Action, Endpoint, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict, route::TABLE_MAIN,
+};
+
+/// Where a packet at TC egress comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// Interface index of the parent.
+    pub ifindex: u32,
+    /// The host stack received the packet and forwards it (`skb->ingress_ifindex` is set).
+    pub forwarded: bool,
+}
+
+/// Decides on a packet that leaves through a parent.
+#[inline(always)]
+pub fn egress<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
+    if packet.kind != Kind::Ip {
+        return special(tables, packet, origin);
+    }
+    match source::check(tables, packet, origin) {
+        Err(reason) => Verdict::drop(reason),
+        Ok(Sender::Nobody) => Verdict::pass(Path::Router, Reason::NoSource),
+        Ok(Sender::Endpoint(sender)) => {
+            from_endpoint(tables, packet, origin, &sender).from(sender.slot)
+        }
+        Ok(Sender::Stack { foreign, endpoint }) => {
+            from_stack(tables, packet, origin, foreign, endpoint)
+        }
+    }
+}
+
+/// An endpoint chose only a neighbour; the tables choose the path.
+#[inline(always)]
+fn from_endpoint<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    origin: Origin,
+    sender: &Endpoint,
+) -> Verdict {
+    if packet.destination_mac.is_group() {
+        return Verdict::pass(Path::Router, Reason::Multicast);
+    }
+    if tables.has_flows(sender.slot) && tables.flow(&FlowKey::of(packet)) {
+        return destination::enter(tables, Reason::Flow);
+    }
+    match destination::find(tables, sender.table, &packet.destination) {
+        Destination::Endpoint(endpoint) => deliver(&endpoint),
+        Destination::Host => Verdict::new(
+            Path::Host,
+            Reason::HostAddress,
+            Action::Receive {
+                ifindex: origin.ifindex,
+                mac: sender.mac,
+            },
+        ),
+        Destination::Route(route) => {
+            destination::follow(tables, &route, origin.ifindex, sender.mac)
+        }
+        Destination::Unknown => Verdict::pass(Path::Router, Reason::NoRoute),
+    }
+}
+
+/// The host stack has chosen already; only endpoints behind this very parent, which it can not
+/// reach by itself, and prefixes to drop are left to decide.
+#[inline(always)]
+fn from_stack<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    origin: Origin,
+    foreign: bool,
+    from_endpoint: bool,
+) -> Verdict {
+    if packet.destination_mac.is_group() {
+        return Verdict::pass(Path::Router, Reason::Multicast);
+    }
+    let verdict = match destination::find(tables, TABLE_MAIN, &packet.destination) {
+        Destination::Endpoint(endpoint) => Verdict {
+            record: foreign,
+            ..deliver(&endpoint)
+        },
+        Destination::Route(route) if route.path == Path::Drop as u8 => {
+            Verdict::drop(Reason::Blackhole)
+        }
+        Destination::Host | Destination::Route(_) | Destination::Unknown => Verdict {
+            record: from_endpoint,
+            ..Verdict::pass(Path::Router, Reason::StackRouted)
+        },
+    };
+    Verdict {
+        record: verdict.record && origin.forwarded,
+        ..verdict
+    }
+}
+
+/// To an endpoint: its parent receives the packet and the rx_handler picks the child.
+#[inline(always)]
+pub(super) fn deliver(endpoint: &Endpoint) -> Verdict {
+    let receive = Action::Receive {
+        ifindex: endpoint.parent,
+        mac: endpoint.mac,
+    };
+    Verdict::new(Path::Local, Reason::Endpoint, receive).to(endpoint.slot)
+}
+
+/// All but plain IP packets.
+#[inline(never)]
+fn special<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
+    match packet.kind {
+        Kind::Malformed => Verdict::drop(Reason::Malformed),
+        Kind::DeepHeaders => Verdict::drop(Reason::DeepHeaders),
+        Kind::Tagged => tagged(tables, packet, origin),
+        Kind::Other => {
+            let own = tables
+                .parent(origin.ifindex)
+                .is_some_and(|parent| parent.mac.is(&packet.source_mac));
+            if own || origin.forwarded {
+                Verdict::pass(Path::Router, Reason::NotIp)
+            } else {
+                Verdict::drop(Reason::SourceMac)
+            }
+        }
+        Kind::Ip
+        | Kind::ArpRequest
+        | Kind::ArpReply
+        | Kind::Solicitation
+        | Kind::Advertisement
+        | Kind::RouterMessage => match source::check(tables, packet, origin) {
+            Err(reason) => Verdict::drop(reason),
+            Ok(sender) => neighbour::decide(tables, packet, origin, sender),
+        },
+    }
+}
+
+/// A tagged frame belongs to a VLAN interface of the node: no endpoint may send one.
+#[inline(always)]
+fn tagged<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
+    match source::check(tables, packet, origin) {
+        Err(reason) => Verdict::drop(reason),
+        Ok(Sender::Endpoint(sender)) => Verdict::drop(Reason::TaggedEndpoint).from(sender.slot),
+        Ok(Sender::Stack { .. } | Sender::Nobody) => Verdict::pass(Path::Router, Reason::Tagged),
+    }
+}

@@ -1,0 +1,99 @@
+//! TC ingress of a parent: what came from the wire, or from the ipvlan driver.
+//!
+//! What a program of ours redirected here carries [`MARK_REDIRECTED`](crate::MARK_REDIRECTED), has
+//! been decided on and counted, and does not come this far.
+
+use super::{
+    destination::{self, Destination},
+    egress::deliver,
+};
+use crate::{
+    Action, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict, endpoint::NO_SLOT,
+    route::TABLE_MAIN,
+};
+
+/// Decides on a packet that came in on the parent `ifindex`.
+#[inline(always)]
+pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Verdict {
+    match packet.kind {
+        Kind::Ip => {}
+        Kind::Malformed => return Verdict::drop(Reason::Malformed),
+        Kind::DeepHeaders => return Verdict::pass(Path::Host, Reason::DeepHeaders),
+        Kind::Tagged => return Verdict::pass(Path::Host, Reason::Tagged),
+        Kind::Other => return Verdict::pass(Path::Host, Reason::NotIp),
+        _ => {
+            return match admit(tables, packet, ifindex) {
+                Err(reason) => Verdict::drop(reason),
+                Ok(sender) => Verdict::pass(Path::Host, Reason::Neighbour).from(sender),
+            };
+        }
+    }
+    let sender = match admit(tables, packet, ifindex) {
+        Err(reason) => return Verdict::drop(reason),
+        Ok(sender) => sender,
+    };
+    if packet.destination_mac.is_group() {
+        return Verdict::pass(Path::Host, Reason::Multicast).from(sender);
+    }
+    let verdict = match destination::find(tables, TABLE_MAIN, &packet.destination) {
+        Destination::Endpoint(endpoint)
+            if tables.has_flows(endpoint.slot) && tables.flow(&FlowKey::of(packet)) =>
+        {
+            destination::enter(tables, Reason::Flow)
+        }
+        // The rx_handler of the parent that it is on finds the child by itself.
+        Destination::Endpoint(endpoint) if endpoint.parent == ifindex => Verdict {
+            action: Action::Pass,
+            ..deliver(&endpoint)
+        },
+        Destination::Endpoint(endpoint) => deliver(&endpoint),
+        Destination::Host if sender == NO_SLOT => Verdict::pass(Path::Host, Reason::HostAddress),
+        Destination::Host => Verdict::pass(Path::Host, Reason::SwitchedInDriver),
+        Destination::Route(route) => match Path::from_u8(route.path) {
+            Some(Path::Host) => Verdict::pass(Path::Host, Reason::Route),
+            Some(Path::Kernel) => Verdict::pass(Path::Kernel, Reason::Route),
+            Some(Path::Router) => Verdict::pass(Path::Kernel, Reason::Transit),
+            Some(Path::Local) => Verdict::drop(Reason::NoEndpoint),
+            Some(Path::Drop) | None => Verdict::drop(Reason::Blackhole),
+        },
+        Destination::Unknown => Verdict::pass(Path::Kernel, Reason::Transit),
+    };
+    verdict.from(sender)
+}
+
+/// Lets in what may come from the wire, and what the ipvlan driver switched to the node: the slot
+/// of the endpoint that sent it, [`NO_SLOT`] for the wire.
+#[inline(always)]
+fn admit<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Result<u32, Reason> {
+    if packet.source_mac.is(&packet.destination_mac) {
+        return admit_from_driver(tables, packet, ifindex);
+    }
+    if tables.endpoint(&packet.source).is_some() {
+        return Err(Reason::ClaimsLocalAddress);
+    }
+    if destination::is_blackhole(tables, &packet.source) {
+        return Err(Reason::BlackholeSource);
+    }
+    Ok(NO_SLOT)
+}
+
+/// The driver takes a child's frame for its own Ethernet address to the parent's receive side
+/// where no sibling owns the destination: the source check of TC egress has not seen it.
+#[inline(never)]
+fn admit_from_driver<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Result<u32, Reason> {
+    let Some(parent) = tables.parent(ifindex) else {
+        return Err(Reason::SourceMac);
+    };
+    if !parent.switches_in_driver() {
+        return Err(Reason::ClaimsLocalAddress);
+    }
+    if !parent.mac.is(&packet.source_mac) {
+        return Err(Reason::SourceMac);
+    }
+    match tables.endpoint(&packet.source) {
+        Some(endpoint) if endpoint.is_host() => Err(Reason::SourceNotOwned),
+        Some(endpoint) if endpoint.parent != ifindex => Err(Reason::SourceParent),
+        Some(endpoint) => Ok(endpoint.slot),
+        None => Err(Reason::SourceNotOwned),
+    }
+}

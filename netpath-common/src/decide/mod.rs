@@ -1,0 +1,16 @@
+//! The decision: from a parsed packet and the tables to a verdict.
+//!
+//! One function a hook: [`egress`], [`ingress`] and [`wire`] (XDP). They are pure: what they know
+//! comes from their arguments, what they want done is in the verdict. The frequent case, an IP
+//! packet of an endpoint or of the node, is decided in line; the rest is in functions of its own.
+
+mod destination;
+mod egress;
+mod ingress;
+mod neighbour;
+mod source;
+mod wire;
+
+pub use egress::{Origin, egress};
+pub use ingress::ingress;
+pub use wire::wire;

@@ -1,0 +1,144 @@
+//! ARP and neighbour discovery at TC egress.
+//!
+//! ipvlan shows a child's broadcasts to its siblings and to the wire, never to the host; and the
+//! host's to the wire, never to the children. So each would ask in vain for the other's address:
+//! the program answers in the place of the one that can not hear, with the parent's Ethernet
+//! address, which children and host share.
+
+use super::{
+    destination::{self, Destination},
+    egress::{Origin, deliver},
+    source::Sender,
+};
+use crate::{Action, Endpoint, Kind, Packet, Path, Reason, Tables, Verdict, route::TABLE_MAIN};
+
+/// Decides on ARP or neighbour discovery whose IP source has been checked.
+#[inline(always)]
+pub(super) fn decide<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    origin: Origin,
+    sender: Sender,
+) -> Verdict {
+    match sender {
+        Sender::Nobody => Verdict::pass(Path::Router, Reason::NoSource),
+        Sender::Stack { .. } => from_stack(tables, packet, origin),
+        Sender::Endpoint(sender) => {
+            if !packet.claimed_mac.is(&packet.source_mac) {
+                return Verdict::drop(Reason::NeighbourForged).from(sender.slot);
+            }
+            from_endpoint(tables, packet, origin, &sender).from(sender.slot)
+        }
+    }
+}
+
+#[inline(always)]
+fn from_endpoint<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    origin: Origin,
+    sender: &Endpoint,
+) -> Verdict {
+    match packet.kind {
+        Kind::ArpRequest | Kind::Solicitation => question(tables, packet, origin, sender),
+        Kind::RouterMessage => Verdict::drop(Reason::RouterForged),
+        Kind::Advertisement if !owns(tables, sender, packet) => {
+            Verdict::drop(Reason::NeighbourForged)
+        }
+        // An answer goes to whoever asked: a sibling, the node, or the wire.
+        _ => answer(tables, packet, origin, sender),
+    }
+}
+
+/// Whether the address that the advertisement speaks for is the sender's.
+#[inline(always)]
+fn owns<T: Tables>(tables: &T, sender: &Endpoint, packet: &Packet) -> bool {
+    tables
+        .endpoint(&packet.target)
+        .is_some_and(|target| target.slot == sender.slot)
+}
+
+/// An endpoint asks for the Ethernet address of `packet.destination`.
+#[inline(always)]
+fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &Endpoint) -> Verdict {
+    let answered = |path| {
+        Verdict::new(
+            path,
+            Reason::NeighbourAnswered,
+            Action::Answer { mac: sender.mac },
+        )
+    };
+    match destination::find(tables, sender.table, &packet.destination) {
+        // Its own address: an announcement, or a probe that others must see.
+        Destination::Endpoint(target) if target.slot == sender.slot => wire(),
+        Destination::Endpoint(_) => answered(Path::Local),
+        Destination::Host => answered(Path::Host),
+        Destination::Unknown => wire(),
+        Destination::Route(route) => {
+            match destination::follow(tables, &route, origin.ifindex, sender.mac) {
+                Verdict {
+                    path: Path::Router, ..
+                } => wire(),
+                Verdict {
+                    path: Path::Drop,
+                    reason,
+                    ..
+                } => Verdict::drop(reason),
+                Verdict { path, .. } => answered(path),
+            }
+        }
+    }
+}
+
+/// An endpoint answers; the receiver is looked up as for any packet.
+#[inline(always)]
+fn answer<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &Endpoint) -> Verdict {
+    if packet.destination_mac.is_group() {
+        return wire();
+    }
+    match destination::find(tables, TABLE_MAIN, &packet.destination) {
+        Destination::Endpoint(receiver) => Verdict {
+            reason: Reason::Neighbour,
+            ..deliver(&receiver)
+        },
+        Destination::Host => Verdict::new(
+            Path::Host,
+            Reason::Neighbour,
+            Action::Receive {
+                ifindex: origin.ifindex,
+                mac: sender.mac,
+            },
+        ),
+        Destination::Route(_) | Destination::Unknown => wire(),
+    }
+}
+
+/// The node asks, answers or announces: only questions for its endpoints need help.
+#[inline(always)]
+fn from_stack<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
+    let Destination::Endpoint(endpoint) =
+        destination::find(tables, TABLE_MAIN, &packet.destination)
+    else {
+        return wire();
+    };
+    match packet.kind {
+        Kind::ArpRequest | Kind::Solicitation => match tables.parent(origin.ifindex) {
+            Some(parent) => Verdict::new(
+                Path::Local,
+                Reason::NeighbourAnswered,
+                Action::Answer { mac: parent.mac },
+            ),
+            None => wire(),
+        },
+        _ if packet.destination_mac.is_group() => wire(),
+        _ => Verdict {
+            reason: Reason::Neighbour,
+            ..deliver(&endpoint)
+        },
+    }
+}
+
+#[inline(always)]
+const fn wire() -> Verdict {
+    Verdict::pass(Path::Router, Reason::Neighbour)
+}

@@ -1,0 +1,83 @@
+//! Endpoints: the addresses that this node serves, and how to reach each.
+
+use crate::Mac;
+
+/// What the `endpoints` map knows of an address of this node.
+///
+/// The node's own addresses are in the map as well, with [`Attachment::Host`]: one lookup tells
+/// `local`, `host` and elsewhere apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Endpoint {
+    /// Interface index of the parent that the endpoint sits on; 0 for the node's own addresses.
+    pub parent: u32,
+    /// Identity of the endpoint, shared by all its addresses: its index in `endpoint_counters`.
+    /// [`NO_SLOT`] for the node's own addresses.
+    pub slot: u32,
+    /// The route table that is consulted before the main one.
+    pub table: u32,
+    /// The Ethernet address it sends from, and is reached by: the parent's, for ipvlan.
+    pub mac: Mac,
+    /// How it is wired, as [`Attachment`].
+    pub attachment: u8,
+    /// [`FLAG_ROUTED`] or 0.
+    pub flags: u8,
+}
+
+const _: () = assert!(size_of::<Endpoint>() == 20 && align_of::<Endpoint>() == 4);
+
+/// No endpoint: nothing to count in `endpoint_counters`.
+pub const NO_SLOT: u32 = u32::MAX;
+
+/// Some route table has a full-length prefix for this address: ask the tables before the endpoint.
+///
+/// Only such a route is as specific as the endpoint itself. The agent keeps the flag, so that the
+/// programs look up prefixes only where one can win.
+pub const FLAG_ROUTED: u8 = 1;
+
+impl Endpoint {
+    /// Whether this is one of the node's own addresses.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_host(&self) -> bool {
+        self.attachment == Attachment::Host as u8
+    }
+
+    /// Whether a full-length prefix may override the endpoint, see [`FLAG_ROUTED`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_routed(&self) -> bool {
+        self.flags & FLAG_ROUTED != 0
+    }
+}
+
+/// How an endpoint is wired to the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Attachment {
+    /// The node itself.
+    Host = 0,
+    /// An ipvlan child in L2 mode.
+    IpvlanL2 = 1,
+}
+
+impl Attachment {
+    /// The attachment of a number in the map, if it is one of this version.
+    #[must_use]
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Host),
+            1 => Some(Self::IpvlanL2),
+            _ => None,
+        }
+    }
+
+    /// The name that tables and JSON show.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::IpvlanL2 => "ipvlan-l2",
+        }
+    }
+}

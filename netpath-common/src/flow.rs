@@ -1,0 +1,62 @@
+//! Flows: five-tuples whose way back leads through the host stack.
+
+use crate::{Address, Packet};
+
+/// A five-tuple as its packets carry it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FlowKey {
+    /// The sender.
+    pub source: Address,
+    /// The receiver.
+    pub destination: Address,
+    /// The sender's port in network order; an echo's identifier.
+    pub source_port: u16,
+    /// The receiver's port in network order; an echo's identifier.
+    pub destination_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Keeps the layout free of padding.
+    pub reserved: [u8; 3],
+}
+
+const _: () = assert!(size_of::<FlowKey>() == 40);
+
+impl FlowKey {
+    /// The tuple of a packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(packet: &Packet) -> Self {
+        Self {
+            source: packet.source,
+            destination: packet.destination,
+            source_port: packet.source_port,
+            destination_port: packet.destination_port,
+            protocol: packet.protocol,
+            reserved: [0; 3],
+        }
+    }
+
+    /// The tuple of the packets that answer `packet`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn answering(packet: &Packet) -> Self {
+        Self {
+            source: packet.destination,
+            destination: packet.source,
+            source_port: packet.destination_port,
+            destination_port: packet.source_port,
+            protocol: packet.protocol,
+            reserved: [0; 3],
+        }
+    }
+}
+
+/// What is known of a flow whose packets take the kernel path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Flow {
+    /// When the host stack last forwarded the direction that the flow answers, in nanoseconds of
+    /// `CLOCK_MONOTONIC`.
+    pub seen: u64,
+}

@@ -1,0 +1,31 @@
+//! User space reads and writes map values as plain bytes.
+
+#[cfg(feature = "user")]
+mod user {
+    use crate::{
+        Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Parent, Route,
+        route::RouteData,
+    };
+
+    macro_rules! pod {
+        ($($name:ty),+ $(,)?) => {$(
+            // SAFETY: repr(C), made of integers and arrays of them, without padding (its size is
+            // asserted beside the type): every bit pattern is a value.
+            unsafe impl aya::Pod for $name {}
+        )+};
+    }
+
+    pod!(
+        Address,
+        Count,
+        CounterKey,
+        Endpoint,
+        EndpointCount,
+        Flow,
+        FlowKey,
+        Node,
+        Parent,
+        Route,
+        RouteData,
+    );
+}

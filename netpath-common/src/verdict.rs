@@ -1,0 +1,251 @@
+//! Verdicts: a path and the reason for it.
+
+use crate::{Mac, endpoint::NO_SLOT};
+
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Path {
+    /// Nowhere.
+    Drop = 0,
+    /// An endpoint on this node.
+    Local = 1,
+    /// The node itself.
+    Host = 2,
+    /// The wire: a neighbour or the VPC router of the parent.
+    Router = 3,
+    /// The host stack: netfilter, ip rules, routes.
+    Kernel = 4,
+}
+
+impl Path {
+    /// All paths.
+    pub const ALL: [Self; 5] = [
+        Self::Drop,
+        Self::Local,
+        Self::Host,
+        Self::Router,
+        Self::Kernel,
+    ];
+
+    /// The path of a number in a map. The programs drop what they can not read.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Drop),
+            1 => Some(Self::Local),
+            2 => Some(Self::Host),
+            3 => Some(Self::Router),
+            4 => Some(Self::Kernel),
+            _ => None,
+        }
+    }
+
+    /// The name that configuration, tables and JSON use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Local => "local",
+            Self::Host => "host",
+            Self::Router => "router",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $value:literal, $name:literal;)+) => {
+        /// Why a packet took its path. Drops are 64 and up.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u16)]
+        pub enum Reason {
+            $($(#[$doc])* $variant = $value,)+
+        }
+
+        impl Reason {
+            /// All reasons.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The reason of a number in a map.
+            #[must_use]
+            pub const fn from_u16(value: u16) -> Option<Self> {
+                match value {
+                    $($value => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            /// The name that tables and JSON show.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The destination is an endpoint of this node.
+    Endpoint = 0, "endpoint";
+    /// The destination is one of the node's own addresses.
+    HostAddress = 1, "host-address";
+    /// A prefix of a route table.
+    Route = 2, "route";
+    /// No prefix of any table: on towards the parent's network.
+    NoRoute = 3, "no-route";
+    /// The host stack sent it, to no endpoint of this node.
+    StackRouted = 4, "stack-routed";
+    /// From the wire, neither to an endpoint nor to the node: the host stack's to forward.
+    Transit = 5, "transit";
+    /// It answers a flow that the host stack forwarded.
+    Flow = 6, "flow";
+    /// To a group address.
+    Multicast = 7, "multicast";
+    /// Neither IP nor ARP.
+    NotIp = 8, "not-ip";
+    /// VLAN-tagged: endpoints live on the untagged parent.
+    Tagged = 9, "tagged";
+    /// An ARP request or neighbour solicitation that netpath answered.
+    NeighbourAnswered = 10, "neighbour-answered";
+    /// ARP or neighbour discovery for the wire.
+    Neighbour = 11, "neighbour";
+    /// Without a source: DHCP, address probes, duplicate address detection.
+    NoSource = 12, "no-source";
+    /// A pod's packet for the node that the ipvlan driver switched.
+    SwitchedInDriver = 13, "switched-in-driver";
+
+    /// Truncated, or headers that contradict each other.
+    Malformed = 64, "malformed";
+    /// Too many IPv6 extension headers to find what they hide.
+    DeepHeaders = 65, "deep-headers";
+    /// The source belongs neither to the sender nor to this node.
+    SourceNotOwned = 66, "source-not-owned";
+    /// The Ethernet source is not the endpoint's.
+    SourceMac = 67, "source-mac";
+    /// The source is an endpoint on another parent.
+    SourceParent = 68, "source-parent";
+    /// The source can not be one: a group address, or none where one is needed.
+    SourceInvalid = 69, "source-invalid";
+    /// ARP or neighbour discovery that speaks for someone else.
+    NeighbourForged = 70, "neighbour-forged";
+    /// A router advertisement or redirect from an endpoint.
+    RouterForged = 71, "router-forged";
+    /// A VLAN-tagged frame from an endpoint.
+    TaggedEndpoint = 72, "tagged-endpoint";
+    /// From the wire, with a source that is this node's.
+    ClaimsLocalAddress = 73, "claims-local-address";
+    /// A prefix whose path is drop holds the destination.
+    Blackhole = 74, "blackhole";
+    /// A prefix whose path is drop holds the source.
+    BlackholeSource = 75, "blackhole-source";
+    /// A prefix whose path is local, and no endpoint has the address.
+    NoEndpoint = 76, "no-endpoint";
+    /// The kernel path, while the node has no kernel entry.
+    NoKernelEntry = 77, "no-kernel-entry";
+    /// A program could not rewrite the packet.
+    RewriteFailed = 78, "rewrite-failed";
+}
+
+/// What the programs do with the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Leave it as it is, to the next program or to the stack.
+    Pass,
+    /// Drop it.
+    Drop,
+    /// Let the parent receive it: its rx_handler finds the child, or the stack takes it.
+    Receive {
+        /// Interface index of the parent.
+        ifindex: u32,
+        /// The parent's Ethernet address.
+        mac: Mac,
+    },
+    /// Let the kernel entry receive it, so that no rx_handler takes it.
+    Enter {
+        /// Interface index of the kernel entry.
+        ifindex: u32,
+        /// Its Ethernet address.
+        mac: Mac,
+    },
+    /// Turn the question into its answer and let the parent receive it.
+    Answer {
+        /// The Ethernet address to answer with.
+        mac: Mac,
+    },
+    /// Send it to the route's next hop on the same parent.
+    NextHop {
+        /// The next hop.
+        address: [u8; 16],
+    },
+}
+
+/// What happens to a packet, why, and who is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Where it goes.
+    pub path: Path,
+    /// Why.
+    pub reason: Reason,
+    /// What the programs do.
+    pub action: Action,
+    /// Slot of the endpoint that sent it, or [`NO_SLOT`].
+    pub sender: u32,
+    /// Slot of the endpoint that receives it, or [`NO_SLOT`].
+    pub receiver: u32,
+    /// The host stack forwarded it for an endpoint: the answers take the kernel path.
+    pub record: bool,
+}
+
+impl Verdict {
+    /// A verdict that counts no endpoint.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(path: Path, reason: Reason, action: Action) -> Self {
+        Self {
+            path,
+            reason,
+            action,
+            sender: NO_SLOT,
+            receiver: NO_SLOT,
+            record: false,
+        }
+    }
+
+    /// Leave the packet as it is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pass(path: Path, reason: Reason) -> Self {
+        Self::new(path, reason, Action::Pass)
+    }
+
+    /// Drop the packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn drop(reason: Reason) -> Self {
+        Self::new(Path::Drop, reason, Action::Drop)
+    }
+
+    /// The same verdict, with the endpoint that sent the packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from(self, slot: u32) -> Self {
+        Self {
+            sender: slot,
+            ..self
+        }
+    }
+
+    /// The same verdict, with the endpoint that receives the packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to(self, slot: u32) -> Self {
+        Self {
+            receiver: slot,
+            ..self
+        }
+    }
+}
