@@ -1,0 +1,107 @@
+//! Checks that span several values of a well-formed file.
+
+use std::{collections::HashMap, path::Path};
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Agent, Capacity, Config, Datapath, Log, error::Problem};
+
+/// The longest path that fits `sockaddr_un`, in bytes.
+const SOCKET_PATH_MAX: usize = 107;
+
+type Checked = Result<(), (String, Problem)>;
+
+impl Config {
+    /// The first problem found, with the path of its field.
+    pub(super) fn check(&self) -> Checked {
+        let Self { agent, log, datapath, capacity, parents: _, routes: _ } = self;
+        agent.check()?;
+        log.check()?;
+        datapath.check()?;
+        capacity.check()?;
+        self.check_parents()?;
+        self.check_routes()
+    }
+
+    fn check_parents(&self) -> Checked {
+        if self.parents.is_empty() {
+            return Err(("parent".to_owned(), Problem::NoParent));
+        }
+        let mut seen = HashMap::new();
+        for (index, parent) in self.parents.iter().enumerate() {
+            if let Some(first) = seen.insert(&parent.name, index) {
+                let name = parent.name.clone();
+                let problem = Problem::DuplicateParent { name, first };
+                return Err((format!("parent[{index}].name"), problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_routes(&self) -> Checked {
+        let mut seen = HashMap::new();
+        for (index, route) in self.routes.iter().enumerate() {
+            route.check().map_err(|invalid| {
+                (format!("route[{index}].{}", invalid.field()), invalid.into())
+            })?;
+            if let Some(first) = seen.insert((route.table, route.prefix), index) {
+                let problem =
+                    Problem::DuplicateRoute { prefix: route.prefix, table: route.table, first };
+                return Err((format!("route[{index}].prefix"), problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Agent {
+    fn check(&self) -> Checked {
+        let Self { socket, state, pins } = self;
+        absolute("agent.socket", socket)?;
+        absolute("agent.state", state)?;
+        absolute("agent.pins", pins)?;
+        let bytes = socket.as_os_str().len();
+        if bytes > SOCKET_PATH_MAX {
+            return Err(("agent.socket".to_owned(), Problem::SocketTooLong { bytes }));
+        }
+        Ok(())
+    }
+}
+
+impl Log {
+    fn check(&self) -> Checked {
+        let Self { level, format: _ } = self;
+        EnvFilter::try_new(level).map(drop).map_err(|error| {
+            let problem = Problem::LogLevel { level: level.clone(), reason: error.to_string() };
+            ("log.level".to_owned(), problem)
+        })
+    }
+}
+
+impl Datapath {
+    fn check(&self) -> Checked {
+        let Self { attach: _, reconcile_seconds } = self;
+        positive("datapath.reconcile_seconds", *reconcile_seconds)
+    }
+}
+
+impl Capacity {
+    fn check(&self) -> Checked {
+        let Self { endpoints, routes, flows } = self;
+        positive("capacity.endpoints", *endpoints)?;
+        positive("capacity.routes", *routes)?;
+        positive("capacity.flows", *flows)
+    }
+}
+
+fn absolute(field: &str, path: &Path) -> Checked {
+    if path.is_absolute() {
+        Ok(())
+    } else {
+        Err((field.to_owned(), Problem::Relative(path.to_owned())))
+    }
+}
+
+fn positive(field: &str, value: u32) -> Checked {
+    if value == 0 { Err((field.to_owned(), Problem::Zero)) } else { Ok(()) }
+}

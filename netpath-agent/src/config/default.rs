@@ -1,0 +1,78 @@
+//! The commented default file, written from the doc comments of the settings.
+
+use std::{fmt::Write as _, net::Ipv4Addr};
+
+use documented::{Documented, DocumentedFields};
+use ipnet::{IpNet, Ipv4Net};
+use netpath_common::Path;
+use serde::Serialize;
+
+use super::{Config, Parent};
+use crate::route::{RouteSpec, Table};
+
+/// The width of the file, in columns.
+const WIDTH: usize = 92;
+
+/// What stands in front of a key that is not set.
+const OFF: &str = "# ";
+
+/// Every key with its default value and what it means. The parent is an example to edit, the route
+/// an example behind `#`.
+pub fn default_file() -> Result<String, toml::ser::Error> {
+    let Config { agent, log, datapath, capacity, parents: _, routes: _ } = Config::default();
+    let mut file = String::from("# The configuration of netpath-agent.\n");
+    section(&mut file, "", "[agent]", &agent)?;
+    section(&mut file, "", "[log]", &log)?;
+    section(&mut file, "", "[datapath]", &datapath)?;
+    section(&mut file, "", "[capacity]", &capacity)?;
+    section(&mut file, "", "[[parent]]", &Parent::example())?;
+    section(&mut file, OFF, "[[route]]", &example_route())?;
+    Ok(file)
+}
+
+/// A cluster's Services, left to the host's kube-proxy.
+fn example_route() -> RouteSpec {
+    let prefix = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12);
+    RouteSpec { table: Table::MAIN, prefix: IpNet::V4(prefix), path: Path::Kernel, via: None }
+}
+
+fn section<T>(
+    file: &mut String,
+    mark: &str,
+    header: &str,
+    values: &T,
+) -> Result<(), toml::ser::Error>
+where
+    T: Serialize + Documented + DocumentedFields,
+{
+    file.push('\n');
+    comment(file, T::DOCS);
+    line(file, format_args!("{mark}{header}"));
+    let table = toml::Table::try_from(values)?;
+    for (name, docs) in T::FIELD_NAMES.iter().zip(T::FIELD_DOCS) {
+        comment(file, docs);
+        match table.get(*name) {
+            Some(value) => line(file, format_args!("{mark}{name} = {value}")),
+            None => line(file, format_args!("{OFF}{name} =")),
+        }
+    }
+    Ok(())
+}
+
+fn comment(file: &mut String, docs: &str) {
+    let mut text = String::from("#");
+    for word in docs.split_whitespace() {
+        if text.len() + 1 + word.len() > WIDTH {
+            line(file, format_args!("{text}"));
+            text.truncate(1);
+        }
+        text.push(' ');
+        text.push_str(word);
+    }
+    line(file, format_args!("{text}"));
+}
+
+fn line(file: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string can not fail.
+    let _ = writeln!(file, "{text}");
+}

@@ -1,0 +1,92 @@
+//! What can be wrong with a configuration file.
+
+use std::{io, path::PathBuf};
+
+use crate::{
+    name::InterfaceName,
+    route::{self, Table},
+};
+
+/// Reading, parsing or checking the file failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can not be read.
+    #[error("{}: can not be read; `netpath-agent config default` prints one to start from", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The text is not TOML, a key is unknown, or a value is of the wrong type.
+    #[error("{}:{line}:{column}: {message}", file.display())]
+    Parse {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1, in characters.
+        column: usize,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// Well-formed, but a value makes no sense here.
+    #[error("{}: {field}: {problem}", file.display())]
+    Invalid {
+        /// The file.
+        file: PathBuf,
+        /// The field's path, such as `route[2].prefix` (counted from 0).
+        field: String,
+        /// What was found, what was expected, what to do.
+        problem: Problem,
+    },
+}
+
+/// A value that makes no sense where it stands.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Problem {
+    /// A path that depends on the working directory.
+    #[error("{0:?} is relative; write the path from / on")]
+    Relative(PathBuf),
+    /// `sockaddr_un` holds 108 bytes, the last one zero.
+    #[error("{bytes} bytes; a unix socket's path has at most 107, choose a shorter one")]
+    SocketTooLong {
+        /// The length found.
+        bytes: usize,
+    },
+    /// The log filter does not parse.
+    #[error("{level:?} is no log filter ({reason}); write error, warn, info, debug or trace")]
+    LogLevel {
+        /// The text found.
+        level: String,
+        /// The parser's reason.
+        reason: String,
+    },
+    /// A count that must be positive.
+    #[error("0 is too small; write at least 1")]
+    Zero,
+    /// Nothing to attach to.
+    #[error("no parent is configured; add a [[parent]] section with the name of the node's NIC")]
+    NoParent,
+    /// Two sections for one NIC.
+    #[error("{name} is already parent[{first}]; remove one of the two")]
+    DuplicateParent {
+        /// The NIC.
+        name: InterfaceName,
+        /// The index of the first section.
+        first: usize,
+    },
+    /// Two routes for one prefix in one table.
+    #[error("{prefix} in table {table} is already route[{first}]; remove one of the two")]
+    DuplicateRoute {
+        /// The prefix.
+        prefix: ipnet::IpNet,
+        /// The table.
+        table: Table,
+        /// The index of the first section.
+        first: usize,
+    },
+    /// A route that is wrong by itself.
+    #[error(transparent)]
+    Route(#[from] route::Invalid),
+}

@@ -1,0 +1,185 @@
+//! The configuration file: TOML, unknown keys are errors, every key has a default.
+
+mod check;
+mod default;
+mod error;
+mod load;
+
+use std::path::PathBuf;
+
+use documented::{Documented, DocumentedFields};
+use serde::{Deserialize, Serialize};
+
+pub use self::{default::default_file, error::Error};
+use crate::{name::InterfaceName, route::RouteSpec};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the agent keeps its things.
+    pub agent: Agent,
+    /// What the agent writes to standard error.
+    pub log: Log,
+    /// How the programs are attached and watched over.
+    pub datapath: Datapath,
+    /// How much the kernel tables hold.
+    pub capacity: Capacity,
+    /// The parents, in any order.
+    #[serde(rename = "parent")]
+    pub parents: Vec<Parent>,
+    /// Routes that are there from the start.
+    #[serde(rename = "route")]
+    pub routes: Vec<RouteSpec>,
+}
+
+/// Where the agent keeps its things.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agent {
+    /// The unix socket that `netpath` talks to. Only root may open it. At most 107 bytes.
+    pub socket: PathBuf,
+    /// The directory of the store (endpoints and routes added at runtime) and of the lock.
+    pub state: PathBuf,
+    /// The directory below a bpf file system where maps and links are pinned, in a directory
+    /// named after the ABI version. The file system is mounted if it is missing.
+    pub pins: PathBuf,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            socket: "/run/netpath/agent.sock".into(),
+            state: "/var/lib/netpath".into(),
+            pins: "/sys/fs/bpf/netpath".into(),
+        }
+    }
+}
+
+/// What the agent writes to standard error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// error, warn, info, debug, trace, or a filter such as
+    /// `info,netpath_agent::netlink=debug`.
+    /// `--log-level` and `NETPATH_LOG` go before it.
+    pub level: String,
+    /// text for people, json for collectors: one object a line.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people; coloured on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How the programs are attached and watched over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Datapath {
+    /// auto, tcx (links, Linux 6.6 and later) or netlink (clsact filters, any kernel).
+    /// auto takes tcx where the kernel has it.
+    pub attach: Attach,
+    /// Seconds between two full comparisons of the desired state with the kernel's.
+    /// Changes of links and addresses are acted upon at once; this finds what sent no event.
+    pub reconcile_seconds: u32,
+}
+
+impl Default for Datapath {
+    fn default() -> Self {
+        Self { attach: Attach::Auto, reconcile_seconds: 30 }
+    }
+}
+
+/// The generation of TC hooks to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attach {
+    /// tcx where the kernel has it, else netlink.
+    Auto,
+    /// tcx links (Linux 6.6).
+    Tcx,
+    /// `cls_bpf` filters on a clsact qdisc.
+    Netlink,
+}
+
+/// How much the kernel tables hold. Maps are created once with these sizes: to change one,
+/// run `netpath-agent cleanup` first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capacity {
+    /// Addresses that the node knows: its own and those of its endpoints.
+    pub endpoints: u32,
+    /// Route prefixes over all tables.
+    pub routes: u32,
+    /// Flows whose way back is pinned; the oldest gives way when full.
+    pub flows: u32,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { endpoints: 100_000, routes: 100_000, flows: 65_536 }
+    }
+}
+
+/// A NIC (or bond, or VLAN on one) that endpoints sit on. A node may have several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// The interface's name. It must be up, and no bridge port, bond member or macvlan master.
+    pub name: InterfaceName,
+    /// parent: every packet crosses netpath's hooks, those between siblings included.
+    /// driver: ipvlan switches between siblings by itself: faster, but neither counted nor
+    /// checked.
+    #[serde(default)]
+    pub switching: Switching,
+    /// off, native, generic or auto. XDP drops what is dropped anyway before the kernel
+    /// allocates a packet, and costs every other packet a little; native on a veth costs a lot.
+    /// auto takes native where the driver has it and is not veth, else leaves XDP off.
+    #[serde(default)]
+    pub xdp: Xdp,
+}
+
+impl Parent {
+    /// What the default file shows.
+    fn example() -> Self {
+        Self { name: InterfaceName::ETH0, switching: Switching::default(), xdp: Xdp::default() }
+    }
+}
+
+/// Who switches between two endpoints of one parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switching {
+    /// netpath, at the parent's hooks (the ipvlan port runs with the VEPA flag).
+    #[default]
+    Parent,
+    /// The ipvlan driver (bridge flag).
+    Driver,
+}
+
+/// Where the XDP program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Xdp {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// In the driver.
+    Native,
+    /// In the stack, before TC: any device.
+    Generic,
+    /// Wherever it pays on this device; `netpath status` says what was chosen and why.
+    Auto,
+}

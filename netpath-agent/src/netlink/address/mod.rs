@@ -1,0 +1,6 @@
+//! Addresses of interfaces.
+
+mod add;
+mod list;
+
+pub use self::list::HostAddress;

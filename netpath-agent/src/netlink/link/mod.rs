@@ -1,0 +1,111 @@
+//! Network interfaces.
+
+mod delete;
+mod dummy;
+mod get;
+mod ipvlan;
+mod set;
+
+use netpath_common::Mac;
+use rtnetlink::packet_route::link::{
+    InfoKind, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+
+pub use self::ipvlan::IpvlanFlags;
+
+/// What netpath needs to know of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The kernel's number, unique in the namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its Ethernet address; `None` for devices without.
+    pub mac: Option<Mac>,
+    /// Bytes of the largest packet, link layer header not counted.
+    pub mtu: u32,
+    /// Administratively up.
+    pub up: bool,
+    /// The loopback device.
+    pub loopback: bool,
+    /// The kind of virtual device; `Other` for real ones.
+    pub kind: LinkKind,
+    /// For a port of a bridge, bond, team, ...: the kind of its master.
+    pub port_of: Option<String>,
+    /// The index of the device it sits on (VLAN, macvlan, ipvlan, veth peer), if it has one.
+    pub lower: Option<u32>,
+    /// The free text that tells whose it is.
+    pub alias: Option<String>,
+}
+
+/// The kinds of device that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// A dummy device.
+    Dummy,
+    /// An ipvlan child.
+    Ipvlan,
+    /// A macvlan or macvtap child.
+    Macvlan,
+    /// A bridge.
+    Bridge,
+    /// One end of a veth pair.
+    Veth,
+    /// Anything else, real NICs included.
+    Other,
+}
+
+impl From<LinkMessage> for Link {
+    fn from(message: LinkMessage) -> Self {
+        let flags = message.header.flags;
+        let mut link = Self {
+            index: message.header.index,
+            name: String::new(),
+            mac: None,
+            mtu: 0,
+            up: flags.contains(LinkFlags::Up),
+            loopback: flags.contains(LinkFlags::Loopback),
+            kind: LinkKind::Other,
+            port_of: None,
+            lower: None,
+            alias: None,
+        };
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::Address(bytes) => {
+                    link.mac = <[u8; 6]>::try_from(bytes).ok().map(Mac::new);
+                }
+                LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+                LinkAttribute::Link(index) => link.lower = Some(index),
+                LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
+                LinkAttribute::LinkInfo(infos) => link.read_infos(infos),
+                _ => {}
+            }
+        }
+        link
+    }
+}
+
+impl Link {
+    fn read_infos(&mut self, infos: Vec<LinkInfo>) {
+        for info in infos {
+            match info {
+                LinkInfo::Kind(kind) => {
+                    self.kind = match kind {
+                        InfoKind::Dummy => LinkKind::Dummy,
+                        InfoKind::IpVlan => LinkKind::Ipvlan,
+                        InfoKind::MacVlan | InfoKind::MacVtap => LinkKind::Macvlan,
+                        InfoKind::Bridge => LinkKind::Bridge,
+                        InfoKind::Veth => LinkKind::Veth,
+                        _ => LinkKind::Other,
+                    };
+                }
+                // A VRF's member keeps its packets to itself: nothing else takes them over.
+                LinkInfo::PortKind(InfoPortKind::Vrf) => {}
+                LinkInfo::PortKind(kind) => self.port_of = Some(kind.to_string()),
+                _ => {}
+            }
+        }
+    }
+}

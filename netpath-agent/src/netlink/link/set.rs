@@ -1,0 +1,52 @@
+//! Changing interfaces.
+
+use rtnetlink::{
+    LinkMessageBuilder, LinkUnspec,
+    packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute},
+};
+
+use crate::netlink::{Error, Netlink};
+
+impl Netlink {
+    /// Sets an interface up.
+    pub async fn set_up(&self, index: u32) -> Result<(), Error> {
+        self.set(LinkUnspec::new_with_index(index).up(), || format!("set interface {index} up"))
+            .await
+    }
+
+    /// Sets the largest packet, in bytes.
+    pub async fn set_mtu(&self, index: u32, mtu: u32) -> Result<(), Error> {
+        self.set(LinkUnspec::new_with_index(index).mtu(mtu), || {
+            format!("set the MTU of interface {index} to {mtu}")
+        })
+        .await
+    }
+
+    /// Marks an interface as ours.
+    pub async fn set_alias(&self, index: u32, alias: &str) -> Result<(), Error> {
+        let alias = LinkAttribute::IfAlias(alias.to_owned());
+        self.set(LinkUnspec::new_with_index(index).append_extra_attribute(alias), || {
+            format!("set the alias of interface {index}")
+        })
+        .await
+    }
+
+    /// Keeps the kernel from giving an interface IPv6 addresses of its own choice. Only an
+    /// existing interface takes this: the kernel ignores it in the request that creates one.
+    pub async fn set_no_link_local(&self, index: u32) -> Result<(), Error> {
+        let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+        let spec = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]);
+        self.set(LinkUnspec::new_with_index(index).append_extra_attribute(spec), || {
+            format!("turn off the link-local addresses of interface {index}")
+        })
+        .await
+    }
+
+    async fn set(
+        &self,
+        link: LinkMessageBuilder<LinkUnspec>,
+        action: impl FnOnce() -> String,
+    ) -> Result<(), Error> {
+        self.handle.link().set(link.build()).execute().await.map_err(Error::request(action))
+    }
+}
