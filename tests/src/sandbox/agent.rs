@@ -1,0 +1,353 @@
+//! A node's agent as a process, and the operator's command that talks to it.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::Deserialize;
+
+use super::{
+    address::{Family, SERVICE},
+    command,
+    probe::Proto,
+    topology::{INTERFACE, Place, Pod},
+    wait,
+};
+
+/// How long an agent may take to load, attach and answer: an emulated guest verifies slowly.
+const START: Duration = Duration::from_mins(1);
+/// How long an agent may take to end.
+const STOP: Duration = Duration::from_secs(20);
+
+/// Where the programs under test are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// Looks for the programs in `folder`.
+    pub fn find(folder: PathBuf) -> Result<Self> {
+        for program in ["netpath-agent", "netpath"] {
+            let path = folder.join(program);
+            if !path.is_file() {
+                bail!(
+                    "{}: not found; build it, or name its folder by --programs",
+                    path.display()
+                );
+            }
+        }
+        Ok(Self { folder })
+    }
+
+    /// Their folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The daemon.
+    #[must_use]
+    pub fn agent(&self) -> PathBuf {
+        self.folder.join("netpath-agent")
+    }
+
+    /// The operator's command.
+    #[must_use]
+    pub fn netpath(&self) -> PathBuf {
+        self.folder.join("netpath")
+    }
+}
+
+/// How the agents of a sandbox are configured; words as in the configuration file.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// Who switches between pods of one node.
+    #[arg(long, default_value = "parent", value_parser = ["parent", "driver"])]
+    pub switching: String,
+    /// Where the XDP program runs.
+    #[arg(long, default_value = "off", value_parser = ["off", "native", "generic", "auto"])]
+    pub xdp: String,
+    /// The generation of TC hooks.
+    #[arg(long, default_value = "auto", value_parser = ["auto", "tcx", "netlink"])]
+    pub attach: String,
+    /// Routes besides that of the node-local service: prefix and path.
+    #[arg(skip)]
+    pub routes: Vec<(String, String)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            switching: "parent".into(),
+            xdp: "off".into(),
+            attach: "auto".into(),
+            routes: Vec::new(),
+        }
+    }
+}
+
+/// The files of one node's agent: what stays when the process ends.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The configuration.
+    pub config: PathBuf,
+    /// The API's socket.
+    pub socket: PathBuf,
+    /// Pinned maps and links.
+    pub pins: PathBuf,
+    /// What the agent logged.
+    pub log: PathBuf,
+}
+
+impl Files {
+    /// Writes a configuration below `folder`, for pins named after `unique`.
+    pub fn write(folder: &Path, unique: &str, settings: &Settings) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+        let files = Self {
+            config: folder.join("netpath.toml"),
+            socket: folder.join("agent.sock"),
+            pins: Path::new("/sys/fs/bpf").join(unique),
+            log: folder.join("agent.log"),
+        };
+        let text = configuration(&files, &folder.join("state"), settings)?;
+        fs::write(&files.config, text)
+            .with_context(|| format!("write {}", files.config.display()))?;
+        Ok(files)
+    }
+}
+
+fn configuration(files: &Files, state: &Path, settings: &Settings) -> Result<String> {
+    let Files {
+        config: _,
+        socket,
+        pins,
+        log: _,
+    } = files;
+    let Settings {
+        switching,
+        xdp,
+        attach,
+        routes,
+    } = settings;
+    let mut text = String::new();
+    let (socket, state, pins) = (socket.display(), state.display(), pins.display());
+    writeln!(
+        text,
+        "[agent]\nsocket = '{socket}'\nstate = '{state}'\npins = '{pins}'"
+    )?;
+    writeln!(text, "[log]\nlevel = \"debug\"")?;
+    writeln!(text, "[datapath]\nattach = {attach:?}")?;
+    // Small: the kernel zeroes preallocated maps, which an emulated guest feels.
+    writeln!(
+        text,
+        "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096"
+    )?;
+    writeln!(
+        text,
+        "[[parent]]\nname = {INTERFACE:?}\nswitching = {switching:?}\nxdp = {xdp:?}"
+    )?;
+    let service = [format!("{}/32", SERVICE.v4), format!("{}/128", SERVICE.v6)];
+    for (prefix, path) in service
+        .map(|prefix| (prefix, "host".to_owned()))
+        .iter()
+        .chain(routes)
+    {
+        writeln!(text, "[[route]]\nprefix = {prefix:?}\npath = {path:?}")?;
+    }
+    Ok(text)
+}
+
+/// A running agent; it is killed when dropped.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its files.
+    pub files: Files,
+    programs: Programs,
+    child: Child,
+}
+
+/// What the dataplane says that it will do with a flow.
+#[derive(Debug, Deserialize)]
+struct Explanation {
+    verdict: Verdict,
+}
+
+#[derive(Debug, Deserialize)]
+struct Verdict {
+    path: String,
+}
+
+impl Agent {
+    /// Starts the agent in a node's namespace and waits until its socket answers.
+    pub fn start(programs: &Programs, node: &Place, files: &Files) -> Result<Self> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&files.log)
+            .with_context(|| format!("open {}", files.log.display()))?;
+        let child = node
+            .namespace
+            .command(programs.agent())
+            .args(["run", "--config"])
+            .arg(&files.config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("start {}", programs.agent().display()))?;
+        let mut agent = Self {
+            files: files.clone(),
+            programs: programs.clone(),
+            child,
+        };
+        wait::until("the agent's socket answers", START, || {
+            if let Some(status) = agent.child.try_wait()? {
+                bail!(
+                    "{} on {}: {status}: {}",
+                    "netpath-agent",
+                    node.name,
+                    agent.last_words()
+                );
+            }
+            Ok(agent.netpath(&["status", "-o", "json"]).ok())
+        })
+        .with_context(|| format!("on {}: log {}", node.name, agent.files.log.display()))?;
+        Ok(agent)
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the process by a signal and waits until it is gone.
+    pub fn end(mut self, signal: Signal) -> Result<Files> {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        kill(pid, signal).with_context(|| format!("send {signal} to the agent"))?;
+        wait::until("the agent ends", STOP, || Ok(self.child.try_wait()?))?;
+        Ok(self.files.clone())
+    }
+
+    /// Runs `netpath` against this agent and returns what it printed.
+    pub fn netpath(&self, arguments: &[&str]) -> Result<String> {
+        let mut netpath = Command::new(self.programs.netpath());
+        command::run(
+            netpath
+                .arg("--socket")
+                .arg(&self.files.socket)
+                .args(arguments),
+        )
+    }
+
+    /// The same for output in JSON.
+    pub fn netpath_json(&self, arguments: &[&str]) -> Result<serde_json::Value> {
+        let text = self.netpath(&[arguments, &["-o", "json"]].concat())?;
+        serde_json::from_str(&text).with_context(|| format!("netpath {arguments:?}: {text:?}"))
+    }
+
+    /// Attaches a pod.
+    pub fn add_endpoint(&self, pod: &Pod) -> Result<()> {
+        let Pod {
+            place,
+            node: _,
+            subnet,
+        } = pod;
+        let gateway = subnet.gateway();
+        self.netpath(&[
+            "endpoint",
+            "add",
+            place.name,
+            "--netns",
+            &place.namespace.path().to_string_lossy(),
+            "--parent",
+            INTERFACE,
+            "--interface",
+            INTERFACE,
+            "--address",
+            &format!("{}/24", place.address.v4),
+            "--address",
+            &format!("{}/64", place.address.v6),
+            "--gateway",
+            &gateway.of(Family::Ipv4).to_string(),
+            "--gateway",
+            &gateway.of(Family::Ipv6).to_string(),
+        ])?;
+        Ok(())
+    }
+
+    /// The path that a flow takes, as `netpath explain` says.
+    pub fn path(&self, from: IpAddr, to: IpAddr, proto: Proto, port: u16) -> Result<String> {
+        let (from, to, port) = (from.to_string(), to.to_string(), port.to_string());
+        let mut arguments = vec!["explain", &from, &to, "--proto", proto.name()];
+        if proto != Proto::Icmp {
+            arguments.extend(["--dport", &port]);
+        }
+        let Explanation { verdict } = serde_json::from_value(self.netpath_json(&arguments)?)?;
+        Ok(verdict.path)
+    }
+
+    /// The end of the agent's log, on one line.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.files.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().rev().take(3).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Fails when it has ended by itself, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `netpath-agent cleanup` in a node's namespace.
+pub fn cleanup(programs: &Programs, node: &Place, files: &Files) -> Result<String> {
+    let mut agent = node.namespace.command(programs.agent());
+    command::run(agent.args(["cleanup", "--config"]).arg(&files.config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configuration_names_the_files_and_the_routes() {
+        let files = Files {
+            config: "/x/netpath.toml".into(),
+            socket: "/x/agent.sock".into(),
+            pins: "/sys/fs/bpf/x".into(),
+            log: "/x/agent.log".into(),
+        };
+        let routes = vec![("10.96.0.0/16".into(), "kernel".into())];
+        let settings = Settings {
+            routes,
+            ..Settings::default()
+        };
+        let text = configuration(&files, Path::new("/x/state"), &settings).unwrap();
+        assert!(text.contains("socket = '/x/agent.sock'\n"), "{text}");
+        assert!(
+            text.contains("prefix = \"fd00:20::10/128\"\npath = \"host\"\n"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("prefix = \"10.96.0.0/16\"\npath = \"kernel\"\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! A VPC in network namespaces, and real programs in it.
+
+pub mod address;
+pub mod agent;
+pub mod command;
+pub mod lab;
+pub mod namespace;
+pub mod pattern;
+pub mod probe;
+pub mod report;
+pub mod server;
+pub mod table;
+pub mod topology;
+pub mod wait;

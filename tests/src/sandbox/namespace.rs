@@ -1,0 +1,116 @@
+//! A network namespace with a name: made, entered and deleted.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use nix::{
+    libc,
+    sched::{CloneFlags, setns},
+    sys::{prctl, signal::Signal},
+};
+
+use super::command;
+
+/// Where `ip netns` keeps names, and where the agent is told to find pods.
+const NAMES: &str = "/run/netns";
+
+/// A named network namespace, deleted when dropped.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    file: File,
+}
+
+impl Namespace {
+    /// Makes a namespace; a name already taken is an error.
+    pub fn create(name: &str) -> Result<Self> {
+        command::run(Command::new("ip").args(["netns", "add", name]))?;
+        let path = Path::new(NAMES).join(name);
+        let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            file,
+        })
+    }
+
+    /// The name that `ip netns` knows.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file that stands for the namespace.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        Path::new(NAMES).join(&self.name)
+    }
+
+    /// Runs `work` on a thread inside the namespace and returns what it returned. Sockets that
+    /// it opens belong to the namespace for good, wherever they are used later.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        // A thread of its own: the namespace of a thread ends with it, whatever `work` does.
+        let inside = || {
+            setns(&self.file, CloneFlags::CLONE_NEWNET)
+                .with_context(|| format!("enter namespace {}", self.name))?;
+            work()
+        };
+        thread::scope(|scope| scope.spawn(inside).join())
+            .map_err(|_| anyhow!("a thread in namespace {} panicked", self.name))?
+    }
+
+    /// A command that will run inside the namespace, and die with the thread that started it:
+    /// nothing is left running when the sandbox is killed.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let namespace = self.file.as_raw_fd();
+        let mut command = Command::new(program);
+        let enter = move || {
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // SAFETY: a plain system call on a descriptor that the child inherited by fork.
+            match unsafe { libc::setns(namespace, libc::CLONE_NEWNET) } {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        };
+        // SAFETY: the closure makes two system calls and touches no lock and no heap, which is
+        // what the child of a threaded process may do between fork and exec.
+        unsafe { command.pre_exec(enter) };
+        command
+    }
+
+    /// Runs lines of `ip` commands inside the namespace in one process.
+    pub fn ip(&self, lines: &[String]) -> Result<()> {
+        let batch = lines.join("\n") + "\n";
+        let mut ip = Command::new("ip");
+        command::run_with_input(ip.args(["-n", &self.name, "-batch", "-"]), &batch)?;
+        Ok(())
+    }
+
+    /// Writes settings below `/proc/sys/net`, given as `("ipv4/ip_forward", "1")`.
+    pub fn sysctl(&self, settings: &[(&str, &str)]) -> Result<()> {
+        // /proc/sys/net shows the namespace of the thread that opens it.
+        self.enter(|| {
+            for (name, value) in settings {
+                let path = Path::new("/proc/sys/net").join(name);
+                fs::write(&path, value)
+                    .with_context(|| format!("{}: write {value:?} to {name}", self.name))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if let Err(error) = command::run(Command::new("ip").args(["netns", "del", &self.name])) {
+            eprintln!("netpath-sandbox: {error:#}");
+        }
+    }
+}

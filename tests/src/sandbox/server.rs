@@ -1,0 +1,174 @@
+//! The servers of a namespace: TCP and UDP echo, and a TCP sink that checks what it gets.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::{fd::AsFd as _, unix::net::UnixStream},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Socket, Type};
+
+use super::{namespace::Namespace, pattern::Pattern};
+
+/// TCP and UDP: everything comes back (the echo service's own port).
+pub const ECHO_PORT: u16 = 7;
+/// TCP: reads to the end, compares with the pattern and answers with the number of good bytes
+/// (the discard service's own port).
+pub const SINK_PORT: u16 = 9;
+
+/// A connection that says nothing for this long is given up.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// The servers of one namespace; they stop when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    stop: Option<UnixStream>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a listener does with a connection.
+type Serve = fn(TcpStream);
+
+impl Server {
+    /// Serves in `namespace`. UDP sockets are bound to each of `addresses`, so that an answer
+    /// comes from the address that was asked.
+    pub fn start(namespace: &Namespace, addresses: &[IpAddr]) -> Result<Self> {
+        Self::start_on(namespace, addresses, ECHO_PORT)
+    }
+
+    /// The same with the echo service on a port of the caller's choice.
+    pub fn start_on(namespace: &Namespace, addresses: &[IpAddr], echo: u16) -> Result<Self> {
+        let (listeners, datagrams) = namespace.enter(|| {
+            let mut listeners: Vec<(TcpListener, Serve)> = Vec::new();
+            for any in [
+                IpAddr::from(Ipv4Addr::UNSPECIFIED),
+                Ipv6Addr::UNSPECIFIED.into(),
+            ] {
+                listeners.push((listen(SocketAddr::new(any, echo))?, serve_echo));
+                listeners.push((listen(SocketAddr::new(any, SINK_PORT))?, serve_sink));
+            }
+            let datagrams = addresses
+                .iter()
+                .map(|&address| {
+                    UdpSocket::bind(SocketAddr::new(address, echo))
+                        .with_context(|| format!("listen on {address} udp {echo}"))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            Ok((listeners, datagrams))
+        })?;
+        for socket in &datagrams {
+            socket.set_nonblocking(true)?;
+        }
+        let (stop, stopped) = UnixStream::pair()?;
+        let thread = thread::spawn(move || serve(&listeners, &datagrams, &stopped));
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Closing our end is what the thread polls for.
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            eprintln!("netpath-sandbox: a server thread panicked");
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // Otherwise the IPv6 listener would take the IPv4 one's port.
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(128)?;
+        socket.set_nonblocking(true)?;
+        std::io::Result::Ok(socket.into())
+    };
+    open().with_context(|| format!("listen on {address} tcp"))
+}
+
+fn serve(listeners: &[(TcpListener, Serve)], datagrams: &[UdpSocket], stopped: &UnixStream) {
+    let mut waits: Vec<PollFd<'_>> = listeners
+        .iter()
+        .map(|(listener, _)| listener.as_fd())
+        .chain(datagrams.iter().map(|socket| socket.as_fd()))
+        .chain([stopped.as_fd()])
+        .map(|socket| PollFd::new(socket, PollFlags::POLLIN))
+        .collect();
+    let mut buffer = vec![0; usize::from(u16::MAX)];
+    loop {
+        match poll(&mut waits, PollTimeout::NONE) {
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(error) => return eprintln!("netpath-sandbox: server: poll: {error}"),
+        }
+        if waits.last().and_then(PollFd::any) != Some(false) {
+            return;
+        }
+        for &(ref listener, serve) in listeners {
+            while let Ok((connection, _)) = listener.accept() {
+                thread::spawn(move || serve(connection));
+            }
+        }
+        for socket in datagrams {
+            while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+                // An answer that can not be sent is an answer lost: the asker reports it.
+                let _ = socket.send_to(&buffer[..length], peer);
+            }
+        }
+    }
+}
+
+/// Echoes until the peer closes; a broken connection is the peer's to report.
+fn serve_echo(mut connection: TcpStream) {
+    let mut buffer = [0; 16 * 1024];
+    if prepare(&connection).is_err() {
+        return;
+    }
+    loop {
+        match connection.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) if connection.write_all(&buffer[..length]).is_ok() => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// Reads to the end and answers with how many bytes were as the pattern says.
+fn serve_sink(mut connection: TcpStream) {
+    let pattern = Pattern::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut good = 0;
+    if prepare(&connection).is_err() {
+        return;
+    }
+    loop {
+        match connection.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) if pattern.matches(good, &buffer[..length]) => good += length as u64,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => break,
+        }
+    }
+    // A peer that is gone can not be told.
+    let _ = connection.write_all(&good.to_be_bytes());
+}
+
+fn prepare(connection: &TcpStream) -> std::io::Result<()> {
+    connection.set_nonblocking(false)?;
+    connection.set_read_timeout(Some(IDLE))?;
+    connection.set_write_timeout(Some(IDLE))
+}

@@ -1,0 +1,188 @@
+//! The reachability table: who reaches whom, in both families, by ICMP, TCP and UDP.
+
+use std::{net::IpAddr, thread};
+
+use anyhow::{Result, anyhow};
+use serde::Serialize;
+
+use super::{
+    address::{Dual, Family, SERVICE},
+    probe::{Patience, Proto, probe},
+    server::Server,
+    topology::Topology,
+};
+
+/// A pair that the table asks about.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair {
+    /// Who asks.
+    pub from: &'static str,
+    /// Who answers; `service` is the node-local service address.
+    pub to: &'static str,
+    /// What the pair stands for.
+    pub about: &'static str,
+    /// Whether plain ipvlan L2 can do it.
+    pub plain: bool,
+}
+
+const fn pair(from: &'static str, to: &'static str, about: &'static str, plain: bool) -> Pair {
+    Pair {
+        from,
+        to,
+        about,
+        plain,
+    }
+}
+
+/// The name of the node-local service address in the table.
+const SERVICE_NAME: &str = "service";
+
+/// Every kind of pair on an underlay node.
+pub const PAIRS: [Pair; 14] = [
+    pair("node1", "a1", "host to its pod", false),
+    pair("node1", "b1", "host to its pod, other subnet", false),
+    pair("a1", "node1", "pod to its host", false),
+    pair("b1", "node1", "pod to its host, other subnet", false),
+    pair("a1", SERVICE_NAME, "pod to node-local service", false),
+    pair("b1", SERVICE_NAME, "pod to node-local service", false),
+    pair("a1", "a2", "pod to pod, same subnet", true),
+    pair("a1", "b1", "pod to pod, other subnet", true),
+    pair("a1", "a3", "pod to pod, other node", true),
+    pair("a1", "b2", "pod to pod, other node and subnet", true),
+    pair("node1", "a3", "host to pod, other node", true),
+    pair("a3", "node1", "pod to host, other node", true),
+    pair("a1", "remote", "pod to remote", true),
+    pair("remote", "b1", "remote to pod", true),
+];
+
+/// One question and its answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Who asks.
+    pub from: &'static str,
+    /// Who should answer.
+    pub to: &'static str,
+    /// In which family.
+    pub family: Family,
+    /// By which protocol.
+    pub proto: Proto,
+    /// Whether an answer should come.
+    pub expected: bool,
+    /// Whether it came.
+    pub ok: bool,
+    /// The path that the dataplane says the flow takes; none without a dataplane.
+    pub path: Option<String>,
+    /// What the pair stands for; for people.
+    #[serde(skip)]
+    pub about: &'static str,
+}
+
+/// Whether every row is as expected.
+#[must_use]
+pub fn as_expected(rows: &[Row]) -> bool {
+    rows.iter().all(|row| row.ok == row.expected)
+}
+
+/// The rows that are not as expected, one line each.
+#[must_use]
+pub fn surprises(rows: &[Row]) -> Vec<String> {
+    rows.iter()
+        .filter(|row| row.ok != row.expected)
+        .map(
+            |Row {
+                 from,
+                 to,
+                 family,
+                 proto,
+                 ok,
+                 path,
+                 ..
+             }| {
+                let outcome = if *ok { "answered" } else { "no answer" };
+                let path = path.as_deref().unwrap_or("-");
+                format!(
+                    "{from} -> {to} {family:?} {}: {outcome} (path {path})",
+                    proto.name()
+                )
+            },
+        )
+        .collect()
+}
+
+/// Starts the servers of everyone who can be asked.
+pub fn start_servers(topology: &Topology) -> Result<Vec<Server>> {
+    topology
+        .places()
+        .map(|place| {
+            let service = topology.nodes.iter().any(|node| node.name == place.name);
+            let duals = [Some(place.address), service.then_some(SERVICE)];
+            let addresses: Vec<IpAddr> = duals
+                .iter()
+                .flatten()
+                .flat_map(|dual| Family::BOTH.map(|family| dual.of(family)))
+                .collect();
+            Server::start(&place.namespace, &addresses)
+        })
+        .collect()
+}
+
+/// Asks everything at once. `explain` names the path of a flow from one address to another.
+pub fn measure(
+    topology: &Topology,
+    expected: impl Fn(&Pair) -> bool,
+    explain: impl Fn(&Pair, IpAddr, IpAddr, Proto) -> Result<Option<String>>,
+) -> Result<Vec<Row>> {
+    let servers = start_servers(topology)?;
+    let mut rows = Vec::new();
+    for pair in &PAIRS {
+        for family in Family::BOTH {
+            for proto in Proto::ALL {
+                let (from, to) = (topology.place(pair.from).address, target(topology, pair.to));
+                rows.push(Row {
+                    from: pair.from,
+                    to: pair.to,
+                    family,
+                    proto,
+                    expected: expected(pair),
+                    ok: false,
+                    path: explain(pair, from.of(family), to.of(family), proto)?,
+                    about: pair.about,
+                });
+            }
+        }
+    }
+    ask_all(topology, &mut rows)?;
+    drop(servers);
+    Ok(rows)
+}
+
+fn target(topology: &Topology, name: &str) -> Dual {
+    if name == SERVICE_NAME {
+        SERVICE
+    } else {
+        topology.place(name).address
+    }
+}
+
+fn ask_all(topology: &Topology, rows: &mut [Row]) -> Result<()> {
+    thread::scope(|scope| {
+        let asks: Vec<_> = rows
+            .iter_mut()
+            .map(|row| {
+                scope.spawn(|| {
+                    let from = &topology.place(row.from).namespace;
+                    let to = target(topology, row.to).of(row.family);
+                    let patience = if row.expected {
+                        Patience::EXPECTED
+                    } else {
+                        Patience::UNEXPECTED
+                    };
+                    row.ok = probe(from, to, row.proto, patience)?;
+                    anyhow::Ok(())
+                })
+            })
+            .collect();
+        asks.into_iter()
+            .try_for_each(|ask| ask.join().map_err(|_| anyhow!("a probe panicked"))?)
+    })
+}
