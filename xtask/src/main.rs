@@ -1,2 +1,64 @@
-//! Placeholder.
-fn main() {}
+//! netpath's workshop: set-up, builds, sandboxes, tests and measurements.
+
+mod archive;
+mod build;
+mod command;
+mod console;
+mod cpio;
+mod kernel;
+mod modules;
+mod packages;
+mod progress;
+mod qemu;
+mod rootfs;
+mod setup;
+mod terminal;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about, version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what building and testing need; every other task does its part of it by itself.
+    Setup,
+    /// Build the programs: release, static.
+    Build,
+    /// Run a command or a shell in a QEMU guest with a Debian kernel.
+    Vm(vm::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        // The exit status of a command that ran elsewhere; statuses are one byte.
+        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<i32> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Setup => setup::all(&workspace).map(|()| 0),
+        Task::Build => {
+            println!("{}", build::programs(&workspace)?.display());
+            Ok(0)
+        }
+        Task::Vm(args) => vm::main(&workspace, args),
+    }
+}

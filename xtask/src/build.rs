@@ -1,0 +1,35 @@
+//! `cargo xtask build`: the programs that run on nodes and in guests, static.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::command;
+use crate::progress::step;
+use crate::setup;
+use crate::workspace::{TARGET, Workspace};
+
+/// Builds the agent's and the tests' programs and returns the folder they are in.
+pub(crate) fn programs(workspace: &Workspace) -> Result<PathBuf> {
+    setup::toolchain()?;
+    setup::linker(workspace)?;
+    step("Building the programs (release, static)");
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--release", "--target", TARGET, "--bins"]);
+    command::run(cargo.args(["-p", "netpath-agent", "-p", "netpath-tests"]))?;
+    Ok(folder(workspace))
+}
+
+/// Builds a guest's first process. It belongs to this package, so that a guest starts
+/// without the dataplane being built.
+pub(crate) fn init(workspace: &Workspace) -> Result<PathBuf> {
+    setup::toolchain()?;
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--quiet", "--release", "--target", TARGET]);
+    command::run(cargo.args(["-p", "xtask", "--bin", "netpath-init"]))?;
+    Ok(folder(workspace).join("netpath-init"))
+}
+
+fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join(TARGET).join("release")
+}

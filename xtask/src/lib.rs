@@ -1,0 +1,3 @@
+//! What `cargo xtask vm` and the first process of its guest agree on.
+
+pub mod guest;

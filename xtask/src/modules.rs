@@ -1,0 +1,63 @@
+//! Kernel modules that a guest loads: what the dataplane, the scenarios and the compared
+//! ways of wiring pods need. Their dependencies come by themselves.
+
+/// The guest's channels to the host. Built in from 6.12.
+const CHANNEL: [&str; 2] = ["virtio_pci", "virtio_console"];
+
+const LINKS: [&str; 10] = [
+    "ipvlan", "macvlan", "veth", "bridge", "dummy", "8021q", "vxlan", "bonding", "vrf", "tun",
+];
+
+const TRAFFIC_CONTROL: [&str; 8] = [
+    "sch_ingress",
+    "cls_bpf",
+    "cls_u32",
+    "cls_matchall",
+    "act_mirred",
+    "act_bpf",
+    "sch_fq",
+    "sch_netem",
+];
+
+const NETFILTER: [&str; 26] = [
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_nat",
+    "nft_masq",
+    "nft_redir",
+    "nft_log",
+    "nft_limit",
+    "nft_numgen",
+    "nft_hash",
+    "nft_reject_inet",
+    "nft_fib_inet",
+    "nft_fib_ipv4",
+    "nft_fib_ipv6",
+    "nft_compat",
+    "nf_conntrack",
+    "nf_conntrack_netlink",
+    "br_netfilter",
+    "xt_nat",
+    "xt_conntrack",
+    "xt_MASQUERADE",
+    "xt_REDIRECT",
+    "xt_mark",
+    "xt_comment",
+    "xt_addrtype",
+    "xt_statistic",
+];
+
+const DIAGNOSIS: [&str; 4] = ["inet_diag", "tcp_diag", "udp_diag", "af_packet_diag"];
+
+/// All of them, channels first.
+pub(crate) fn all() -> Vec<&'static str> {
+    [
+        &CHANNEL[..],
+        &LINKS,
+        &TRAFFIC_CONTROL,
+        &NETFILTER,
+        &DIAGNOSIS,
+    ]
+    .concat()
+}

@@ -1,0 +1,74 @@
+//! The command line of a guest's QEMU.
+
+use std::path::Path;
+use std::process::Command;
+
+use xtask::guest::{STDERR, STDIN, STDOUT};
+
+use crate::vm::Machine;
+
+/// Kernel parameters. A bug ends the guest instead of leaving it half alive, and watchdogs
+/// have patience: software emulation on a busy machine is slow. `devkmsg=on`, since the
+/// verdict must not fall to the rate limit of /dev/kmsg.
+const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 oops=panic \
+    watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60 mitigations=off net.ifnames=0";
+
+/// QEMU for a machine; with a terminal, the guest's hvc0 is on our standard input and output,
+/// else three named ports are on our three standard files.
+pub(crate) fn command(
+    machine: &Machine,
+    kernel: &Path,
+    initramfs: &Path,
+    log: &Path,
+    terminal: bool,
+) -> Command {
+    // The guest must not outlive us, however we end.
+    let mut qemu = Command::new("setpriv");
+    qemu.args(["--pdeathsig", "TERM", "--", "qemu-system-x86_64"]);
+    qemu.args([
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-net",
+        "none",
+    ]);
+    // Without -cx16, QEMU 7.2 crashes 6.12 guests: it gets cmpxchg16b wrong.
+    qemu.args(["-cpu", "max,-cx16", "-m"])
+        .arg(machine.memory_mib.to_string());
+    if machine.icount {
+        qemu.args(["-accel", "tcg", "-smp", "1", "-icount", "shift=0,sleep=off"]);
+    } else {
+        qemu.args(["-accel", "tcg,thread=multi", "-smp"])
+            .arg(machine.cpus.to_string());
+    }
+    qemu.arg("-kernel")
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(initramfs);
+    qemu.args(["-append", PARAMETERS]);
+    qemu.arg("-chardev")
+        .arg(format!("file,id=console,path={}", escaped(log)));
+    qemu.args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);
+    // Keys such as Ctrl-C go to the guest.
+    qemu.args(["-chardev", "stdio,id=stdin,signal=off"]);
+    if terminal {
+        qemu.args(["-device", "virtconsole,chardev=stdin"]);
+        return qemu;
+    }
+    for (number, name) in [(1, "stdout"), (2, "stderr")] {
+        qemu.arg("-chardev")
+            .arg(format!("file,id={name},path=/dev/fd/{number}"));
+    }
+    for (chardev, port) in [("stdin", STDIN), ("stdout", STDOUT), ("stderr", STDERR)] {
+        qemu.arg("-device")
+            .arg(format!("virtserialport,chardev={chardev},name={port}"));
+    }
+    qemu
+}
+
+/// QEMU separates options by commas; a doubled one stands for itself.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}

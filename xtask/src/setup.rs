@@ -1,0 +1,88 @@
+//! `cargo xtask setup`: makes a fresh machine able to build and test. Every step looks first
+//! and does nothing if the thing is there.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::command;
+use crate::packages::{self, GUEST, NETWORK};
+use crate::progress::step;
+use crate::workspace::{TARGET, TOOLCHAIN, Workspace};
+
+/// 0.10.4 links with the pinned compiler's own LLVM 22; newer ones want another LLVM.
+const BPF_LINKER: &str = "0.10.4";
+
+/// Everything.
+pub(crate) fn all(workspace: &Workspace) -> Result<()> {
+    toolchain()?;
+    linker(workspace)?;
+    packages::install(&NETWORK)?;
+    packages::install(&GUEST)?;
+    step("Set-up complete");
+    Ok(())
+}
+
+/// The pinned toolchain's parts. `rust-toolchain.toml` names them, but rustup brings them only
+/// together with a toolchain that was not installed before.
+pub(crate) fn toolchain() -> Result<()> {
+    let sysroot = command::output(rustup().args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]));
+    let sysroot = match sysroot {
+        Ok(sysroot) => sysroot,
+        Err(_) => {
+            step(format!("Installing Rust {TOOLCHAIN}"));
+            command::run(rustup().args(["toolchain", "install", TOOLCHAIN, "--profile=minimal"]))
+                .context("is rustup installed?")?;
+            command::output(rustup().args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]))?
+        }
+    };
+    let rustlib = PathBuf::from(sysroot.trim()).join("lib/rustlib");
+    if !rustlib.join("src/rust/library/core").exists() {
+        step(format!("Adding rust-src to Rust {TOOLCHAIN}"));
+        command::run(rustup().args(["component", "add", "rust-src", "--toolchain", TOOLCHAIN]))?;
+    }
+    if !rustlib.join(TARGET).join("lib").exists() {
+        step(format!("Adding target {TARGET} to Rust {TOOLCHAIN}"));
+        command::run(rustup().args(["target", "add", TARGET, "--toolchain", TOOLCHAIN]))?;
+    }
+    Ok(())
+}
+
+/// bpf-linker, below the target folder so that nothing of the user's own changes.
+pub(crate) fn linker(workspace: &Workspace) -> Result<()> {
+    let program = workspace.tools().join("bin/bpf-linker");
+    let installed = command::output(Command::new(&program).arg("--version"));
+    if installed.is_ok_and(|version| version.trim().ends_with(BPF_LINKER)) {
+        return Ok(());
+    }
+    step(format!(
+        "Installing bpf-linker {BPF_LINKER} (about a minute)"
+    ));
+    let mut install = workspace.cargo();
+    install.args([
+        "install",
+        "bpf-linker",
+        "--version",
+        BPF_LINKER,
+        "--locked",
+        "--root",
+    ]);
+    install.arg(workspace.tools());
+    // Flags and folders meant for the workspace's own code.
+    for name in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+    ] {
+        install.env_remove(name);
+    }
+    command::run(&mut install)
+}
+
+fn rustup() -> Command {
+    let mut rustup = Command::new("rustup");
+    rustup.env_remove("RUSTUP_TOOLCHAIN");
+    rustup
+}
