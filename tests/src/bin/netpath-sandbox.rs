@@ -1,18 +1,15 @@
 //! Runs the sandbox: the reachability table before and after netpath, or the scenarios.
 
-use std::{
-    env,
-    io::{self, Write as _},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{env, io, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use netpath_tests::sandbox::{
     agent::{Programs, Settings},
+    kernel,
     lab::Lab,
     report::Report,
+    scenario::{self, Bench, Effort, Tally},
     wait,
 };
 
@@ -43,6 +40,17 @@ enum Task {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Run the scenarios; exit code 0 if none failed and at least one ran.
+    Test {
+        /// Only scenarios whose name contains this.
+        #[arg(long, default_value = "")]
+        filter: String,
+        /// Print the names and stop.
+        #[arg(long)]
+        list: bool,
+        #[command(flatten)]
+        effort: Effort,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -65,7 +73,7 @@ fn main() -> ExitCode {
 fn start(cli: Cli) -> Result<ExitCode> {
     let Cli { programs, command } = cli;
     wait::handle_interrupts()?;
-    let programs = Programs::find(programs.map_or_else(own_folder, Ok)?)?;
+    let programs = || Programs::find(programs.map_or_else(own_folder, Ok)?);
     match command {
         Task::Run {
             hold,
@@ -73,23 +81,49 @@ fn start(cli: Cli) -> Result<ExitCode> {
             settings,
             output,
         } => {
-            let mut lab = Lab::build(&programs, &settings, mtu)?;
+            let mut lab = Lab::build(&programs()?, &settings, mtu)?;
             let report = run(&mut lab)?;
-            let mut out = io::stdout().lock();
+            let mut out = io::stdout();
             match output {
                 Output::Text => report.write_text(&mut out)?,
                 Output::Json => report.write_json(&mut out)?,
             }
-            out.flush()?;
             if hold {
                 shell(&lab)?;
             }
-            Ok(if report.as_expected() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
+            Ok(exit_code(report.as_expected()))
         }
+        Task::Test {
+            filter,
+            list,
+            effort,
+        } => {
+            let scenarios = scenario::matching(&filter);
+            if list {
+                for scenario in &scenarios {
+                    println!("{}", scenario.name());
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            let bench = Bench {
+                programs: programs()?,
+                effort,
+            };
+            let Tally {
+                passed,
+                failed,
+                ignored: _,
+            } = scenario::run(&scenarios, &bench, &mut io::stdout())?;
+            Ok(exit_code(failed == 0 && passed > 0))
+        }
+    }
+}
+
+fn exit_code(good: bool) -> ExitCode {
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -99,10 +133,6 @@ fn own_folder() -> Result<PathBuf> {
 }
 
 fn run(lab: &mut Lab) -> Result<Report> {
-    let kernel = nix::sys::utsname::uname()?
-        .release()
-        .to_string_lossy()
-        .into_owned();
     progress("plain ipvlan pods: who reaches whom");
     let before = lab.table_before()?;
     progress("starting netpath-agent on both nodes");
@@ -113,7 +143,7 @@ fn run(lab: &mut Lab) -> Result<Report> {
     let after = lab.table_after()?;
     let counters = lab.counters()?;
     Ok(Report {
-        kernel,
+        kernel: kernel::release()?,
         before,
         after,
         counters,

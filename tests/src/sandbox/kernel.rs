@@ -1,0 +1,34 @@
+//! The running kernel's release.
+
+use anyhow::{Context as _, Result};
+
+/// The release, as `uname -r` prints it.
+pub fn release() -> Result<String> {
+    let name = nix::sys::utsname::uname().context("ask for the kernel's release")?;
+    Ok(name.release().to_string_lossy().into_owned())
+}
+
+/// Whether the running kernel is `major.minor` or later.
+pub fn at_least(major: u32, minor: u32) -> Result<bool> {
+    let release = release()?;
+    let version = version(&release).with_context(|| format!("kernel release {release:?}"))?;
+    Ok(version >= (major, minor))
+}
+
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert_eq!(version("6.12.43+deb13-cloud-amd64"), Some((6, 12)));
+        assert_eq!(version("7.3-rc1"), Some((7, 3)));
+        assert!(version("6.1.0-37-cloud-amd64") < version("6.6.1"));
+        assert_eq!(version("next"), None);
+    }
+}
