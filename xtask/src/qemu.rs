@@ -40,7 +40,7 @@ pub(crate) fn command(
     if machine.icount {
         qemu.args(["-accel", "tcg", "-smp", "1", "-icount", "shift=0,sleep=off"]);
     } else {
-        qemu.args(["-accel", "tcg,thread=multi", "-smp"])
+        qemu.args(["-accel", "tcg,thread=single", "-smp"])
             .arg(machine.cpus.to_string());
     }
     qemu.arg("-kernel")

@@ -21,6 +21,8 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use xtask::guest::{COMMAND, LOG_PREFIX, MODULES, STDERR, STDIN, STDOUT, TERMINAL, Verdict};
 
+/// Real programs before busybox's applets, which are in `/bin`.
+const PATH: &str = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a guest that can not even start its command answers, as a shell would.
 const CANNOT_RUN: i32 = 127;
 /// Virtio ports appear while the driver talks to the device, shortly after its module loads.
@@ -63,9 +65,7 @@ fn boot() -> Result<i32> {
     }
     fs::write("/proc/sys/kernel/hostname", "netpath").context("set the host name")?;
     load_modules()?;
-    let lo = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
+    let lo = command("ip").args(["link", "set", "lo", "up"]).status();
     if !lo.context("start ip")?.success() {
         bail!("ip link set lo up failed");
     }
@@ -78,6 +78,17 @@ fn boot() -> Result<i32> {
         Ok(size) => on_terminal(&size, program, arguments),
         Err(_) => on_ports(program, arguments),
     }
+}
+
+/// A program in the environment of a root login: the kernel gives its first process next to none.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env("PATH", PATH)
+        .env("HOME", "/root")
+        .env("TERM", "xterm")
+        .current_dir("/root");
+    command
 }
 
 fn log(message: &str) {
@@ -140,7 +151,7 @@ fn on_terminal(size: &str, program: &str, arguments: &[&str]) -> Result<i32> {
     };
     let mut size = size.split_whitespace();
     if let (Some(rows), Some(columns)) = (size.next(), size.next()) {
-        let stty = Command::new("stty")
+        let stty = command("stty")
             .args(["rows", rows, "cols", columns, "sane"])
             .stdin(console()?)
             .status();
@@ -148,7 +159,7 @@ fn on_terminal(size: &str, program: &str, arguments: &[&str]) -> Result<i32> {
             log("stty failed: the terminal has its default size");
         }
     }
-    let mut command = Command::new("setsid");
+    let mut command = command("setsid");
     command.arg("-c").arg(program).args(arguments);
     command
         .stdin(console()?)
@@ -172,7 +183,7 @@ fn on_ports(program: &str, arguments: &[&str]) -> Result<i32> {
         .write(true)
         .open(port(STDERR)?)
         .context("open stderr")?;
-    let mut child = Command::new(program)
+    let mut child = command(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
