@@ -184,10 +184,13 @@ impl Topology {
             subnet,
         } in &self.pods
         {
-            let pod = place.namespace.name();
+            let (name, pod) = (place.name, &place.namespace);
+            // Old kernels refuse a name that is taken where the parent is: renamed on arrival.
             self.nodes[*node].namespace.ip(&[format!(
-                "link add link {INTERFACE} name {INTERFACE} netns {pod} type ipvlan mode l2"
+                "link add link {INTERFACE} name {name} netns {} type ipvlan mode l2",
+                pod.name()
             )])?;
+            pod.ip(&[format!("link set {name} name {INTERFACE}")])?;
             address(place, *subnet)?;
         }
         Ok(())
