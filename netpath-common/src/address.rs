@@ -28,9 +28,7 @@ impl Address {
     #[must_use]
     pub const fn v4(octets: [u8; 4]) -> Self {
         let [a, b, c, d] = octets;
-        Self {
-            octets: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d],
-        }
+        Self { octets: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] }
     }
 
     /// An IPv6 address from its 16 bytes.
@@ -40,21 +38,43 @@ impl Address {
         Self { octets }
     }
 
-    /// The two halves as native words, for comparison.
+    /// An address from four words as they lie in memory.
+    ///
+    /// The programs load packets word by word: byte by byte costs four times the instructions.
     #[inline(always)]
-    const fn words(&self) -> [u64; 2] {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.octets;
-        [
-            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-            u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
-        ]
+    #[must_use]
+    pub const fn from_words(words: [u32; 4]) -> Self {
+        // SAFETY: both are 16 bytes, and every value of them is an address.
+        unsafe { core::mem::transmute(words) }
+    }
+
+    /// The mapped form of an IPv4 address, as its word lies in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4_from_word(word: u32) -> Self {
+        Self::from_words([0, 0, 0xffff_u32.to_be(), word])
+    }
+
+    /// Four words as they lie in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_words(&self) -> [u32; 4] {
+        // SAFETY: as for `from_words`.
+        unsafe { core::mem::transmute(*self) }
+    }
+
+    /// The two halves as they lie in memory, for comparison.
+    #[inline(always)]
+    const fn halves(&self) -> [u64; 2] {
+        // SAFETY: as for `from_words`.
+        unsafe { core::mem::transmute(*self) }
     }
 
     /// Whether this is an IPv4 address.
     #[inline(always)]
     #[must_use]
     pub const fn is_v4(&self) -> bool {
-        let [high, low] = self.words();
+        let [high, low] = self.halves();
         // The upper four bytes of the low word as they lie in memory: 00 00 ff ff.
         high == 0 && (u64::from_be(low) >> 32) == 0xffff
     }
@@ -63,7 +83,7 @@ impl Address {
     #[inline(always)]
     #[must_use]
     pub const fn is_unspecified(&self) -> bool {
-        let [high, low] = self.words();
+        let [high, low] = self.halves();
         high == 0 && (low == 0 || u64::from_be(low) == 0xffff_0000_0000)
     }
 
@@ -81,14 +101,14 @@ impl Address {
     /// Whether this is `255.255.255.255`.
     #[inline(always)]
     const fn is_broadcast(&self) -> bool {
-        u64::from_be(self.words()[1]) == 0xffff_ffff_ffff
+        u64::from_be(self.halves()[1]) == 0xffff_ffff_ffff
     }
 }
 
 impl PartialEq for Address {
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
-        self.words() == other.words()
+        self.halves() == other.halves()
     }
 }
 
@@ -157,7 +177,7 @@ impl fmt::Debug for Address {
 }
 
 /// An Ethernet address.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default)]
 #[repr(C, align(2))]
 pub struct Mac {
     /// The six bytes as they stand in a frame.
@@ -184,14 +204,69 @@ impl Mac {
         self.octets[0] & 1 == 1
     }
 
-    /// Compares as three half-words: the slice comparison of core is a loop over bytes.
+    /// An Ethernet address from its three half-words as they lie in memory.
     #[inline(always)]
     #[must_use]
-    pub const fn is(&self, other: &Self) -> bool {
-        let [a, b, c, d, e, f] = self.octets;
-        let [g, h, i, j, k, l] = other.octets;
-        u32::from_ne_bytes([a, b, c, d]) == u32::from_ne_bytes([g, h, i, j])
-            && u16::from_ne_bytes([e, f]) == u16::from_ne_bytes([k, l])
+    pub const fn from_words(words: [u16; 3]) -> Self {
+        // SAFETY: both are six bytes, and every value of them is an Ethernet address.
+        unsafe { core::mem::transmute(words) }
+    }
+
+    /// The address in one word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> MacWord {
+        // SAFETY: as for `from_words`.
+        let [a, b, c]: [u16; 3] = unsafe { core::mem::transmute(self) };
+        let [a, b, c] = [u16::from_le(a), u16::from_le(b), u16::from_le(c)];
+        MacWord(a as u64 | (b as u64) << 16 | (c as u64) << 32)
+    }
+}
+
+impl PartialEq for Mac {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.word() == other.word()
+    }
+}
+
+impl Eq for Mac {}
+
+impl core::hash::Hash for Mac {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.octets.hash(state);
+    }
+}
+
+/// An Ethernet address as a number: its first byte is the least significant one.
+///
+/// The form that the programs compare and move: arrays of bytes are handled byte by byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MacWord(u64);
+
+impl MacWord {
+    /// `00:00:00:00:00:00`.
+    pub const ZERO: Self = Self(0);
+
+    /// The first 12 bytes of an Ethernet header, as three words in the order of memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn header(destination: Self, source: Self) -> [u32; 3] {
+        let (destination, source) = (destination.0, source.0);
+        let head = destination | source << 48;
+        [(head as u32).to_le(), ((head >> 32) as u32).to_le(), ((source >> 16) as u32).to_le()]
+    }
+}
+
+impl From<MacWord> for Mac {
+    #[inline(always)]
+    fn from(word: MacWord) -> Self {
+        let MacWord(word) = word;
+        Self::from_words([
+            (word as u16).to_le(),
+            ((word >> 16) as u16).to_le(),
+            ((word >> 32) as u16).to_le(),
+        ])
     }
 }
 
@@ -242,11 +317,7 @@ mod tests {
         ] {
             let address = address(text);
             assert_eq!(address.is_v4(), v4, "{text} is IPv4");
-            assert_eq!(
-                address.is_unspecified(),
-                unspecified,
-                "{text} is unspecified"
-            );
+            assert_eq!(address.is_unspecified(), unspecified, "{text} is unspecified");
             assert_eq!(address.is_multicast(), multicast, "{text} is multicast");
         }
     }
@@ -257,8 +328,17 @@ mod tests {
         for byte in 0..6 {
             let mut other = mac;
             other.octets[byte] ^= 4;
-            assert!(!mac.is(&other), "byte {byte}");
+            assert_ne!(mac, other, "byte {byte}");
         }
-        assert!(mac.is(&mac.clone()));
+        assert_eq!(mac, Mac::new([2, 0, 0, 0, 0, 1]));
+    }
+
+    #[test]
+    fn words_keep_the_bytes() {
+        let [a, b] = [Mac::new([1, 2, 3, 4, 5, 6]), Mac::new([7, 8, 9, 10, 11, 12])];
+        assert_eq!(Mac::from(a.word()), a);
+        let header = MacWord::header(a.word(), b.word());
+        let bytes: std::vec::Vec<u8> = header.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     }
 }

@@ -14,10 +14,8 @@ pub struct FlowKey {
     pub source_port: u16,
     /// The receiver's port in network order; an echo's identifier.
     pub destination_port: u16,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// Keeps the layout free of padding.
-    pub reserved: [u8; 3],
+    /// IP protocol number; 32 bits, to leave no padding.
+    pub protocol: u32,
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 40);
@@ -32,8 +30,7 @@ impl FlowKey {
             destination: packet.destination,
             source_port: packet.source_port,
             destination_port: packet.destination_port,
-            protocol: packet.protocol,
-            reserved: [0; 3],
+            protocol: packet.protocol as u32,
         }
     }
 
@@ -46,8 +43,7 @@ impl FlowKey {
             destination: packet.source,
             source_port: packet.destination_port,
             destination_port: packet.source_port,
-            protocol: packet.protocol,
-            reserved: [0; 3],
+            protocol: packet.protocol as u32,
         }
     }
 }

@@ -23,11 +23,7 @@ pub struct Question {
 #[inline(always)]
 #[must_use]
 pub fn arp_reply(question: &Question, mac: Mac) -> [u8; ARP_LEN] {
-    let Question {
-        target,
-        asker,
-        asker_mac,
-    } = question;
+    let Question { target, asker, asker_mac } = question;
     let mut bytes = [0; ARP_LEN];
     // Ethernet, IPv4, address lengths, operation 2: reply.
     bytes[..8].copy_from_slice(&[0, 1, 8, 0, 6, 4, 0, 2]);
@@ -97,22 +93,15 @@ mod tests {
 
     #[test]
     fn arp_reply_names_both_sides() {
-        let reply = arp_reply(
-            &question("10.0.1.1", "10.0.1.9"),
-            Mac::new([2, 0, 0, 0, 0, 1]),
-        );
-        let expected = [
-            0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 1, 10, 0, 1, 1, 2, 0, 0, 0, 0, 9, 10, 0, 1, 9,
-        ];
+        let reply = arp_reply(&question("10.0.1.1", "10.0.1.9"), Mac::new([2, 0, 0, 0, 0, 1]));
+        let expected =
+            [0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 1, 10, 0, 1, 1, 2, 0, 0, 0, 0, 9, 10, 0, 1, 9];
         assert_eq!(reply, expected);
     }
 
     #[test]
     fn advertisement_sums_to_all_ones() {
-        let bytes = advertisement(
-            &question("fd00::1", "fd00::9"),
-            Mac::new([2, 0, 0, 0, 0, 1]),
-        );
+        let bytes = advertisement(&question("fd00::1", "fd00::9"), Mac::new([2, 0, 0, 0, 0, 1]));
         let mut sum: u32 = 32 + 58;
         for pair in bytes[8..].chunks(2) {
             sum += u32::from(pair[0]) << 8 | u32::from(pair[1]);

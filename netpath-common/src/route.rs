@@ -40,22 +40,14 @@ impl RouteKey {
     #[inline(always)]
     #[must_use]
     pub const fn lookup(table: u32, address: Address) -> Self {
-        Self {
-            prefix_len: Self::FULL,
-            table,
-            address,
-        }
+        Self { prefix_len: Self::FULL, table, address }
     }
 
     /// The key of a prefix: `length` counts bits of the address in its own family.
     #[must_use]
     pub const fn prefix(table: u32, address: Address, length: u8) -> Self {
         let mapped = if address.is_v4() { 96 } else { 0 };
-        Self {
-            prefix_len: 32 + mapped + length as u32,
-            table,
-            address,
-        }
+        Self { prefix_len: 32 + mapped + length as u32, table, address }
     }
 
     /// Bits of the prefix in the address's own family.
@@ -74,7 +66,8 @@ impl RouteKey {
 pub struct Route {
     /// For [`Path::Router`]: the next hop on the endpoint's parent; unspecified leaves the
     /// neighbour that the sender chose.
-    pub next_hop: [u8; 16],
+    /// The words of an [`Address`] in the order of memory; the trie aligns to four bytes only.
+    pub next_hop: [u32; 4],
     /// The path, as [`Path`].
     pub path: u8,
     /// The key's `prefix_len`: a lookup returns the value only, and a full-length prefix is as
@@ -93,21 +86,28 @@ impl Route {
     pub const fn new(key: &RouteKey, path: Path) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "at most 160")]
         let prefix_len = key.prefix_len as u8;
-        Self {
-            next_hop: [0; 16],
-            path: path as u8,
-            prefix_len,
-            reserved: [0; 2],
-        }
+        Self { next_hop: [0; 4], path: path as u8, prefix_len, reserved: [0; 2] }
     }
 
     /// The same route, to the router at `next_hop`.
     #[must_use]
     pub const fn via(self, next_hop: Address) -> Self {
-        Self {
-            next_hop: next_hop.octets,
-            ..self
-        }
+        Self { next_hop: next_hop.to_words(), ..self }
+    }
+
+    /// The next hop; unspecified if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn next_hop(&self) -> Address {
+        Address::from_words(self.next_hop)
+    }
+
+    /// Whether there is a next hop.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_next_hop(&self) -> bool {
+        let [a, b, c, d] = self.next_hop;
+        a | b | c | d != 0
     }
 
     /// Whether the prefix is a single address.

@@ -1,6 +1,6 @@
 //! Verdicts: a path and the reason for it.
 
-use crate::{Mac, endpoint::NO_SLOT};
+use crate::{Mac, address::MacWord, endpoint::NO_SLOT};
 
 /// Where a packet goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,13 +20,7 @@ pub enum Path {
 
 impl Path {
     /// All paths.
-    pub const ALL: [Self; 5] = [
-        Self::Drop,
-        Self::Local,
-        Self::Host,
-        Self::Router,
-        Self::Kernel,
-    ];
+    pub const ALL: [Self; 5] = [Self::Drop, Self::Local, Self::Host, Self::Router, Self::Kernel];
 
     /// The path of a number in a map. The programs drop what they can not read.
     #[inline(always)]
@@ -157,33 +151,20 @@ pub enum Action {
     Pass,
     /// Drop it.
     Drop,
-    /// Let the parent receive it: its rx_handler finds the child, or the stack takes it.
-    Receive {
-        /// Interface index of the parent.
-        ifindex: u32,
-        /// The parent's Ethernet address.
-        mac: Mac,
-    },
+    /// Let a parent receive it: its rx_handler finds the child, or the stack takes it.
+    Receive,
     /// Let the kernel entry receive it, so that no rx_handler takes it.
-    Enter {
-        /// Interface index of the kernel entry.
-        ifindex: u32,
-        /// Its Ethernet address.
-        mac: Mac,
-    },
+    Enter,
     /// Turn the question into its answer and let the parent receive it.
-    Answer {
-        /// The Ethernet address to answer with.
-        mac: Mac,
-    },
-    /// Send it to the route's next hop on the same parent.
-    NextHop {
-        /// The next hop.
-        address: [u8; 16],
-    },
+    Answer,
+    /// Send it to the route's next hop on the same parent: [`decide::next_hop`](crate::decide::next_hop).
+    NextHop,
 }
 
 /// What happens to a packet, why, and who is counted.
+///
+/// A flat structure: LLVM keeps its fields in registers, where it would copy the payloads of an
+/// enum byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Where it goes.
@@ -192,12 +173,17 @@ pub struct Verdict {
     pub reason: Reason,
     /// What the programs do.
     pub action: Action,
+    /// The host stack forwarded it for an endpoint: the answers take the kernel path.
+    pub record: bool,
+    /// Interface index of the device that receives it, for [`Action::Receive`],
+    /// [`Action::Enter`] and [`Action::Answer`].
+    pub ifindex: u32,
     /// Slot of the endpoint that sent it, or [`NO_SLOT`].
     pub sender: u32,
     /// Slot of the endpoint that receives it, or [`NO_SLOT`].
     pub receiver: u32,
-    /// The host stack forwarded it for an endpoint: the answers take the kernel path.
-    pub record: bool,
+    /// Ethernet address of that device; the one to answer with for [`Action::Answer`].
+    pub mac: MacWord,
 }
 
 impl Verdict {
@@ -209,9 +195,11 @@ impl Verdict {
             path,
             reason,
             action,
+            record: false,
+            ifindex: 0,
             sender: NO_SLOT,
             receiver: NO_SLOT,
-            record: false,
+            mac: MacWord::ZERO,
         }
     }
 
@@ -229,23 +217,38 @@ impl Verdict {
         Self::new(Path::Drop, reason, Action::Drop)
     }
 
+    /// The same verdict, with the device that receives the packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at(self, ifindex: u32, mac: Mac) -> Self {
+        Self { ifindex, mac: mac.word(), ..self }
+    }
+
     /// The same verdict, with the endpoint that sent the packet.
     #[inline(always)]
     #[must_use]
     pub const fn from(self, slot: u32) -> Self {
-        Self {
-            sender: slot,
-            ..self
-        }
+        Self { sender: slot, ..self }
     }
 
     /// The same verdict, with the endpoint that receives the packet.
     #[inline(always)]
     #[must_use]
     pub const fn to(self, slot: u32) -> Self {
-        Self {
-            receiver: slot,
-            ..self
-        }
+        Self { receiver: slot, ..self }
+    }
+
+    /// The same verdict, for another reason.
+    #[inline(always)]
+    #[must_use]
+    pub const fn because(self, reason: Reason) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// The same verdict, with the answers noted as a flow or not.
+    #[inline(always)]
+    #[must_use]
+    pub const fn recorded(self, record: bool) -> Self {
+        Self { record, ..self }
     }
 }

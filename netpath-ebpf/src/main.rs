@@ -1,5 +1,111 @@
-//! Placeholder.
+//! The programs: parse, ask the decision, act, count.
+//!
+//! | file | part |
+//! | --- | --- |
+//! | `maps` | the tables in the kernel, under the names that bpftool shows |
+//! | `tables` | the decision's view of them |
+//! | `parse` | from a frame to a packet: frequent packets in line |
+//! | `headers` | from a frame to a packet: everything else |
+//! | `act` | rewrite and redirect |
+//! | `answer` | ARP replies and neighbour advertisements |
+//! | `count` | counters |
+//! | `flows` | remembering what the host stack forwarded |
+
 #![no_std]
 #![no_main]
+
+mod act;
+mod answer;
+mod count;
+mod flows;
+mod headers;
+mod maps;
+mod parse;
+mod tables;
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use netpath_common::{
+    Hook, MARK_REDIRECTED, Packet, Reason, Verdict,
+    decide::{self, Origin},
+};
+
+use crate::tables::Maps;
+
+/// TC egress of a parent.
+#[classifier]
+fn netpath_egress(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the kernel hands every program a valid context.
+    let (ifindex, ingress) = unsafe { ((*skb).ifindex, (*skb).ingress_ifindex) };
+    let mut packet = MaybeUninit::uninit();
+    let packet = parse::tc(&ctx, &mut packet);
+    let origin = Origin { ifindex, forwarded: ingress != 0 };
+    let verdict = decide::egress(&Maps, packet, origin);
+    if verdict.record {
+        flows::record(packet);
+    }
+    finish(&ctx, packet, &verdict, ifindex, Hook::Egress)
+}
+
+/// TC ingress of a parent, before its rx_handler.
+#[classifier]
+fn netpath_ingress(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the kernel hands every program a valid context.
+    let (ifindex, mark) = unsafe { ((*skb).ifindex, (*skb).mark) };
+    if mark == MARK_REDIRECTED {
+        // Our own redirect: decided on and counted already. The stack and the pod see no mark.
+        ctx.set_mark(0);
+        return TC_ACT_UNSPEC;
+    }
+    let mut packet = MaybeUninit::uninit();
+    let packet = parse::tc(&ctx, &mut packet);
+    let verdict = decide::ingress(&Maps, packet, ifindex);
+    finish(&ctx, packet, &verdict, ifindex, Hook::Ingress)
+}
+
+/// Carries out a verdict and counts it: the return value of a TC program.
+#[inline(always)]
+fn finish(ctx: &TcContext, packet: &Packet, verdict: &Verdict, ifindex: u32, hook: Hook) -> i32 {
+    // The length before an answer may have changed it.
+    let bytes = u64::from(ctx.len());
+    if let Ok(result) = act::carry_out(ctx, packet, verdict, ifindex) {
+        count::verdict(verdict, ifindex, hook, bytes);
+        result
+    } else {
+        count::verdict(&Verdict::drop(Reason::RewriteFailed), ifindex, hook, bytes);
+        TC_ACT_SHOT
+    }
+}
+
+/// XDP of a parent: what must not come in, dropped before an skb exists.
+#[xdp]
+fn netpath_xdp(ctx: XdpContext) -> u32 {
+    // SAFETY: the kernel hands every program a valid context.
+    let ifindex = unsafe { (*ctx.ctx).ingress_ifindex };
+    let mut packet = MaybeUninit::uninit();
+    let packet = parse::xdp(&ctx, &mut packet);
+    let Some(reason) = decide::wire(&Maps, packet, ifindex) else {
+        return xdp_action::XDP_PASS;
+    };
+    let bytes = (ctx.data_end() - ctx.data()) as u64;
+    count::verdict(&Verdict::drop(reason), ifindex, Hook::Xdp, bytes);
+    xdp_action::XDP_DROP
+}
+
+/// The license that the kernel reads: helpers such as `bpf_redirect` ask for GPL compatibility.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! { loop {} }
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // Nothing here can panic: a panic would fail to link, or be refused by the verifier.
+    loop {}
+}

@@ -1,19 +1,19 @@
 //! Where an address leads: endpoints, then the sender's table, then the main one.
 
 use crate::{
-    Action, Address, Endpoint, Mac, Path, Reason, Route, RouteKey, Tables, Verdict,
+    Action, Address, Endpoint, Mac, Packet, Path, Reason, Route, RouteKey, Tables, Verdict,
     route::TABLE_MAIN,
 };
 
-/// Where an address leads.
-#[derive(Clone, Copy)]
-pub(super) enum Destination {
+/// Where an address leads. It borrows from the tables: copies of their values would cost the
+/// programs more than the lookups.
+pub(super) enum Destination<'a, T: Tables + 'a> {
     /// To an endpoint of this node.
-    Endpoint(Endpoint),
+    Endpoint(T::Ref<'a, Endpoint>),
     /// To the node itself: one of its addresses.
     Host,
     /// To where a prefix of a route table says.
-    Route(Route),
+    Route(T::Ref<'a, Route>),
     /// Nothing on this node knows.
     Unknown,
 }
@@ -24,7 +24,11 @@ pub(super) enum Destination {
 /// address gets, so it is looked up first; a full-length prefix in a table overrides it, and the
 /// endpoint's flag tells whether there can be one. Between tables, the sender's own wins.
 #[inline(always)]
-pub(super) fn find<T: Tables>(tables: &T, table: u32, address: &Address) -> Destination {
+pub(super) fn find<'a, T: Tables>(
+    tables: &'a T,
+    table: u32,
+    address: &Address,
+) -> Destination<'a, T> {
     let Some(endpoint) = tables.endpoint(address) else {
         return match route(tables, table, address) {
             Some(route) => Destination::Route(route),
@@ -36,37 +40,39 @@ pub(super) fn find<T: Tables>(tables: &T, table: u32, address: &Address) -> Dest
     {
         return Destination::Route(route);
     }
-    if endpoint.is_host() {
-        Destination::Host
-    } else {
-        Destination::Endpoint(*endpoint)
-    }
+    if endpoint.is_host() { Destination::Host } else { Destination::Endpoint(endpoint) }
 }
 
 /// The most specific prefix of the sender's table, else of the main one.
 #[inline(always)]
-pub(super) fn route<T: Tables>(tables: &T, table: u32, address: &Address) -> Option<Route> {
+pub(super) fn route<'a, T: Tables>(
+    tables: &'a T,
+    table: u32,
+    address: &Address,
+) -> Option<T::Ref<'a, Route>> {
     if table != TABLE_MAIN
         && let Some(route) = tables.route(&RouteKey::lookup(table, *address))
     {
-        return Some(*route);
+        return Some(route);
     }
-    tables
-        .route(&RouteKey::lookup(TABLE_MAIN, *address))
-        .map(|route| *route)
+    tables.route(&RouteKey::lookup(TABLE_MAIN, *address))
 }
 
 /// A prefix of full length in the sender's table, else in the main one.
 #[inline(always)]
-fn full_route<T: Tables>(tables: &T, table: u32, address: &Address) -> Option<Route> {
+fn full_route<'a, T: Tables>(
+    tables: &'a T,
+    table: u32,
+    address: &Address,
+) -> Option<T::Ref<'a, Route>> {
     if table != TABLE_MAIN
         && let Some(route) = tables.route(&RouteKey::lookup(table, *address))
         && route.is_full()
     {
-        return Some(*route);
+        return Some(route);
     }
     let route = tables.route(&RouteKey::lookup(TABLE_MAIN, *address))?;
-    route.is_full().then_some(*route)
+    if route.is_full() { Some(route) } else { None }
 }
 
 /// The verdict of a route for a packet that an endpoint sent from the parent `ifindex`.
@@ -74,17 +80,11 @@ fn full_route<T: Tables>(tables: &T, table: u32, address: &Address) -> Option<Ro
 pub(super) fn follow<T: Tables>(tables: &T, route: &Route, ifindex: u32, mac: Mac) -> Verdict {
     match Path::from_u8(route.path) {
         Some(Path::Router) => {
-            let action = if Address::v6(route.next_hop).is_unspecified() {
-                Action::Pass
-            } else {
-                Action::NextHop {
-                    address: route.next_hop,
-                }
-            };
+            let action = if route.has_next_hop() { Action::NextHop } else { Action::Pass };
             Verdict::new(Path::Router, Reason::Route, action)
         }
         Some(Path::Host) => {
-            Verdict::new(Path::Host, Reason::Route, Action::Receive { ifindex, mac })
+            Verdict::new(Path::Host, Reason::Route, Action::Receive).at(ifindex, mac)
         }
         Some(Path::Kernel) => enter(tables, Reason::Route),
         Some(Path::Local) => Verdict::drop(Reason::NoEndpoint),
@@ -92,18 +92,20 @@ pub(super) fn follow<T: Tables>(tables: &T, route: &Route, ifindex: u32, mac: Ma
     }
 }
 
+/// The next hop of a packet whose verdict is [`Action::NextHop`].
+#[inline(always)]
+pub fn next_hop<T: Tables>(tables: &T, packet: &Packet) -> Option<Address> {
+    let table = tables.endpoint(&packet.source)?.table;
+    Some(route(tables, table, &packet.destination)?.next_hop())
+}
+
 /// The kernel path: by the kernel entry, a device without an rx_handler that could take the packet.
 #[inline(always)]
 pub(super) fn enter<T: Tables>(tables: &T, reason: Reason) -> Verdict {
     match tables.node() {
-        Some(node) if node.entry != 0 => Verdict::new(
-            Path::Kernel,
-            reason,
-            Action::Enter {
-                ifindex: node.entry,
-                mac: node.entry_mac,
-            },
-        ),
+        Some(node) if node.entry != 0 => {
+            Verdict::new(Path::Kernel, reason, Action::Enter).at(node.entry, node.entry_mac)
+        }
         _ => Verdict::drop(Reason::NoKernelEntry),
     }
 }

@@ -25,14 +25,14 @@ pub fn egress<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict
         return special(tables, packet, origin);
     }
     match source::check(tables, packet, origin) {
-        Err(reason) => Verdict::drop(reason),
-        Ok(Sender::Nobody) => Verdict::pass(Path::Router, Reason::NoSource),
-        Ok(Sender::Endpoint(sender)) => {
+        Sender::Endpoint(sender) => {
             from_endpoint(tables, packet, origin, &sender).from(sender.slot)
         }
-        Ok(Sender::Stack { foreign, endpoint }) => {
-            from_stack(tables, packet, origin, foreign, endpoint)
-        }
+        Sender::Host => from_stack(tables, packet, false, false),
+        Sender::Forwarded => from_stack(tables, packet, true, false),
+        Sender::ForwardedEndpoint => from_stack(tables, packet, true, true),
+        Sender::Nobody => Verdict::pass(Path::Router, Reason::NoSource),
+        Sender::Refused(reason) => Verdict::drop(reason),
     }
 }
 
@@ -52,14 +52,10 @@ fn from_endpoint<T: Tables>(
     }
     match destination::find(tables, sender.table, &packet.destination) {
         Destination::Endpoint(endpoint) => deliver(&endpoint),
-        Destination::Host => Verdict::new(
-            Path::Host,
-            Reason::HostAddress,
-            Action::Receive {
-                ifindex: origin.ifindex,
-                mac: sender.mac,
-            },
-        ),
+        Destination::Host => {
+            let action = Action::Receive;
+            Verdict::new(Path::Host, Reason::HostAddress, action).at(origin.ifindex, sender.mac)
+        }
         Destination::Route(route) => {
             destination::follow(tables, &route, origin.ifindex, sender.mac)
         }
@@ -68,45 +64,35 @@ fn from_endpoint<T: Tables>(
 }
 
 /// The host stack has chosen already; only endpoints behind this very parent, which it can not
-/// reach by itself, and prefixes to drop are left to decide.
+/// reach by itself, and prefixes to drop are left to decide. Answers to what it `forwarded` to an
+/// endpoint, or `for_endpoint`, must come back through it.
 #[inline(always)]
 fn from_stack<T: Tables>(
     tables: &T,
     packet: &Packet,
-    origin: Origin,
-    foreign: bool,
-    from_endpoint: bool,
+    forwarded: bool,
+    for_endpoint: bool,
 ) -> Verdict {
     if packet.destination_mac.is_group() {
         return Verdict::pass(Path::Router, Reason::Multicast);
     }
-    let verdict = match destination::find(tables, TABLE_MAIN, &packet.destination) {
-        Destination::Endpoint(endpoint) => Verdict {
-            record: foreign,
-            ..deliver(&endpoint)
-        },
+    match destination::find(tables, TABLE_MAIN, &packet.destination) {
+        Destination::Endpoint(endpoint) => deliver(&endpoint).recorded(forwarded),
         Destination::Route(route) if route.path == Path::Drop as u8 => {
             Verdict::drop(Reason::Blackhole)
         }
-        Destination::Host | Destination::Route(_) | Destination::Unknown => Verdict {
-            record: from_endpoint,
-            ..Verdict::pass(Path::Router, Reason::StackRouted)
-        },
-    };
-    Verdict {
-        record: verdict.record && origin.forwarded,
-        ..verdict
+        Destination::Host | Destination::Route(_) | Destination::Unknown => {
+            Verdict::pass(Path::Router, Reason::StackRouted).recorded(for_endpoint)
+        }
     }
 }
 
 /// To an endpoint: its parent receives the packet and the rx_handler picks the child.
 #[inline(always)]
 pub(super) fn deliver(endpoint: &Endpoint) -> Verdict {
-    let receive = Action::Receive {
-        ifindex: endpoint.parent,
-        mac: endpoint.mac,
-    };
-    Verdict::new(Path::Local, Reason::Endpoint, receive).to(endpoint.slot)
+    Verdict::new(Path::Local, Reason::Endpoint, Action::Receive)
+        .at(endpoint.parent, endpoint.mac)
+        .to(endpoint.slot)
 }
 
 /// All but plain IP packets.
@@ -115,35 +101,21 @@ fn special<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
     match packet.kind {
         Kind::Malformed => Verdict::drop(Reason::Malformed),
         Kind::DeepHeaders => Verdict::drop(Reason::DeepHeaders),
-        Kind::Tagged => tagged(tables, packet, origin),
         Kind::Other => {
-            let own = tables
-                .parent(origin.ifindex)
-                .is_some_and(|parent| parent.mac.is(&packet.source_mac));
+            let parent = tables.parent(origin.ifindex);
+            let own = parent.is_some_and(|parent| parent.mac == packet.source_mac);
             if own || origin.forwarded {
                 Verdict::pass(Path::Router, Reason::NotIp)
             } else {
                 Verdict::drop(Reason::SourceMac)
             }
         }
-        Kind::Ip
-        | Kind::ArpRequest
-        | Kind::ArpReply
-        | Kind::Solicitation
-        | Kind::Advertisement
-        | Kind::RouterMessage => match source::check(tables, packet, origin) {
-            Err(reason) => Verdict::drop(reason),
-            Ok(sender) => neighbour::decide(tables, packet, origin, sender),
+        // A tagged frame belongs to a VLAN interface of the node: no endpoint may send one.
+        Kind::Tagged => match source::check(tables, packet, origin) {
+            Sender::Refused(reason) => Verdict::drop(reason),
+            Sender::Endpoint(sender) => Verdict::drop(Reason::TaggedEndpoint).from(sender.slot),
+            _ => Verdict::pass(Path::Router, Reason::Tagged),
         },
-    }
-}
-
-/// A tagged frame belongs to a VLAN interface of the node: no endpoint may send one.
-#[inline(always)]
-fn tagged<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
-    match source::check(tables, packet, origin) {
-        Err(reason) => Verdict::drop(reason),
-        Ok(Sender::Endpoint(sender)) => Verdict::drop(Reason::TaggedEndpoint).from(sender.slot),
-        Ok(Sender::Stack { .. } | Sender::Nobody) => Verdict::pass(Path::Router, Reason::Tagged),
+        _ => neighbour::decide(tables, packet, origin),
     }
 }

@@ -42,10 +42,9 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Verdict 
             destination::enter(tables, Reason::Flow)
         }
         // The rx_handler of the parent that it is on finds the child by itself.
-        Destination::Endpoint(endpoint) if endpoint.parent == ifindex => Verdict {
-            action: Action::Pass,
-            ..deliver(&endpoint)
-        },
+        Destination::Endpoint(endpoint) if endpoint.parent == ifindex => {
+            Verdict { action: Action::Pass, ..deliver(&endpoint) }
+        }
         Destination::Endpoint(endpoint) => deliver(&endpoint),
         Destination::Host if sender == NO_SLOT => Verdict::pass(Path::Host, Reason::HostAddress),
         Destination::Host => Verdict::pass(Path::Host, Reason::SwitchedInDriver),
@@ -65,7 +64,7 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Verdict 
 /// of the endpoint that sent it, [`NO_SLOT`] for the wire.
 #[inline(always)]
 fn admit<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Result<u32, Reason> {
-    if packet.source_mac.is(&packet.destination_mac) {
+    if packet.source_mac == packet.destination_mac {
         return admit_from_driver(tables, packet, ifindex);
     }
     if tables.endpoint(&packet.source).is_some() {
@@ -87,7 +86,7 @@ fn admit_from_driver<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Re
     if !parent.switches_in_driver() {
         return Err(Reason::ClaimsLocalAddress);
     }
-    if !parent.mac.is(&packet.source_mac) {
+    if parent.mac != packet.source_mac {
         return Err(Reason::SourceMac);
     }
     match tables.endpoint(&packet.source) {

@@ -11,6 +11,7 @@ mod neighbour;
 mod source;
 mod wire;
 
+pub use destination::next_hop;
 pub use egress::{Origin, egress};
 pub use ingress::ingress;
 pub use wire::wire;

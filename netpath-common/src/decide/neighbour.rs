@@ -8,25 +8,20 @@
 use super::{
     destination::{self, Destination},
     egress::{Origin, deliver},
-    source::Sender,
+    source::{self, Sender},
 };
 use crate::{Action, Endpoint, Kind, Packet, Path, Reason, Tables, Verdict, route::TABLE_MAIN};
 
-/// Decides on ARP or neighbour discovery whose IP source has been checked.
+/// Decides on ARP or neighbour discovery.
 #[inline(always)]
-pub(super) fn decide<T: Tables>(
-    tables: &T,
-    packet: &Packet,
-    origin: Origin,
-    sender: Sender,
-) -> Verdict {
-    match sender {
+pub(super) fn decide<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
+    match source::check(tables, packet, origin) {
+        Sender::Refused(reason) => Verdict::drop(reason),
         Sender::Nobody => Verdict::pass(Path::Router, Reason::NoSource),
-        Sender::Stack { .. } => from_stack(tables, packet, origin),
+        Sender::Host | Sender::Forwarded | Sender::ForwardedEndpoint => {
+            from_stack(tables, packet, origin)
+        }
         Sender::Endpoint(sender) => {
-            if !packet.claimed_mac.is(&packet.source_mac) {
-                return Verdict::drop(Reason::NeighbourForged).from(sender.slot);
-            }
             from_endpoint(tables, packet, origin, &sender).from(sender.slot)
         }
     }
@@ -39,6 +34,9 @@ fn from_endpoint<T: Tables>(
     origin: Origin,
     sender: &Endpoint,
 ) -> Verdict {
+    if packet.claimed_mac != packet.source_mac {
+        return Verdict::drop(Reason::NeighbourForged);
+    }
     match packet.kind {
         Kind::ArpRequest | Kind::Solicitation => question(tables, packet, origin, sender),
         Kind::RouterMessage => Verdict::drop(Reason::RouterForged),
@@ -53,20 +51,14 @@ fn from_endpoint<T: Tables>(
 /// Whether the address that the advertisement speaks for is the sender's.
 #[inline(always)]
 fn owns<T: Tables>(tables: &T, sender: &Endpoint, packet: &Packet) -> bool {
-    tables
-        .endpoint(&packet.target)
-        .is_some_and(|target| target.slot == sender.slot)
+    tables.endpoint(&packet.target).is_some_and(|target| target.slot == sender.slot)
 }
 
 /// An endpoint asks for the Ethernet address of `packet.destination`.
 #[inline(always)]
 fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &Endpoint) -> Verdict {
     let answered = |path| {
-        Verdict::new(
-            path,
-            Reason::NeighbourAnswered,
-            Action::Answer { mac: sender.mac },
-        )
+        Verdict::new(path, Reason::NeighbourAnswered, Action::Answer).at(origin.ifindex, sender.mac)
     };
     match destination::find(tables, sender.table, &packet.destination) {
         // Its own address: an announcement, or a probe that others must see.
@@ -75,16 +67,11 @@ fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &End
         Destination::Host => answered(Path::Host),
         Destination::Unknown => wire(),
         Destination::Route(route) => {
-            match destination::follow(tables, &route, origin.ifindex, sender.mac) {
-                Verdict {
-                    path: Path::Router, ..
-                } => wire(),
-                Verdict {
-                    path: Path::Drop,
-                    reason,
-                    ..
-                } => Verdict::drop(reason),
-                Verdict { path, .. } => answered(path),
+            let verdict = destination::follow(tables, &route, origin.ifindex, sender.mac);
+            match verdict.path {
+                Path::Router => wire(),
+                Path::Drop => verdict,
+                path => answered(path),
             }
         }
     }
@@ -97,18 +84,9 @@ fn answer<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &Endpo
         return wire();
     }
     match destination::find(tables, TABLE_MAIN, &packet.destination) {
-        Destination::Endpoint(receiver) => Verdict {
-            reason: Reason::Neighbour,
-            ..deliver(&receiver)
-        },
-        Destination::Host => Verdict::new(
-            Path::Host,
-            Reason::Neighbour,
-            Action::Receive {
-                ifindex: origin.ifindex,
-                mac: sender.mac,
-            },
-        ),
+        Destination::Endpoint(receiver) => deliver(&receiver).because(Reason::Neighbour),
+        Destination::Host => Verdict::new(Path::Host, Reason::Neighbour, Action::Receive)
+            .at(origin.ifindex, sender.mac),
         Destination::Route(_) | Destination::Unknown => wire(),
     }
 }
@@ -123,18 +101,12 @@ fn from_stack<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict
     };
     match packet.kind {
         Kind::ArpRequest | Kind::Solicitation => match tables.parent(origin.ifindex) {
-            Some(parent) => Verdict::new(
-                Path::Local,
-                Reason::NeighbourAnswered,
-                Action::Answer { mac: parent.mac },
-            ),
+            Some(parent) => Verdict::new(Path::Local, Reason::NeighbourAnswered, Action::Answer)
+                .at(origin.ifindex, parent.mac),
             None => wire(),
         },
         _ if packet.destination_mac.is_group() => wire(),
-        _ => Verdict {
-            reason: Reason::Neighbour,
-            ..deliver(&endpoint)
-        },
+        _ => deliver(&endpoint).because(Reason::Neighbour),
     }
 }
 

@@ -17,15 +17,9 @@ pub fn wire<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Option<Reas
         _ => {}
     }
     if tables.endpoint(&packet.source).is_some() {
-        let internal = packet.source_mac.is(&packet.destination_mac)
-            && tables
-                .parent(ifindex)
-                .is_some_and(|parent| !parent.xdp_is_native());
-        return if internal {
-            None
-        } else {
-            Some(Reason::ClaimsLocalAddress)
-        };
+        let internal = packet.source_mac == packet.destination_mac
+            && tables.parent(ifindex).is_some_and(|parent| !parent.xdp_is_native());
+        return if internal { None } else { Some(Reason::ClaimsLocalAddress) };
     }
     blackhole(tables, packet)
 }

@@ -1,0 +1,51 @@
+//! Carrying out a verdict: rewrite the Ethernet header and redirect.
+
+use aya_ebpf::{
+    bindings::{BPF_F_INGRESS, TC_ACT_SHOT, TC_ACT_UNSPEC},
+    helpers::bpf_redirect,
+    programs::TcContext,
+};
+use netpath_common::{Action, MARK_REDIRECTED, Packet, Verdict, address::MacWord};
+
+use crate::answer;
+
+/// A helper refused to change the packet.
+pub(crate) struct RewriteFailed;
+
+/// Rewrites the packet and says where it goes on: the return value of a TC program.
+#[inline(always)]
+pub(crate) fn carry_out(
+    ctx: &TcContext,
+    packet: &Packet,
+    verdict: &Verdict,
+    ifindex: u32,
+) -> Result<i32, RewriteFailed> {
+    match verdict.action {
+        // Not TC_ACT_OK: the next program of the chain has its say as well.
+        Action::Pass => return Ok(TC_ACT_UNSPEC),
+        Action::Drop => return Ok(TC_ACT_SHOT),
+        Action::NextHop => return answer::next_hop(ctx, packet, ifindex),
+        // Source and destination alike: no switch forwards such a frame, so that generic XDP can
+        // tell it from the wire's.
+        Action::Receive => address(ctx, verdict.mac, verdict.mac)?,
+        Action::Enter => address(ctx, verdict.mac, packet.source_mac.word())?,
+        Action::Answer => answer::write(ctx, packet, verdict.mac)?,
+    }
+    // The kernel entry gets no mark: the pod may have set one, and ip rules and netfilter would act
+    // on it.
+    ctx.set_mark(if verdict.action == Action::Enter { 0 } else { MARK_REDIRECTED });
+    // SAFETY: the helper only notes where the packet goes when the program returns.
+    Ok(unsafe { bpf_redirect(verdict.ifindex, u64::from(BPF_F_INGRESS)) as i32 })
+}
+
+/// Writes the Ethernet addresses. By helper, not by direct access: a program that writes packets
+/// directly has every cloned skb (all that TCP sends) copied before it runs.
+#[inline(always)]
+pub(crate) fn address(
+    ctx: &TcContext,
+    destination: MacWord,
+    source: MacWord,
+) -> Result<(), RewriteFailed> {
+    let header = MacWord::header(destination, source);
+    ctx.store(0, &header, 0).map_err(|_| RewriteFailed)
+}

@@ -1,0 +1,297 @@
+//! From a frame to a packet: ARP, ICMP, neighbour discovery, VLAN tags, fragments, IPv4 options,
+//! IPv6 extension headers, and what is broken. Not in line: rare packets pay for the call.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    helpers::bpf_skb_load_bytes,
+    programs::{TcContext, XdpContext},
+};
+use netpath_common::{Address, Kind, Mac, Packet};
+
+use crate::parse::ETH;
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_ARP: u16 = 0x0806;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_VLAN: u16 = 0x8100;
+const ETHERTYPE_QINQ: u16 = 0x88a8;
+
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+/// Extension headers that are followed before the rest counts as hidden.
+const MAX_EXTENSIONS: usize = 8;
+
+/// Reads bytes of a frame.
+trait Frame {
+    /// Fills `bytes` from `offset`; `None` if the frame ends before.
+    fn load(&self, offset: usize, bytes: &mut [u8]) -> Option<()>;
+
+    /// Bytes of the whole frame.
+    fn length(&self) -> usize;
+}
+
+/// An skb, linear or not.
+struct Skb<'a>(&'a TcContext);
+
+impl Frame for Skb<'_> {
+    #[inline(always)]
+    fn load(&self, offset: usize, bytes: &mut [u8]) -> Option<()> {
+        // SAFETY: the helper writes `bytes.len()` bytes or fails.
+        let result = unsafe {
+            bpf_skb_load_bytes(
+                self.0.skb.skb.cast(),
+                offset as u32,
+                bytes.as_mut_ptr().cast(),
+                bytes.len() as u32,
+            )
+        };
+        (result == 0).then_some(())
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.0.len() as usize
+    }
+}
+
+/// A frame before it is an skb. `bpf_xdp_load_bytes` is of 5.18: direct access instead.
+struct Raw {
+    start: usize,
+    end: usize,
+}
+
+/// The verifier wants a bound for variable offsets into a packet.
+const REACH: usize = 0x3ff;
+
+impl Frame for Raw {
+    #[inline(always)]
+    fn load(&self, offset: usize, bytes: &mut [u8]) -> Option<()> {
+        if offset > REACH {
+            return None;
+        }
+        let start = self.start + (offset & REACH);
+        if start + bytes.len() > self.end {
+            return None;
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            // SAFETY: the bounds were checked.
+            *byte = unsafe { *((start + index) as *const u8) };
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// Parses the frame of an skb; `tagged` tells of a VLAN tag that is not in the frame any more.
+#[inline(never)]
+pub(crate) fn tc(ctx: &TcContext, tagged: bool, packet: &mut MaybeUninit<Packet>) {
+    let packet = packet.write(Packet::default());
+    packet.kind = frame(&Skb(ctx), tagged, packet).unwrap_or(Kind::Malformed);
+}
+
+/// Parses a frame before it is an skb.
+#[inline(never)]
+pub(crate) fn xdp(ctx: &XdpContext, packet: &mut MaybeUninit<Packet>) {
+    let packet = packet.write(Packet::default());
+    let raw = Raw { start: ctx.data(), end: ctx.data_end() };
+    packet.kind = frame(&raw, false, packet).unwrap_or(Kind::Malformed);
+}
+
+/// Loads an array.
+#[inline(always)]
+fn load<const N: usize>(frame: &impl Frame, offset: usize) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    frame.load(offset, &mut bytes)?;
+    Some(bytes)
+}
+
+#[inline(always)]
+fn load_u16(frame: &impl Frame, offset: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(load(frame, offset)?))
+}
+
+/// The kind of the frame; `None` if it is shorter than its headers say.
+#[inline(always)]
+fn frame(frame: &impl Frame, tagged: bool, packet: &mut Packet) -> Option<Kind> {
+    packet.destination_mac = Mac::new(load(frame, 0)?);
+    packet.source_mac = Mac::new(load(frame, 6)?);
+    packet.claimed_mac = packet.source_mac;
+    let mut offset = ETH;
+    let mut ethertype = load_u16(frame, 12)?;
+    let mut tagged = tagged;
+    for _ in 0..2 {
+        if ethertype == ETHERTYPE_VLAN || ethertype == ETHERTYPE_QINQ {
+            tagged = true;
+            ethertype = load_u16(frame, offset + 2)?;
+            offset += 4;
+        }
+    }
+    let kind = match ethertype {
+        ETHERTYPE_IPV4 => ipv4(frame, offset, packet)?,
+        ETHERTYPE_IPV6 => ipv6(frame, offset, packet)?,
+        ETHERTYPE_ARP => arp(frame, offset, packet)?,
+        _ => Kind::Other,
+    };
+    Some(match kind {
+        Kind::Malformed => Kind::Malformed,
+        _ if tagged => Kind::Tagged,
+        kind => kind,
+    })
+}
+
+/// ARP for IPv4 over Ethernet (RFC 826).
+#[inline(always)]
+fn arp(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
+    // Hardware and protocol type with their address lengths, then the operation. Another kind of
+    // ARP resolves nothing that endpoints use.
+    let [0, 1, 8, 0, 6, 4, 0, operation @ (1 | 2)] = load(frame, offset)? else {
+        return Some(Kind::Other);
+    };
+    packet.claimed_mac = Mac::new(load(frame, offset + 8)?);
+    packet.source = Address::v4(load(frame, offset + 14)?);
+    packet.destination = Address::v4(load(frame, offset + 24)?);
+    Some(if operation == 1 { Kind::ArpRequest } else { Kind::ArpReply })
+}
+
+#[inline(always)]
+fn ipv4(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
+    let header: [u8; 20] = load(frame, offset)?;
+    let words = usize::from(header[0] & 0xf);
+    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    if header[0] >> 4 != 4 || words < 5 || !fits(frame, offset, total, words * 4) {
+        return Some(Kind::Malformed);
+    }
+    packet.source = Address::v4([header[12], header[13], header[14], header[15]]);
+    packet.destination = Address::v4([header[16], header[17], header[18], header[19]]);
+    packet.protocol = header[9];
+    let later_fragment = header[6] & 0x1f != 0 || header[7] != 0;
+    if !later_fragment {
+        transport(frame, offset + words * 4, packet)?;
+    }
+    Some(Kind::Ip)
+}
+
+/// Whether a packet of `total` bytes, headers of `least` bytes included, lies in the frame. The
+/// stack leaves the field 0 in GSO packets above 64 KiB (BIG TCP, 6.3).
+#[inline(always)]
+fn fits(frame: &impl Frame, offset: usize, total: usize, least: usize) -> bool {
+    if total == 0 {
+        return frame.length() > 0xffff;
+    }
+    total >= least && offset + total <= frame.length()
+}
+
+#[inline(always)]
+fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
+    let start: [u8; 8] = load(frame, offset)?;
+    packet.source = Address::v6(load(frame, offset + 8)?);
+    packet.destination = Address::v6(load(frame, offset + 24)?);
+    let payload = usize::from(u16::from_be_bytes([start[4], start[5]]));
+    if start[0] >> 4 != 6
+        || (payload == 0 && start[6] != 59 && frame.length() <= 0xffff)
+        || offset + 40 + payload > frame.length()
+    {
+        return Some(Kind::Malformed);
+    }
+    let mut next = start[6];
+    let mut at = offset + 40;
+    for _ in 0..MAX_EXTENSIONS {
+        match next {
+            // Hop-by-hop options, routing, destination options, mobility, HIP, shim6: eight bytes
+            // and a multiple of eight more.
+            0 | 43 | 60 | 135 | 139 | 140 => {
+                let [following, length]: [u8; 2] = load(frame, at)?;
+                next = following;
+                at += 8 + usize::from(length) * 8;
+            }
+            // Authentication: in units of four bytes, less two.
+            51 => {
+                let [following, length]: [u8; 2] = load(frame, at)?;
+                next = following;
+                at += 8 + usize::from(length) * 4;
+            }
+            // Fragment.
+            44 => {
+                let [following, _, high, low]: [u8; 4] = load(frame, at)?;
+                next = following;
+                at += 8;
+                if high != 0 || low & 0xf8 != 0 {
+                    packet.protocol = next;
+                    return Some(Kind::Ip);
+                }
+            }
+            protocol => {
+                packet.protocol = protocol;
+                if protocol == ICMPV6 {
+                    return neighbour_discovery(frame, at, packet);
+                }
+                transport(frame, at, packet)?;
+                return Some(Kind::Ip);
+            }
+        }
+    }
+    Some(Kind::DeepHeaders)
+}
+
+/// Ports, or the identifier of an echo in place of both.
+#[inline(always)]
+fn transport(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<()> {
+    match packet.protocol {
+        // TCP, UDP, DCCP, SCTP, UDP-Lite.
+        6 | 17 | 33 | 132 | 136 => {
+            let [a, b, c, d]: [u8; 4] = load(frame, offset)?;
+            packet.source_port = u16::from_ne_bytes([a, b]);
+            packet.destination_port = u16::from_ne_bytes([c, d]);
+        }
+        ICMP => {
+            let [kind, _, _, _, a, b, ..]: [u8; 8] = load(frame, offset)?;
+            if kind == 0 || kind == 8 {
+                packet.source_port = u16::from_ne_bytes([a, b]);
+                packet.destination_port = packet.source_port;
+            }
+        }
+        _ => {}
+    }
+    Some(())
+}
+
+/// ICMPv6, and the neighbour discovery in it (RFC 4861).
+#[inline(always)]
+fn neighbour_discovery(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
+    let [kind, _, _, _, a, b, ..]: [u8; 8] = load(frame, offset)?;
+    match kind {
+        128 | 129 => {
+            packet.source_port = u16::from_ne_bytes([a, b]);
+            packet.destination_port = packet.source_port;
+            Some(Kind::Ip)
+        }
+        134 | 137 => Some(Kind::RouterMessage),
+        135 => {
+            packet.destination = Address::v6(load(frame, offset + 8)?);
+            claim(frame, offset + 24, 1, packet);
+            Some(Kind::Solicitation)
+        }
+        136 => {
+            packet.target = Address::v6(load(frame, offset + 8)?);
+            claim(frame, offset + 24, 2, packet);
+            Some(Kind::Advertisement)
+        }
+        _ => Some(Kind::Ip),
+    }
+}
+
+/// The Ethernet address of the first option, if it is the link-layer address option `option`.
+#[inline(always)]
+fn claim(frame: &impl Frame, offset: usize, option: u8, packet: &mut Packet) {
+    if let Some([kind, 1, a, b, c, d, e, f]) = load::<8>(frame, offset)
+        && kind == option
+    {
+        packet.claimed_mac = Mac::new([a, b, c, d, e, f]);
+    }
+}

@@ -1,0 +1,46 @@
+//! The tables in the kernel. The agent pins them under their names and sets their sizes.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap},
+    macros::btf_map,
+};
+use netpath_common::{
+    Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Parent, Route,
+    route::RouteData,
+};
+
+/// Entries come and go with pods: memory only for those that exist.
+const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
+
+/// Addresses of this node's endpoints, and its own.
+#[btf_map(name = "endpoints")]
+pub(crate) static ENDPOINTS: HashMap<Address, Endpoint, 100_000, ON_DEMAND> = HashMap::new();
+
+/// Destination prefixes by route table.
+#[btf_map(name = "routes")]
+pub(crate) static ROUTES: LpmTrie<RouteData, Route, 100_000> = LpmTrie::new();
+
+/// Parents by interface index.
+#[btf_map(name = "parents")]
+pub(crate) static PARENTS: HashMap<u32, Parent, 256> = HashMap::new();
+
+/// Facts about the node.
+#[btf_map(name = "node")]
+pub(crate) static NODE: Array<Node, 1> = Array::new();
+
+/// Flows whose way back leads through the host stack.
+#[btf_map(name = "flows")]
+pub(crate) static FLOWS: LruHashMap<FlowKey, Flow, 65_536> = LruHashMap::new();
+
+/// By slot: not 0 once a flow of the endpoint was recorded.
+#[btf_map(name = "endpoint_flows")]
+pub(crate) static ENDPOINT_FLOWS: Array<u32, 100_000> = Array::new();
+
+/// Packets and bytes by parent, hook, path and reason.
+#[btf_map(name = "counters")]
+pub(crate) static COUNTERS: PerCpuHashMap<CounterKey, Count, 8_192> = PerCpuHashMap::new();
+
+/// Packets and bytes by endpoint slot.
+#[btf_map(name = "endpoint_counters")]
+pub(crate) static ENDPOINT_COUNTERS: PerCpuArray<EndpointCount, 100_000> = PerCpuArray::new();
