@@ -75,12 +75,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
     wait::handle_interrupts()?;
     let programs = || Programs::find(programs.map_or_else(own_folder, Ok)?);
     match command {
-        Task::Run {
-            hold,
-            mtu,
-            settings,
-            output,
-        } => {
+        Task::Run { hold, mtu, settings, output } => {
             let mut lab = Lab::build(&programs()?, &settings, mtu)?;
             let report = run(&mut lab)?;
             let mut out = io::stdout();
@@ -93,11 +88,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
             }
             Ok(exit_code(report.as_expected()))
         }
-        Task::Test {
-            filter,
-            list,
-            effort,
-        } => {
+        Task::Test { filter, list, effort } => {
             let scenarios = scenario::matching(&filter);
             if list {
                 for scenario in &scenarios {
@@ -105,26 +96,16 @@ fn start(cli: Cli) -> Result<ExitCode> {
                 }
                 return Ok(ExitCode::SUCCESS);
             }
-            let bench = Bench {
-                programs: programs()?,
-                effort,
-            };
-            let Tally {
-                passed,
-                failed,
-                ignored: _,
-            } = scenario::run(&scenarios, &bench, &mut io::stdout())?;
+            let bench = Bench { programs: programs()?, effort };
+            let Tally { passed, failed, ignored: _ } =
+                scenario::run(&scenarios, &bench, &mut io::stdout())?;
             Ok(exit_code(failed == 0 && passed > 0))
         }
     }
 }
 
 fn exit_code(good: bool) -> ExitCode {
-    if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn own_folder() -> Result<PathBuf> {
@@ -142,12 +123,7 @@ fn run(lab: &mut Lab) -> Result<Report> {
     progress("netpath pods: who reaches whom");
     let after = lab.table_after()?;
     let counters = lab.counters()?;
-    Ok(Report {
-        kernel: kernel::release()?,
-        before,
-        after,
-        counters,
-    })
+    Ok(Report { kernel: kernel::release()?, before, after, counters })
 }
 
 fn progress(step: &str) {
@@ -172,10 +148,7 @@ fn shell(lab: &Lab) -> Result<()> {
         .namespace
         .command("sh")
         .env("NETPATH_SOCKET", socket)
-        .env(
-            "PATH",
-            format!("{}:{path}", lab.programs.folder().display()),
-        )
+        .env("PATH", format!("{}:{path}", lab.programs.folder().display()))
         .status()
         .context("start a shell")?;
     if !status.success() {

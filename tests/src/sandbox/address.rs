@@ -52,29 +52,13 @@ pub struct Subnet {
 
 impl Subnet {
     /// The nodes' own subnet.
-    pub const NODES: Self = Self {
-        second: 0,
-        third: 0,
-        v6: 0,
-    };
+    pub const NODES: Self = Self { second: 0, third: 0, v6: 0 };
     /// The first pod subnet.
-    pub const A: Self = Self {
-        second: 0,
-        third: 1,
-        v6: 1,
-    };
+    pub const A: Self = Self { second: 0, third: 1, v6: 1 };
     /// The second pod subnet.
-    pub const B: Self = Self {
-        second: 0,
-        third: 2,
-        v6: 2,
-    };
+    pub const B: Self = Self { second: 0, third: 2, v6: 2 };
     /// The subnet behind the router.
-    pub const REMOTE: Self = Self {
-        second: 9,
-        third: 0,
-        v6: 9,
-    };
+    pub const REMOTE: Self = Self { second: 9, third: 0, v6: 9 };
 
     /// Host `number`, written alike in both families: 11 is `.11` and `::11`.
     #[must_use]
@@ -124,10 +108,7 @@ mod tests {
     #[test]
     fn a_number_reads_the_same_in_both_families() {
         assert_eq!(Subnet::NODES.host(11).to_string(), "10.0.0.11 fd00::11");
-        assert_eq!(
-            Subnet::REMOTE.host(110).to_string(),
-            "10.9.0.110 fd00:9::110"
-        );
+        assert_eq!(Subnet::REMOTE.host(110).to_string(), "10.9.0.110 fd00:9::110");
         assert_eq!(Subnet::A.prefix(Family::Ipv4), "10.0.1.0/24");
         assert_eq!(Subnet::B.prefix(Family::Ipv6), "fd00:2::/64");
     }

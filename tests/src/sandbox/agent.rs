@@ -20,6 +20,7 @@ use serde::Deserialize;
 use super::{
     address::{Family, SERVICE},
     command,
+    counter::Counter,
     probe::Proto,
     topology::{INTERFACE, Place, Pod},
     wait,
@@ -42,10 +43,7 @@ impl Programs {
         for program in ["netpath-agent", "netpath"] {
             let path = folder.join(program);
             if !path.is_file() {
-                bail!(
-                    "{}: not found; build it, or name its folder by --programs",
-                    path.display()
-                );
+                bail!("{}: not found; build it, or name its folder by --programs", path.display());
             }
         }
         Ok(Self { folder })
@@ -129,41 +127,18 @@ impl Files {
 }
 
 fn configuration(files: &Files, state: &Path, settings: &Settings) -> Result<String> {
-    let Files {
-        config: _,
-        socket,
-        pins,
-        log: _,
-    } = files;
-    let Settings {
-        switching,
-        xdp,
-        attach,
-        routes,
-    } = settings;
+    let Files { config: _, socket, pins, log: _ } = files;
+    let Settings { switching, xdp, attach, routes } = settings;
     let mut text = String::new();
     let (socket, state, pins) = (socket.display(), state.display(), pins.display());
-    writeln!(
-        text,
-        "[agent]\nsocket = '{socket}'\nstate = '{state}'\npins = '{pins}'"
-    )?;
+    writeln!(text, "[agent]\nsocket = '{socket}'\nstate = '{state}'\npins = '{pins}'")?;
     writeln!(text, "[log]\nlevel = \"debug\"")?;
     writeln!(text, "[datapath]\nattach = {attach:?}")?;
     // Small: the kernel zeroes preallocated maps, which an emulated guest feels.
-    writeln!(
-        text,
-        "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096"
-    )?;
-    writeln!(
-        text,
-        "[[parent]]\nname = {INTERFACE:?}\nswitching = {switching:?}\nxdp = {xdp:?}"
-    )?;
+    writeln!(text, "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096")?;
+    writeln!(text, "[[parent]]\nname = {INTERFACE:?}\nswitching = {switching:?}\nxdp = {xdp:?}")?;
     let service = [format!("{}/32", SERVICE.v4), format!("{}/128", SERVICE.v6)];
-    for (prefix, path) in service
-        .map(|prefix| (prefix, "host".to_owned()))
-        .iter()
-        .chain(routes)
-    {
+    for (prefix, path) in service.map(|prefix| (prefix, "host".to_owned())).iter().chain(routes) {
         writeln!(text, "[[route]]\nprefix = {prefix:?}\npath = {path:?}")?;
     }
     Ok(text)
@@ -207,19 +182,10 @@ impl Agent {
             .stderr(log)
             .spawn()
             .with_context(|| format!("start {}", programs.agent().display()))?;
-        let mut agent = Self {
-            files: files.clone(),
-            programs: programs.clone(),
-            child,
-        };
+        let mut agent = Self { files: files.clone(), programs: programs.clone(), child };
         wait::until("the agent's socket answers", START, || {
             if let Some(status) = agent.child.try_wait()? {
-                bail!(
-                    "{} on {}: {status}: {}",
-                    "netpath-agent",
-                    node.name,
-                    agent.last_words()
-                );
+                bail!("{} on {}: {status}: {}", "netpath-agent", node.name, agent.last_words());
             }
             Ok(agent.netpath(&["status", "-o", "json"]).ok())
         })
@@ -244,12 +210,7 @@ impl Agent {
     /// Runs `netpath` against this agent and returns what it printed.
     pub fn netpath(&self, arguments: &[&str]) -> Result<String> {
         let mut netpath = Command::new(self.programs.netpath());
-        command::run(
-            netpath
-                .arg("--socket")
-                .arg(&self.files.socket)
-                .args(arguments),
-        )
+        command::run(netpath.arg("--socket").arg(&self.files.socket).args(arguments))
     }
 
     /// The same for output in JSON.
@@ -258,13 +219,15 @@ impl Agent {
         serde_json::from_str(&text).with_context(|| format!("netpath {arguments:?}: {text:?}"))
     }
 
+    /// The dataplane's counters on this node.
+    pub fn counters(&self) -> Result<Vec<Counter>> {
+        let counters = self.netpath_json(&["counters"])?;
+        serde_json::from_value(counters).context("read the counters")
+    }
+
     /// Attaches a pod.
     pub fn add_endpoint(&self, pod: &Pod) -> Result<()> {
-        let Pod {
-            place,
-            node: _,
-            subnet,
-        } = pod;
+        let Pod { place, node: _, subnet } = pod;
         let gateway = subnet.gateway();
         self.netpath(&[
             "endpoint",
@@ -335,19 +298,10 @@ mod tests {
             log: "/x/agent.log".into(),
         };
         let routes = vec![("10.96.0.0/16".into(), "kernel".into())];
-        let settings = Settings {
-            routes,
-            ..Settings::default()
-        };
+        let settings = Settings { routes, ..Settings::default() };
         let text = configuration(&files, Path::new("/x/state"), &settings).unwrap();
         assert!(text.contains("socket = '/x/agent.sock'\n"), "{text}");
-        assert!(
-            text.contains("prefix = \"fd00:20::10/128\"\npath = \"host\"\n"),
-            "{text}"
-        );
-        assert!(
-            text.ends_with("prefix = \"10.96.0.0/16\"\npath = \"kernel\"\n"),
-            "{text}"
-        );
+        assert!(text.contains("prefix = \"fd00:20::10/128\"\npath = \"host\"\n"), "{text}");
+        assert!(text.ends_with("prefix = \"10.96.0.0/16\"\npath = \"kernel\"\n"), "{text}");
     }
 }

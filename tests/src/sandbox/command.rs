@@ -19,10 +19,7 @@ pub fn run(command: &mut Command) -> Result<String> {
 
 /// Runs to the end, whatever the exit code is.
 pub fn output(command: &mut Command) -> Result<Output> {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("start {}", line(command)))
+    command.stdin(Stdio::null()).output().with_context(|| format!("start {}", line(command)))
 }
 
 /// Runs with `input` on standard input.
@@ -34,19 +31,11 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Result<String> {
         .spawn()
         .with_context(|| format!("start {}", line(command)))?;
     let mut pipe = child.stdin.take().context("no pipe to the program")?;
-    pipe.write_all(input.as_bytes())
-        .with_context(|| format!("write to {}", line(command)))?;
+    pipe.write_all(input.as_bytes()).with_context(|| format!("write to {}", line(command)))?;
     drop(pipe);
-    let output = child
-        .wait_with_output()
-        .with_context(|| format!("wait for {}", line(command)))?;
+    let output = child.wait_with_output().with_context(|| format!("wait for {}", line(command)))?;
     if !output.status.success() {
-        bail!(
-            "{}: {}: {}\n{input}",
-            line(command),
-            output.status,
-            said(&output)
-        );
+        bail!("{}: {}: {}\n{input}", line(command), output.status, said(&output));
     }
     String::from_utf8(output.stdout).with_context(|| format!("{}: output", line(command)))
 }
@@ -84,9 +73,6 @@ mod tests {
 
     #[test]
     fn input_reaches_the_program() {
-        assert_eq!(
-            run_with_input(&mut Command::new("cat"), "hello").unwrap(),
-            "hello"
-        );
+        assert_eq!(run_with_input(&mut Command::new("cat"), "hello").unwrap(), "hello");
     }
 }

@@ -28,8 +28,7 @@ impl Frame {
     /// Whether `seen` is this frame or what became of it.
     #[must_use]
     pub fn is_in(&self, seen: &[u8]) -> bool {
-        seen.windows(self.trace.len())
-            .any(|window| window == self.trace)
+        seen.windows(self.trace.len()).any(|window| window == self.trace)
     }
 
     /// The same frame behind an 802.1Q tag.
@@ -43,17 +42,10 @@ impl Frame {
             vlan_id: vlan,
             ether_type: EtherType(u16::from_be_bytes([ether_type[0], ether_type[1]])),
         };
-        let bytes = [
-            addresses,
-            &EtherType::VLAN_TAGGED_FRAME.0.to_be_bytes(),
-            &tag.to_bytes(),
-            body,
-        ]
-        .concat();
-        Self {
-            bytes,
-            trace: self.trace.clone(),
-        }
+        let bytes =
+            [addresses, &EtherType::VLAN_TAGGED_FRAME.0.to_be_bytes(), &tag.to_bytes(), body]
+                .concat();
+        Self { bytes, trace: self.trace.clone() }
     }
 }
 
@@ -90,10 +82,7 @@ pub fn udp(ends: &Ends, marker: &str) -> Result<Frame> {
     let builder = ends.ip(64)?.udp(40_000, 7);
     let mut bytes = Vec::with_capacity(builder.size(marker.len()));
     builder.write(&mut bytes, marker.as_bytes())?;
-    Ok(Frame {
-        bytes,
-        trace: marker.as_bytes().to_vec(),
-    })
+    Ok(Frame { bytes, trace: marker.as_bytes().to_vec() })
 }
 
 /// An ARP packet as its sender wrote it.
@@ -105,10 +94,7 @@ pub fn arp(source_mac: Mac, destination_mac: Mac, arp: &ArpEthIpv4Packet) -> Fra
         ether_type: EtherType::ARP,
     };
     let body = arp.to_bytes().to_vec();
-    Frame {
-        bytes: [header.to_bytes().as_slice(), &body].concat(),
-        trace: body,
-    }
+    Frame { bytes: [header.to_bytes().as_slice(), &body].concat(), trace: body }
 }
 
 /// What an ARP packet says: `sender` is at `sender_mac`.
@@ -169,10 +155,7 @@ mod tests {
 
     #[test]
     fn families_do_not_mix() {
-        let ends = Ends {
-            source: "fd00::1".parse().unwrap(),
-            ..ENDS
-        };
+        let ends = Ends { source: "fd00::1".parse().unwrap(), ..ENDS };
         let error = udp(&ends, "x").unwrap_err();
         assert_eq!(error.to_string(), "fd00::1 and 10.9.0.10: two families");
     }

@@ -54,24 +54,12 @@ impl Lab {
                 Files::write(&folder.path().join(node.name), &unique, settings)
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self {
-            agents: Vec::new(),
-            files,
-            programs: programs.clone(),
-            topology,
-            folder,
-        })
+        Ok(Self { agents: Vec::new(), files, programs: programs.clone(), topology, folder })
     }
 
     /// Starts an agent on every node.
     pub fn start_agents(&mut self) -> Result<()> {
-        let Self {
-            agents,
-            files,
-            programs,
-            topology,
-            folder: _,
-        } = self;
+        let Self { agents, files, programs, topology, folder: _ } = self;
         for (node, files) in topology.nodes.iter().zip(files) {
             agents.push(Agent::start(programs, node, files)?);
         }
@@ -81,9 +69,7 @@ impl Lab {
     /// Attaches every pod through the agent of its node.
     pub fn add_endpoints(&self) -> Result<()> {
         for pod in &self.topology.pods {
-            self.agents[pod.node]
-                .add_endpoint(pod)
-                .with_context(|| pod.place.name)?;
+            self.agents[pod.node].add_endpoint(pod).with_context(|| pod.place.name)?;
         }
         Ok(())
     }
@@ -111,12 +97,8 @@ impl Lab {
             |_| true,
             |pair, from, to, proto| {
                 // The node that decides: the sender's, or the receiver's for what comes from afar.
-                let node = self
-                    .topology
-                    .node_of(pair.from)
-                    .or(self.topology.node_of(pair.to));
-                node.map(|node| self.agents[node].path(from, to, proto, ECHO_PORT))
-                    .transpose()
+                let node = self.topology.node_of(pair.from).or(self.topology.node_of(pair.to));
+                node.map(|node| self.agents[node].path(from, to, proto, ECHO_PORT)).transpose()
             },
         )
     }
@@ -127,10 +109,7 @@ impl Lab {
         nodes
             .map(|(node, agent)| {
                 let counters = agent.netpath_json(&["counters"])?;
-                Ok(NodeCounters {
-                    node: node.name,
-                    counters,
-                })
+                Ok(NodeCounters { node: node.name, counters })
             })
             .collect()
     }

@@ -3,6 +3,8 @@
 pub mod address;
 pub mod agent;
 pub mod command;
+pub mod counter;
+pub mod forgery;
 pub mod frame;
 pub mod kernel;
 pub mod lab;
@@ -12,7 +14,9 @@ pub mod probe;
 pub mod report;
 pub mod scenario;
 pub mod server;
+pub mod snapshot;
 pub mod table;
 pub mod topology;
+pub mod traffic;
 pub mod wait;
 pub mod wire;

@@ -34,10 +34,7 @@ impl Namespace {
         command::run(Command::new("ip").args(["netns", "add", name]))?;
         let path = Path::new(NAMES).join(name);
         let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
-        Ok(Self {
-            name: name.to_owned(),
-            file,
-        })
+        Ok(Self { name: name.to_owned(), file })
     }
 
     /// The name that `ip netns` knows.

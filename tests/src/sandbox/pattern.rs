@@ -24,9 +24,7 @@ impl Pattern {
                 state.to_le_bytes()[0]
             })
             .collect();
-        Self {
-            twice: [once.as_slice(), once.as_slice()].concat(),
-        }
+        Self { twice: [once.as_slice(), once.as_slice()].concat() }
     }
 
     /// The bytes from `offset` on, at most `length` and at most one period.

@@ -73,17 +73,31 @@ pub fn probe_port(
     patience: Patience,
 ) -> Result<bool> {
     let peer = SocketAddr::new(to, port);
+    ask(from, to, patience, |left| match proto {
+        Proto::Icmp => ping(to, 56, left),
+        Proto::Tcp => ask_tcp(peer, left),
+        Proto::Udp => ask_udp(peer, left),
+    })
+}
+
+/// Pings with `size` bytes of data.
+pub fn ping_of(from: &Namespace, to: IpAddr, size: usize, patience: Patience) -> Result<bool> {
+    ask(from, to, patience, |left| ping(to, size, left))
+}
+
+/// Asks again until there is an answer or patience is at an end.
+fn ask(
+    from: &Namespace,
+    to: IpAddr,
+    patience: Patience,
+    question: impl Fn(Duration) -> io::Result<()> + Send + Sync,
+) -> Result<bool> {
     from.enter(|| {
         for _ in 0..patience.0 {
             wait::check_interrupt()?;
             let deadline = Instant::now() + TRY;
             while let Some(left) = left_until(deadline) {
-                let answered = match proto {
-                    Proto::Icmp => ping(to, 56, left),
-                    Proto::Tcp => ask_tcp(peer, left),
-                    Proto::Udp => ask_udp(peer, left),
-                };
-                match answered {
+                match question(left) {
                     Ok(()) => return Ok(true),
                     Err(error) if is_silence(&error) => break,
                     Err(error) if is_network(&error) => {
@@ -98,9 +112,7 @@ pub fn probe_port(
 }
 
 fn left_until(deadline: Instant) -> Option<Duration> {
-    deadline
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
+    deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
 }
 
 /// Nothing came in time.
@@ -124,7 +136,7 @@ fn is_network(error: &io::Error) -> bool {
 ///
 /// A ping socket of the kernel: it owns the identifier, so that probes running side by side do
 /// not see each other's replies.
-pub fn ping(to: IpAddr, size: usize, limit: Duration) -> io::Result<()> {
+fn ping(to: IpAddr, size: usize, limit: Duration) -> io::Result<()> {
     Pinger::open(to)?.ping(size, limit)
 }
 
@@ -182,11 +194,7 @@ fn ask_tcp(peer: SocketAddr, limit: Duration) -> io::Result<()> {
 }
 
 fn ask_udp(peer: SocketAddr, limit: Duration) -> io::Result<()> {
-    let any = if peer.is_ipv4() {
-        "0.0.0.0:0"
-    } else {
-        "[::]:0"
-    };
+    let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any)?;
     // Connected: only an answer from the very address that was asked is received.
     socket.connect(peer)?;
@@ -198,9 +206,5 @@ fn ask_udp(peer: SocketAddr, limit: Duration) -> io::Result<()> {
 }
 
 fn expect(answer: &[u8]) -> io::Result<()> {
-    if answer == b"netpath" {
-        Ok(())
-    } else {
-        Err(ErrorKind::InvalidData.into())
-    }
+    if answer == b"netpath" { Ok(()) } else { Err(ErrorKind::InvalidData.into()) }
 }

@@ -42,12 +42,7 @@ impl Report {
 
     /// Tables, in colour on a terminal.
     pub fn write_text(&self, out: &mut impl Write) -> Result<()> {
-        let Self {
-            kernel,
-            before,
-            after,
-            counters,
-        } = self;
+        let Self { kernel, before, after, counters } = self;
         writeln!(out, "\nkernel {kernel}\n\nbefore: plain ipvlan L2")?;
         writeln!(out, "{}", render(before))?;
         writeln!(out, "\nafter: netpath")?;
@@ -56,10 +51,7 @@ impl Report {
         for NodeCounters { node, counters } in counters {
             writeln!(out, "\ncounters of {node}\n{}", render_counters(counters))?;
         }
-        for surprise in table::surprises(before)
-            .iter()
-            .chain(&table::surprises(after))
-        {
+        for surprise in table::surprises(before).iter().chain(&table::surprises(after)) {
             writeln!(out, "not as expected: {surprise}")?;
         }
         Ok(())
@@ -75,17 +67,12 @@ pub fn render(rows: &[Row]) -> String {
     ]);
     // `measure` keeps the rows of a pair together.
     for pair in rows.chunk_by(|a, b| (a.from, a.to) == (b.from, b.to)) {
-        let mut cells = vec![
-            Cell::new(pair[0].from),
-            Cell::new(pair[0].to),
-            Cell::new(pair[0].about),
-        ];
+        let mut cells =
+            vec![Cell::new(pair[0].from), Cell::new(pair[0].to), Cell::new(pair[0].about)];
         for family in Family::BOTH {
             cells.push(Cell::new(""));
             for proto in Proto::ALL {
-                let row = pair
-                    .iter()
-                    .find(|row| row.family == family && row.proto == proto);
+                let row = pair.iter().find(|row| row.family == family && row.proto == proto);
                 cells.push(row.map_or_else(|| Cell::new("-"), tick));
             }
         }
@@ -102,9 +89,7 @@ fn tick(row: &Row) -> Cell {
         (true, false) => ("✓!", Color::Red),
         (false, false) => ("✗!", Color::Red),
     };
-    Cell::new(mark)
-        .fg(color)
-        .set_alignment(CellAlignment::Center)
+    Cell::new(mark).fg(color).set_alignment(CellAlignment::Center)
 }
 
 /// The paths of a pair's rows: normally one.
@@ -121,11 +106,10 @@ fn render_counters(counters: &serde_json::Value) -> String {
         table.set_header(first.keys());
     }
     for row in rows.iter().filter_map(serde_json::Value::as_object) {
-        table.add_row(row.values().map(|value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), ToOwned::to_owned)
-        }));
+        table.add_row(
+            row.values()
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)),
+        );
     }
     table.to_string()
 }
@@ -143,16 +127,7 @@ mod tests {
 
     fn row(family: Family, proto: Proto, expected: bool, ok: bool) -> Row {
         let path = Some("local".to_owned());
-        Row {
-            from: "a1",
-            to: "a2",
-            family,
-            proto,
-            expected,
-            ok,
-            path,
-            about: "pod to pod",
-        }
+        Row { from: "a1", to: "a2", family, proto, expected, ok, path, about: "pod to pod" }
     }
 
     #[test]
@@ -167,11 +142,6 @@ mod tests {
         let text = render(&rows);
         let line = text.lines().nth(1).unwrap();
         let words: Vec<_> = line.split_whitespace().collect();
-        assert_eq!(
-            words,
-            [
-                "a1", "a2", "pod", "to", "pod", "✓", "✓", "✓", "✓", "✗!", "✓", "local"
-            ]
-        );
+        assert_eq!(words, ["a1", "a2", "pod", "to", "pod", "✓", "✓", "✓", "✓", "✗!", "✓", "local"]);
     }
 }

@@ -44,10 +44,7 @@ impl Server {
     pub fn start_on(namespace: &Namespace, addresses: &[IpAddr], echo: u16) -> Result<Self> {
         let (listeners, datagrams) = namespace.enter(|| {
             let mut listeners: Vec<(TcpListener, Serve)> = Vec::new();
-            for any in [
-                IpAddr::from(Ipv4Addr::UNSPECIFIED),
-                Ipv6Addr::UNSPECIFIED.into(),
-            ] {
+            for any in [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
                 listeners.push((listen(SocketAddr::new(any, echo))?, serve_echo));
                 listeners.push((listen(SocketAddr::new(any, SINK_PORT))?, serve_sink));
             }
@@ -65,10 +62,7 @@ impl Server {
         }
         let (stop, stopped) = UnixStream::pair()?;
         let thread = thread::spawn(move || serve(&listeners, &datagrams, &stopped));
-        Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 

@@ -26,12 +26,7 @@ pub struct Pair {
 }
 
 const fn pair(from: &'static str, to: &'static str, about: &'static str, plain: bool) -> Pair {
-    Pair {
-        from,
-        to,
-        about,
-        plain,
-    }
+    Pair { from, to, about, plain }
 }
 
 /// The name of the node-local service address in the table.
@@ -88,24 +83,11 @@ pub fn as_expected(rows: &[Row]) -> bool {
 pub fn surprises(rows: &[Row]) -> Vec<String> {
     rows.iter()
         .filter(|row| row.ok != row.expected)
-        .map(
-            |Row {
-                 from,
-                 to,
-                 family,
-                 proto,
-                 ok,
-                 path,
-                 ..
-             }| {
-                let outcome = if *ok { "answered" } else { "no answer" };
-                let path = path.as_deref().unwrap_or("-");
-                format!(
-                    "{from} -> {to} {family:?} {}: {outcome} (path {path})",
-                    proto.name()
-                )
-            },
-        )
+        .map(|Row { from, to, family, proto, ok, path, .. }| {
+            let outcome = if *ok { "answered" } else { "no answer" };
+            let path = path.as_deref().unwrap_or("-");
+            format!("{from} -> {to} {family:?} {}: {outcome} (path {path})", proto.name())
+        })
         .collect()
 }
 
@@ -157,11 +139,7 @@ pub fn measure(
 }
 
 fn target(topology: &Topology, name: &str) -> Dual {
-    if name == SERVICE_NAME {
-        SERVICE
-    } else {
-        topology.place(name).address
-    }
+    if name == SERVICE_NAME { SERVICE } else { topology.place(name).address }
 }
 
 fn ask_all(topology: &Topology, rows: &mut [Row]) -> Result<()> {
@@ -172,17 +150,13 @@ fn ask_all(topology: &Topology, rows: &mut [Row]) -> Result<()> {
                 scope.spawn(|| {
                     let from = &topology.place(row.from).namespace;
                     let to = target(topology, row.to).of(row.family);
-                    let patience = if row.expected {
-                        Patience::EXPECTED
-                    } else {
-                        Patience::UNEXPECTED
-                    };
+                    let patience =
+                        if row.expected { Patience::EXPECTED } else { Patience::UNEXPECTED };
                     row.ok = probe(from, to, row.proto, patience)?;
                     anyhow::Ok(())
                 })
             })
             .collect();
-        asks.into_iter()
-            .try_for_each(|ask| ask.join().map_err(|_| anyhow!("a probe panicked"))?)
+        asks.into_iter().try_for_each(|ask| ask.join().map_err(|_| anyhow!("a probe panicked"))?)
     })
 }

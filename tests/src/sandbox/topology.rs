@@ -100,20 +100,14 @@ const ROUTER: [(&str, &str); 4] = [
 ];
 
 /// IPv6 has no switch for sending redirects, so the pods do not listen to them.
-const POD: [(&str, &str); 2] = [
-    ("ipv6/conf/all/accept_redirects", "0"),
-    ("ipv6/conf/default/accept_redirects", "0"),
-];
+const POD: [(&str, &str); 2] =
+    [("ipv6/conf/all/accept_redirects", "0"), ("ipv6/conf/default/accept_redirects", "0")];
 
 impl Topology {
     /// Builds everything but the pods' interfaces.
     pub fn build(mtu: u32) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let prefix = format!(
-            "np{}-{}-",
-            process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let prefix = format!("np{}-{}-", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let create = |name: &str, settings: &[(&str, &str)]| {
             let namespace = Namespace::create(&format!("{prefix}{name}"))?;
             namespace.sysctl(&EVERYWHERE)?;
@@ -141,11 +135,7 @@ impl Topology {
         let mut nodes = Vec::new();
         for (name, number) in NODES {
             let namespace = create(name, &NODE)?;
-            let node = Place {
-                name,
-                namespace,
-                address: Subnet::NODES.host(number),
-            };
+            let node = Place { name, namespace, address: Subnet::NODES.host(number) };
             connect(&router, &node, mtu)?;
             router.ip(&[format!("link set {name} master vpc")])?;
             address(&node, Subnet::NODES)?;
@@ -155,35 +145,16 @@ impl Topology {
 
         let mut pods = Vec::new();
         for (name, node, subnet, number) in PODS {
-            let place = Place {
-                name,
-                namespace: create(name, &POD)?,
-                address: subnet.host(number),
-            };
-            pods.push(Pod {
-                place,
-                node,
-                subnet,
-            });
+            let place =
+                Place { name, namespace: create(name, &POD)?, address: subnet.host(number) };
+            pods.push(Pod { place, node, subnet });
         }
-        Ok(Self {
-            pods,
-            nodes,
-            remote,
-            router,
-            mtu,
-            prefix,
-        })
+        Ok(Self { pods, nodes, remote, router, mtu, prefix })
     }
 
     /// Gives every pod a plain ipvlan L2 interface, as the ipvlan CNI plugin does.
     pub fn add_plain_pods(&self) -> Result<()> {
-        for Pod {
-            place,
-            node,
-            subnet,
-        } in &self.pods
-        {
+        for Pod { place, node, subnet } in &self.pods {
             let (name, pod) = (place.name, &place.namespace);
             // Old kernels refuse a name that is taken where the parent is: renamed on arrival.
             self.nodes[*node].namespace.ip(&[format!(
@@ -226,11 +197,7 @@ impl Topology {
     /// Index of the node that a place is or runs on; the remote host has none.
     #[must_use]
     pub fn node_of(&self, name: &str) -> Option<usize> {
-        let pod = self
-            .pods
-            .iter()
-            .find(|pod| pod.place.name == name)
-            .map(|pod| pod.node);
+        let pod = self.pods.iter().find(|pod| pod.place.name == name).map(|pod| pod.node);
         pod.or_else(|| self.nodes.iter().position(|node| node.name == name))
     }
 }
@@ -252,9 +219,7 @@ fn build_segment(router: &Namespace, mtu: u32) -> Result<()> {
 
 /// A cable from the router's port, named after the place, to the place's interface.
 fn connect(router: &Namespace, place: &Place, mtu: u32) -> Result<()> {
-    let Place {
-        name, namespace, ..
-    } = place;
+    let Place { name, namespace, .. } = place;
     router.ip(&[
         format!(
             "link add {name} mtu {mtu} type veth peer name {INTERFACE} mtu {mtu} netns {}",
@@ -284,14 +249,8 @@ fn node_routes() -> Vec<String> {
         format!("addr add {}/128 dev lo nodad", SERVICE.v6),
     ];
     for subnet in [Subnet::A, Subnet::B] {
-        lines.push(format!(
-            "route add {} dev {INTERFACE}",
-            subnet.prefix(Family::Ipv4)
-        ));
-        lines.push(format!(
-            "route add {} dev {INTERFACE}",
-            subnet.prefix(Family::Ipv6)
-        ));
+        lines.push(format!("route add {} dev {INTERFACE}", subnet.prefix(Family::Ipv4)));
+        lines.push(format!("route add {} dev {INTERFACE}", subnet.prefix(Family::Ipv6)));
     }
     lines
 }

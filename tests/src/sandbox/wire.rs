@@ -39,11 +39,7 @@ impl Wire {
     /// Sends a whole Ethernet frame.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
         let sent = self.socket.send(frame).context("send a raw frame")?;
-        ensure!(
-            sent == frame.len(),
-            "sent {sent} bytes of a frame of {}",
-            frame.len()
-        );
+        ensure!(sent == frame.len(), "sent {sent} bytes of a frame of {}", frame.len());
         Ok(())
     }
 

@@ -1,6 +1,10 @@
 //! Scenarios: what real programs must do in the sandbox, each in a sandbox of its own.
 
+mod cleanup;
+mod restart;
+mod spoof;
 mod table;
+mod transfer;
 
 use std::{
     io::Write,
@@ -49,10 +53,7 @@ pub struct Scenario {
 
 impl Scenario {
     fn new(name: impl Into<String>, run: impl Fn(&Bench) -> Result<Outcome> + 'static) -> Self {
-        Self {
-            name: name.into(),
-            run: Box::new(run),
-        }
+        Self { name: name.into(), run: Box::new(run) }
     }
 
     /// The name that filters match.
@@ -65,7 +66,16 @@ impl Scenario {
 /// Every scenario whose name contains `filter`.
 #[must_use]
 pub fn matching(filter: &str) -> Vec<Scenario> {
-    let mut all = table::scenarios();
+    let mut all = [
+        table::scenarios(),
+        transfer::scenarios(),
+        restart::scenarios(),
+        cleanup::scenarios(),
+        spoof::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>();
     all.retain(|scenario| scenario.name.contains(filter));
     all
 }
@@ -107,11 +117,7 @@ pub fn run(scenarios: &[Scenario], bench: &Bench, out: &mut impl Write) -> Resul
             }
         }
     }
-    let Tally {
-        passed,
-        failed,
-        ignored,
-    } = tally;
+    let Tally { passed, failed, ignored } = tally;
     writeln!(out, "{passed} passed, {failed} failed, {ignored} ignored")?;
     Ok(tally)
 }
