@@ -16,10 +16,7 @@ const MIRROR: &str = "NETPATH_DEBIAN_MIRROR";
 /// Ubuntu's sources name no Debian mirror; this file of its own package does.
 const TEMPLATE: &str = "/usr/share/python-apt/templates/Debian.info";
 
-const MIRROR_LIST: Need = Need {
-    what: TEMPLATE,
-    package: "python-apt-common",
-};
+const MIRROR_LIST: Need = Need { what: TEMPLATE, package: "python-apt-common" };
 
 /// One suite of the archive, its package list downloaded.
 #[derive(Debug)]
@@ -41,9 +38,7 @@ impl Archive {
         }
         let source = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
         fs::write(folder.join("sources.list"), source).context("write sources.list")?;
-        let archive = Self {
-            folder: folder.to_owned(),
-        };
+        let archive = Self { folder: folder.to_owned() };
         command::output(archive.apt("apt-get").arg("update"))?;
         Ok(archive)
     }
@@ -58,9 +53,7 @@ impl Archive {
         command::run(self.apt("apt-get").arg("download").args(packages))?;
         let folder = fs::read_dir(&self.folder).context("read the download folder")?;
         let files = folder.flatten().map(|entry| entry.path());
-        Ok(files
-            .filter(|path| path.extension().is_some_and(|kind| kind == "deb"))
-            .collect())
+        Ok(files.filter(|path| path.extension().is_some_and(|kind| kind == "deb")).collect())
     }
 
     fn apt(&self, program: &str) -> Command {
@@ -105,14 +98,9 @@ fn mirror() -> Result<String> {
 
 /// The first address of the main archive on a line that starts with a prefix.
 fn field(text: &str, prefix: &str) -> Option<String> {
-    let values = text
-        .lines()
-        .filter_map(|line| line.strip_prefix(prefix))
-        .map(str::trim);
+    let values = text.lines().filter_map(|line| line.strip_prefix(prefix)).map(str::trim);
     let mut values = values.map(|value| value.trim_end_matches('/'));
-    values
-        .find(|value| value.ends_with("/debian"))
-        .map(str::to_owned)
+    values.find(|value| value.ends_with("/debian")).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -123,10 +111,7 @@ mod tests {
     fn the_main_archive_is_chosen() {
         let targets = "Node http://a.example/node/\nDebian http://b.example/debian-security/\n\
                        Debian http://b.example/debian/\n";
-        assert_eq!(
-            field(targets, "Debian ").as_deref(),
-            Some("http://b.example/debian")
-        );
+        assert_eq!(field(targets, "Debian ").as_deref(), Some("http://b.example/debian"));
         assert_eq!(field("Ubuntu http://c.example/ubuntu/\n", "Debian "), None);
     }
 }

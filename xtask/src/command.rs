@@ -30,12 +30,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("start `{}`", line(command)))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`{}` failed: {}: {}",
-            line(command),
-            output.status,
-            stderr.trim()
-        );
+        bail!("`{}` failed: {}: {}", line(command), output.status, stderr.trim());
     }
     String::from_utf8(output.stdout).with_context(|| format!("output of `{}`", line(command)))
 }
@@ -43,10 +38,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// The command as a user would type it, for messages.
 pub(crate) fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 /// Where a program is, or nothing. Looks in the administrator's folders too: Debian leaves

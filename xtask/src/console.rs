@@ -30,28 +30,20 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let log = File::open(path).with_context(|| format!("open {}", path.display()))?;
-        Ok(Self {
-            log,
-            text: String::new(),
-        })
+        Ok(Self { log, text: String::new() })
     }
 
     /// Reads what is new; whether anything was.
     pub(crate) fn advance(&mut self) -> Result<bool> {
         let mut new = Vec::new();
-        let length = self
-            .log
-            .read_to_end(&mut new)
-            .context("read the console log")?;
+        let length = self.log.read_to_end(&mut new).context("read the console log")?;
         self.text.push_str(&String::from_utf8_lossy(&new));
         Ok(length > 0)
     }
 
     /// The first line that says that the kernel is lost.
     pub(crate) fn lost(&self) -> Option<&str> {
-        self.text
-            .lines()
-            .find(|line| LOST.iter().any(|mark| kernel_says(line, mark)))
+        self.text.lines().find(|line| LOST.iter().any(|mark| kernel_says(line, mark)))
     }
 
     /// The one verdict. None means that the guest ended early, two that something forged one.
@@ -81,10 +73,7 @@ mod tests {
     use super::*;
 
     fn console(text: &str) -> Console {
-        Console {
-            log: File::open("/dev/null").unwrap(),
-            text: text.to_owned(),
-        }
+        Console { log: File::open("/dev/null").unwrap(), text: text.to_owned() }
     }
 
     #[test]

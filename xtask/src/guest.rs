@@ -1,4 +1,4 @@
-//! The contract between the host side (`xtask::vm`) and the guest's first process
+//! The contract between the host side (`xtask::machine`) and the guest's first process
 //! (`netpath-init`): files in the initramfs, channel names, and the verdict line.
 
 use std::fmt;
@@ -50,20 +50,12 @@ mod tests {
     fn verdict_survives_the_kernel_log() {
         let line = format!("[    3.141592] {}\r", Verdict(7));
         assert_eq!(Verdict::from_console_line(&line), Some(Verdict(7)));
-        assert_eq!(
-            Verdict::from_console_line("netpath-init: exit 0"),
-            Some(Verdict(0))
-        );
+        assert_eq!(Verdict::from_console_line("netpath-init: exit 0"), Some(Verdict(0)));
     }
 
     #[test]
     fn other_lines_are_no_verdict() {
-        for line in [
-            "",
-            "netpath-init: 61 modules",
-            "echo netpath-init: exit 0",
-            "exit 0",
-        ] {
+        for line in ["", "netpath-init: 61 modules", "echo netpath-init: exit 0", "exit 0"] {
             assert_eq!(Verdict::from_console_line(line), None, "{line}");
         }
     }

@@ -75,23 +75,17 @@ impl Kernel {
         fs::create_dir_all(&cache).with_context(|| format!("create {}", cache.display()))?;
         // Two commands may want the same kernel at once: the second waits for the first.
         let lock = File::create(cache.join(format!("{series}.lock"))).context("create lock")?;
-        lock.lock()
-            .context("wait for another download of the kernel")?;
+        lock.lock().context("wait for another download of the kernel")?;
         let root = cache.join(series.name());
         if !root.exists() {
             download(series, &cache, &root)?;
         }
-        Ok(Self {
-            release: release(&root)?,
-            root,
-        })
+        Ok(Self { release: release(&root)?, root })
     }
 
     pub(crate) fn image(&self) -> Result<PathBuf> {
         let places = [
-            self.root
-                .join("boot")
-                .join(format!("vmlinuz-{}", self.release)),
+            self.root.join("boot").join(format!("vmlinuz-{}", self.release)),
             self.modules().join("vmlinuz"),
         ];
         let found = places.into_iter().find(|place| place.exists());
@@ -106,8 +100,7 @@ impl Kernel {
         for name in names {
             // An empty configuration: this machine's own blacklists are not the guest's.
             let mut show = Command::new(&modprobe);
-            show.args(["-C", "/dev/null", "-S", &self.release, "-d"])
-                .arg(&self.root);
+            show.args(["-C", "/dev/null", "-S", &self.release, "-d"]).arg(&self.root);
             let Ok(text) = command::output(show.args(["--show-depends", name])) else {
                 if self.modules().join("modules.builtin").exists() {
                     warn(format!("kernel {} has no module {name}", self.release));
@@ -130,10 +123,7 @@ impl Kernel {
 
 /// The file of a line that `modprobe --show-depends` prints: `insmod PATH [PARAMETER]...`.
 fn insmod_path(line: &str) -> Option<PathBuf> {
-    line.strip_prefix("insmod ")?
-        .split_whitespace()
-        .next()
-        .map(PathBuf::from)
+    line.strip_prefix("insmod ")?.split_whitespace().next().map(PathBuf::from)
 }
 
 fn download(series: Series, cache: &Path, root: &Path) -> Result<()> {
@@ -146,12 +136,7 @@ fn download(series: Series, cache: &Path, root: &Path) -> Result<()> {
     let packages = fetch(series, &work)?;
     step(format!("Unpacking kernel {series}"));
     for package in packages {
-        command::run(
-            Command::new("dpkg-deb")
-                .arg("-x")
-                .arg(package)
-                .arg(&unpacked),
-        )?;
+        command::run(Command::new("dpkg-deb").arg("-x").arg(package).arg(&unpacked))?;
     }
     index(&unpacked)?;
     fs::rename(&unpacked, root).with_context(|| format!("create {}", root.display()))?;
@@ -174,10 +159,7 @@ fn fetch(series: Series, work: &Path) -> Result<Vec<PathBuf>> {
             Err(error) => failures.push(format!("{suite}: {error:#}")),
         }
     }
-    bail!(
-        "kernel {series} could not be had from Debian: {}",
-        failures.join("; ")
-    )
+    bail!("kernel {series} could not be had from Debian: {}", failures.join("; "))
 }
 
 /// The newest release of the series among package names, and the packages that make it up.
@@ -187,17 +169,11 @@ fn newest(series: Series, names: &str) -> Option<(String, Vec<String>)> {
     let version = names
         .lines()
         .filter_map(|name| name.strip_prefix("linux-image-")?.strip_suffix(FLAVOUR))
-        .filter(|version| {
-            version
-                .strip_prefix(series.name())
-                .is_some_and(|v| v.starts_with('.'))
-        })
+        .filter(|version| version.strip_prefix(series.name()).is_some_and(|v| v.starts_with('.')))
         .max_by_key(|version| numbers(version))?;
     let release = format!("{version}{FLAVOUR}");
     // From 7.1 the image package is empty and depends on these two.
-    let split = ["binary", "modules"]
-        .map(|part| format!("linux-{part}-{release}"))
-        .to_vec();
+    let split = ["binary", "modules"].map(|part| format!("linux-{part}-{release}")).to_vec();
     let whole = vec![format!("linux-image-{release}")];
     Some((release, if split.iter().all(has) { split } else { whole }))
 }
@@ -224,20 +200,13 @@ fn index(root: &Path) -> Result<()> {
     }
     for (extension, program) in [("*.ko.xz", "xz"), ("*.ko.zst", "zstd")] {
         let mut find = Command::new("find");
-        find.arg(root.join("lib/modules/"))
-            .args(["-name", extension, "-print", "-quit"]);
+        find.arg(root.join("lib/modules/")).args(["-name", extension, "-print", "-quit"]);
         if command::output(&mut find)?.is_empty() {
             continue;
         }
         let mut unpack = Command::new("find");
-        unpack
-            .arg(root.join("lib/modules/"))
-            .args(["-name", extension, "-exec", program]);
-        unpack.args(if program == "xz" {
-            &["-d"][..]
-        } else {
-            &["-d", "-q", "--rm"]
-        });
+        unpack.arg(root.join("lib/modules/")).args(["-name", extension, "-exec", program]);
+        unpack.args(if program == "xz" { &["-d"][..] } else { &["-d", "-q", "--rm"] });
         command::run(unpack.args(["{}", "+"]))?;
     }
     let depmod = command::find("depmod").context("no depmod: install package kmod")?;
@@ -247,12 +216,9 @@ fn index(root: &Path) -> Result<()> {
 /// The release of an unpacked kernel: the name of its module folder.
 fn release(root: &Path) -> Result<String> {
     let folder = root.join("lib/modules");
-    let mut entries = fs::read_dir(&folder)
-        .with_context(|| format!("read {}", folder.display()))?
-        .flatten();
-    let entry = entries
-        .next()
-        .with_context(|| format!("{} is empty", folder.display()))?;
+    let mut entries =
+        fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?.flatten();
+    let entry = entries.next().with_context(|| format!("{} is empty", folder.display()))?;
     Ok(entry.file_name().to_string_lossy().into_owned())
 }
 

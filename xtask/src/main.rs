@@ -1,18 +1,23 @@
 //! netpath's workshop: set-up, builds, sandboxes, tests and measurements.
 
 mod archive;
+mod bench;
 mod build;
 mod command;
 mod console;
 mod cpio;
 mod kernel;
+mod machine;
 mod modules;
 mod packages;
 mod progress;
 mod qemu;
 mod rootfs;
+mod run;
 mod setup;
+mod tally;
 mod terminal;
+mod test;
 mod vm;
 mod workspace;
 
@@ -38,6 +43,12 @@ enum Task {
     Build,
     /// Run a command or a shell in a QEMU guest with a Debian kernel.
     Vm(vm::Args),
+    /// Run the sandbox: who reaches whom before and after netpath, and by which path.
+    Run(run::Args),
+    /// Run all tests: unit tests, single packets, and scenarios on every kernel.
+    Test(test::Args),
+    /// Measure the dataplane's programs on this machine.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,5 +71,8 @@ fn run(task: Task) -> Result<i32> {
             Ok(0)
         }
         Task::Vm(args) => vm::main(&workspace, args),
+        Task::Run(args) => run::main(&workspace, &args),
+        Task::Test(args) => test::main(&workspace, &args),
+        Task::Bench(args) => bench::main(&workspace, &args),
     }
 }

@@ -4,9 +4,8 @@
 /// The guest's channels to the host. Built in from 6.12.
 const CHANNEL: [&str; 2] = ["virtio_pci", "virtio_console"];
 
-const LINKS: [&str; 10] = [
-    "ipvlan", "macvlan", "veth", "bridge", "dummy", "8021q", "vxlan", "bonding", "vrf", "tun",
-];
+const LINKS: [&str; 10] =
+    ["ipvlan", "macvlan", "veth", "bridge", "dummy", "8021q", "vxlan", "bonding", "vrf", "tun"];
 
 const TRAFFIC_CONTROL: [&str; 8] = [
     "sch_ingress",
@@ -52,12 +51,5 @@ const DIAGNOSIS: [&str; 4] = ["inet_diag", "tcp_diag", "udp_diag", "af_packet_di
 
 /// All of them, channels first.
 pub(crate) fn all() -> Vec<&'static str> {
-    [
-        &CHANNEL[..],
-        &LINKS,
-        &TRAFFIC_CONTROL,
-        &NETFILTER,
-        &DIAGNOSIS,
-    ]
-    .concat()
+    [&CHANNEL[..], &LINKS, &TRAFFIC_CONTROL, &NETFILTER, &DIAGNOSIS].concat()
 }

@@ -52,10 +52,7 @@ impl Need {
 
 /// Installs what is missing, and only that.
 pub(crate) fn install(needs: &[Need]) -> Result<()> {
-    let missing = needs
-        .iter()
-        .filter(|need| !need.is_met())
-        .map(|need| need.package);
+    let missing = needs.iter().filter(|need| !need.is_met()).map(|need| need.package);
     let missing: Vec<_> = missing.collect();
     if missing.is_empty() {
         return Ok(());
@@ -79,13 +76,7 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
 
 fn apt_install() -> Command {
     let mut apt = command::as_root("env");
-    apt.args([
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "-q",
-        "install",
-        "--yes",
-    ]);
+    apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "install", "--yes"]);
     // Another package manager may be at work (a fresh cloud machine's own updates): wait.
     apt.args(["--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]);
     apt

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use xtask::guest::{STDERR, STDIN, STDOUT};
 
-use crate::vm::Machine;
+use crate::machine::Machine;
 
 /// Kernel parameters. A bug ends the guest instead of leaving it half alive, and watchdogs
 /// have patience: software emulation on a busy machine is slow. `devkmsg=on`, since the
@@ -25,31 +25,17 @@ pub(crate) fn command(
     // The guest must not outlive us, however we end.
     let mut qemu = Command::new("setpriv");
     qemu.args(["--pdeathsig", "TERM", "--", "qemu-system-x86_64"]);
-    qemu.args([
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-        "-no-reboot",
-        "-net",
-        "none",
-    ]);
+    qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-net", "none"]);
     // Without -cx16, QEMU 7.2 crashes 6.12 guests: it gets cmpxchg16b wrong.
-    qemu.args(["-cpu", "max,-cx16", "-m"])
-        .arg(machine.memory_mib.to_string());
+    qemu.args(["-cpu", "max,-cx16", "-m"]).arg(machine.memory_mib.to_string());
     if machine.icount {
         qemu.args(["-accel", "tcg", "-smp", "1", "-icount", "shift=0,sleep=off"]);
     } else {
-        qemu.args(["-accel", "tcg,thread=single", "-smp"])
-            .arg(machine.cpus.to_string());
+        qemu.args(["-accel", "tcg,thread=single", "-smp"]).arg(machine.cpus.to_string());
     }
-    qemu.arg("-kernel")
-        .arg(kernel)
-        .arg("-initrd")
-        .arg(initramfs);
+    qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
     qemu.args(["-append", PARAMETERS]);
-    qemu.arg("-chardev")
-        .arg(format!("file,id=console,path={}", escaped(log)));
+    qemu.arg("-chardev").arg(format!("file,id=console,path={}", escaped(log)));
     qemu.args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);
     // Keys such as Ctrl-C go to the guest.
     qemu.args(["-chardev", "stdio,id=stdin,signal=off"]);
@@ -58,12 +44,10 @@ pub(crate) fn command(
         return qemu;
     }
     for (number, name) in [(1, "stdout"), (2, "stderr")] {
-        qemu.arg("-chardev")
-            .arg(format!("file,id={name},path=/dev/fd/{number}"));
+        qemu.arg("-chardev").arg(format!("file,id={name},path=/dev/fd/{number}"));
     }
     for (chardev, port) in [("stdin", STDIN), ("stdout", STDOUT), ("stderr", STDERR)] {
-        qemu.arg("-device")
-            .arg(format!("virtserialport,chardev={chardev},name={port}"));
+        qemu.arg("-device").arg(format!("virtserialport,chardev={chardev},name={port}"));
     }
     qemu
 }

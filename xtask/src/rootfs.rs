@@ -14,14 +14,13 @@ use xtask::guest::{COMMAND, MODULES, TERMINAL};
 use crate::command;
 use crate::cpio::Archive;
 use crate::kernel::Kernel;
+use crate::machine::GuestFile;
 use crate::modules;
-use crate::vm::GuestFile;
 
 /// Programs copied from this machine, with their libraries; busybox stands in for the rest.
 /// A real shell is among them: busybox's prefers its own applets to what is on PATH.
-const PROGRAMS: [&str; 9] = [
-    "ip", "tc", "ss", "bridge", "bpftool", "nft", "ping", "sysctl", "bash",
-];
+const PROGRAMS: [&str; 9] =
+    ["ip", "tc", "ss", "bridge", "bpftool", "nft", "ping", "sysctl", "bash"];
 
 /// Before `/bin`, where busybox's applets are.
 const REAL: &str = "/usr/bin";
@@ -40,10 +39,8 @@ pub(crate) struct Rootfs<'a> {
 impl Rootfs<'_> {
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
-        let mut content = Content {
-            archive: Archive::new(BufWriter::new(file)),
-            seen: BTreeSet::new(),
-        };
+        let mut content =
+            Content { archive: Archive::new(BufWriter::new(file)), seen: BTreeSet::new() };
         content.copy(self.init, "/init")?;
         content.userland()?;
         for file in self.files {
@@ -80,7 +77,7 @@ impl Content {
         if xterm.exists() {
             self.copy(xterm, "/lib/terminfo/x/xterm")?;
         }
-        self.program(Path::new("/bin/sh"), "/bin/sh")?;
+        self.archive.link("/bin/sh", "/usr/bin/bash")?;
         for name in PROGRAMS {
             if let Some(path) = command::find(name) {
                 self.program(&path, &format!("{REAL}/{name}"))?;
@@ -99,9 +96,8 @@ impl Content {
     fn modules(&mut self, kernel: &Kernel) -> Result<()> {
         let mut list = String::new();
         for module in kernel.load_order(&modules::all())? {
-            let inside = module
-                .strip_prefix(&kernel.root)
-                .context("a module outside its kernel")?;
+            let inside =
+                module.strip_prefix(&kernel.root).context("a module outside its kernel")?;
             let inside = format!("/{}", inside.display());
             self.copy(&module, &inside)?;
             list.push_str(&inside);
@@ -126,9 +122,7 @@ impl Content {
         let say = || format!("copy {} to {guest} in the guest", host.display());
         let content = fs::read(host).with_context(say)?;
         let permissions = fs::metadata(host).with_context(say)?.permissions().mode() & 0o777;
-        self.archive
-            .file(guest, permissions, &content)
-            .with_context(say)
+        self.archive.file(guest, permissions, &content).with_context(say)
     }
 
     fn text(&mut self, guest: &str, content: &str) -> Result<()> {
@@ -140,15 +134,8 @@ impl Content {
 /// The libraries of a dynamic program; nothing for anything else, where ldd fails.
 fn libraries(program: &Path) -> Vec<PathBuf> {
     // Cargo tells its children of libraries of its own, which are not the program's.
-    let list = command::output(
-        Command::new("ldd")
-            .arg(program)
-            .env_remove("LD_LIBRARY_PATH"),
-    );
-    list.unwrap_or_default()
-        .lines()
-        .filter_map(library)
-        .collect()
+    let list = command::output(Command::new("ldd").arg(program).env_remove("LD_LIBRARY_PATH"));
+    list.unwrap_or_default().lines().filter_map(library).collect()
 }
 
 /// `libc.so.6 => /lib/libc.so.6 (0x7f..)` or `/lib64/ld-linux-x86-64.so.2 (0x7f..)`

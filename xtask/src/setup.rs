@@ -28,14 +28,13 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
 /// together with a toolchain that was not installed before.
 pub(crate) fn toolchain() -> Result<()> {
     let sysroot = command::output(rustup().args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]));
-    let sysroot = match sysroot {
-        Ok(sysroot) => sysroot,
-        Err(_) => {
-            step(format!("Installing Rust {TOOLCHAIN}"));
-            command::run(rustup().args(["toolchain", "install", TOOLCHAIN, "--profile=minimal"]))
-                .context("is rustup installed?")?;
-            command::output(rustup().args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]))?
-        }
+    let sysroot = if let Ok(sysroot) = sysroot {
+        sysroot
+    } else {
+        step(format!("Installing Rust {TOOLCHAIN}"));
+        command::run(rustup().args(["toolchain", "install", TOOLCHAIN, "--profile=minimal"]))
+            .context("is rustup installed?")?;
+        command::output(rustup().args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]))?
     };
     let rustlib = PathBuf::from(sysroot.trim()).join("lib/rustlib");
     if !rustlib.join("src/rust/library/core").exists() {
@@ -56,26 +55,12 @@ pub(crate) fn linker(workspace: &Workspace) -> Result<()> {
     if installed.is_ok_and(|version| version.trim().ends_with(BPF_LINKER)) {
         return Ok(());
     }
-    step(format!(
-        "Installing bpf-linker {BPF_LINKER} (about a minute)"
-    ));
+    step(format!("Installing bpf-linker {BPF_LINKER} (about a minute)"));
     let mut install = workspace.cargo();
-    install.args([
-        "install",
-        "bpf-linker",
-        "--version",
-        BPF_LINKER,
-        "--locked",
-        "--root",
-    ]);
+    install.args(["install", "bpf-linker", "--version", BPF_LINKER, "--locked", "--root"]);
     install.arg(workspace.tools());
     // Flags and folders meant for the workspace's own code.
-    for name in [
-        "RUSTFLAGS",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "CARGO_TARGET_DIR",
-        "CARGO_BUILD_TARGET",
-    ] {
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
         install.env_remove(name);
     }
     command::run(&mut install)

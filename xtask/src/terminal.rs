@@ -21,9 +21,7 @@ impl Terminal {
         let settings = tcgetattr(stdin()).context("standard input is not a terminal")?;
         let mut stty = Command::new("stty");
         stty.arg("size").stdin(Stdio::inherit());
-        let size = stty
-            .output()
-            .with_context(|| format!("start `{}`", command::line(&stty)))?;
+        let size = stty.output().with_context(|| format!("start `{}`", command::line(&stty)))?;
         let size = String::from_utf8_lossy(&size.stdout).trim().to_owned();
         Ok(Self { settings, size })
     }
@@ -37,9 +35,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         if let Err(error) = tcsetattr(stdin(), SetArg::TCSADRAIN, &self.settings) {
-            warn(format!(
-                "the terminal could not be restored ({error}): run `reset`"
-            ));
+            warn(format!("the terminal could not be restored ({error}): run `reset`"));
         }
     }
 }

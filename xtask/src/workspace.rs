@@ -24,21 +24,13 @@ impl Workspace {
     /// Asks cargo, so that `CARGO_TARGET_DIR` and configuration files count.
     pub(crate) fn find() -> Result<Self> {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest
-            .parent()
-            .context("xtask has no parent folder")?
-            .to_owned();
+        let root = manifest.parent().context("xtask has no parent folder")?.to_owned();
         let mut metadata = cargo(&root);
         metadata.args(["metadata", "--no-deps", "--format-version", "1"]);
         let metadata: serde_json::Value = serde_json::from_str(&command::output(&mut metadata)?)
             .context("parse the output of cargo metadata")?;
-        let target = metadata["target_directory"]
-            .as_str()
-            .context("no target_directory")?;
-        Ok(Self {
-            root,
-            target: target.into(),
-        })
+        let target = metadata["target_directory"].as_str().context("no target_directory")?;
+        Ok(Self { root, target: target.into() })
     }
 
     /// Programs that the build needs, installed below the target folder.
@@ -50,9 +42,7 @@ impl Workspace {
     pub(crate) fn cargo(&self) -> Command {
         let mut command = cargo(&self.root);
         let path = env::var_os("PATH").unwrap_or_default();
-        let folders = [self.tools().join("bin")]
-            .into_iter()
-            .chain(env::split_paths(&path));
+        let folders = [self.tools().join("bin")].into_iter().chain(env::split_paths(&path));
         if let Ok(path) = env::join_paths(folders) {
             command.env("PATH", path);
         }
@@ -72,12 +62,7 @@ fn cargo(root: &Path) -> Command {
             command.env_remove(name);
         }
     }
-    for name in [
-        "CARGO",
-        "LD_LIBRARY_PATH",
-        "RUSTUP_TOOLCHAIN",
-        "RUST_RECURSION_COUNT",
-    ] {
+    for name in ["CARGO", "LD_LIBRARY_PATH", "RUSTUP_TOOLCHAIN", "RUST_RECURSION_COUNT"] {
         command.env_remove(name);
     }
     command

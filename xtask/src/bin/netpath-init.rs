@@ -83,11 +83,7 @@ fn boot() -> Result<i32> {
 /// A program in the environment of a root login: the kernel gives its first process next to none.
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
-    command
-        .env("PATH", PATH)
-        .env("HOME", "/root")
-        .env("TERM", "xterm")
-        .current_dir("/root");
+    command.env("PATH", PATH).env("HOME", "/root").env("TERM", "xterm").current_dir("/root");
     command
 }
 
@@ -111,13 +107,7 @@ fn mount_one(kind: &str, target: &str) -> Result<()> {
     if !target.starts_with("/sys/") {
         fs::create_dir_all(target).with_context(|| format!("create {target}"))?;
     }
-    match mount(
-        Some(kind),
-        target,
-        Some(kind),
-        MsFlags::empty(),
-        None::<&str>,
-    ) {
+    match mount(Some(kind), target, Some(kind), MsFlags::empty(), None::<&str>) {
         // securityfs and tracefs are missing on some kernels, and devtmpfs may be there.
         Ok(()) | Err(Errno::ENODEV | Errno::ENOENT | Errno::EBUSY) => Ok(()),
         Err(error) => Err(error).with_context(|| format!("mount {kind} on {target}")),
@@ -142,18 +132,14 @@ fn load_modules() -> Result<()> {
 
 /// Runs the command on the virtio console, with a controlling terminal and job control.
 fn on_terminal(size: &str, program: &str, arguments: &[&str]) -> Result<i32> {
-    let console = || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/hvc0")
-            .context("open /dev/hvc0")
-    };
+    // Held open to the end: a terminal that nobody has open forgets its size.
+    let console =
+        OpenOptions::new().read(true).write(true).open("/dev/hvc0").context("open /dev/hvc0")?;
     let mut size = size.split_whitespace();
     if let (Some(rows), Some(columns)) = (size.next(), size.next()) {
         let stty = command("stty")
             .args(["rows", rows, "cols", columns, "sane"])
-            .stdin(console()?)
+            .stdin(console.try_clone()?)
             .status();
         if !stty.context("start stty")?.success() {
             log("stty failed: the terminal has its default size");
@@ -161,13 +147,8 @@ fn on_terminal(size: &str, program: &str, arguments: &[&str]) -> Result<i32> {
     }
     let mut command = command("setsid");
     command.arg("-c").arg(program).args(arguments);
-    command
-        .stdin(console()?)
-        .stdout(console()?)
-        .stderr(console()?);
-    let child = command
-        .spawn()
-        .with_context(|| format!("start {program}"))?;
+    command.stdin(console.try_clone()?).stdout(console.try_clone()?).stderr(console.try_clone()?);
+    let child = command.spawn().with_context(|| format!("start {program}"))?;
     wait_for(child.id())
 }
 
@@ -175,14 +156,8 @@ fn on_terminal(size: &str, program: &str, arguments: &[&str]) -> Result<i32> {
 /// the ports themselves: a port can be open only once, so `/dev/stdout` would not work.
 fn on_ports(program: &str, arguments: &[&str]) -> Result<i32> {
     let stdin = port(STDIN)?;
-    let stdout = OpenOptions::new()
-        .write(true)
-        .open(port(STDOUT)?)
-        .context("open stdout")?;
-    let stderr = OpenOptions::new()
-        .write(true)
-        .open(port(STDERR)?)
-        .context("open stderr")?;
+    let stdout = OpenOptions::new().write(true).open(port(STDOUT)?).context("open stdout")?;
+    let stderr = OpenOptions::new().write(true).open(port(STDERR)?).context("open stderr")?;
     let mut child = command(program)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -193,14 +168,8 @@ fn on_ports(program: &str, arguments: &[&str]) -> Result<i32> {
     if let Some(pipe) = child.stdin.take() {
         thread::spawn(move || File::open(stdin).and_then(|port| relay(port, pipe)));
     }
-    let out = child
-        .stdout
-        .take()
-        .map(|pipe| thread::spawn(move || relay(pipe, stdout)));
-    let err = child
-        .stderr
-        .take()
-        .map(|pipe| thread::spawn(move || relay(pipe, stderr)));
+    let out = child.stdout.take().map(|pipe| thread::spawn(move || relay(pipe, stdout)));
+    let err = child.stderr.take().map(|pipe| thread::spawn(move || relay(pipe, stderr)));
     let exit = wait_for(child.id())?;
     // Whatever the command left running holds its pipes open; ending it all gives the relays
     // their end of file. ESRCH means that nothing was left.
@@ -246,10 +215,7 @@ fn find_port(name: &str) -> Option<PathBuf> {
     let ports = fs::read_dir("/sys/class/virtio-ports").ok()?;
     ports.flatten().find_map(|entry| {
         let mut found = String::new();
-        File::open(entry.path().join("name"))
-            .ok()?
-            .read_to_string(&mut found)
-            .ok()?;
+        File::open(entry.path().join("name")).ok()?.read_to_string(&mut found).ok()?;
         let node = Path::new("/dev").join(entry.file_name());
         (found.trim_end() == name && node.exists()).then_some(node)
     })
