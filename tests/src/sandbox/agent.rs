@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     net::IpAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use nix::{
 use serde::Deserialize;
 
 use super::{
-    address::{Family, SERVICE},
+    address::Family,
     command,
     counter::Counter,
     probe::Proto,
@@ -80,7 +80,7 @@ pub struct Settings {
     /// The generation of TC hooks.
     #[arg(long, default_value = "auto", value_parser = ["auto", "tcx", "netlink"])]
     pub attach: String,
-    /// Routes besides that of the node-local service: prefix and path.
+    /// Routes: prefix and path.
     #[arg(skip)]
     pub routes: Vec<(String, String)>,
 }
@@ -137,8 +137,7 @@ fn configuration(files: &Files, state: &Path, settings: &Settings) -> Result<Str
     // Small: the kernel zeroes preallocated maps, which an emulated guest feels.
     writeln!(text, "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096")?;
     writeln!(text, "[[parent]]\nname = {INTERFACE:?}\nswitching = {switching:?}\nxdp = {xdp:?}")?;
-    let service = [format!("{}/32", SERVICE.v4), format!("{}/128", SERVICE.v6)];
-    for (prefix, path) in service.map(|prefix| (prefix, "host".to_owned())).iter().chain(routes) {
+    for (prefix, path) in routes {
         writeln!(text, "[[route]]\nprefix = {prefix:?}\npath = {path:?}")?;
     }
     Ok(text)
@@ -211,6 +210,12 @@ impl Agent {
     pub fn netpath(&self, arguments: &[&str]) -> Result<String> {
         let mut netpath = Command::new(self.programs.netpath());
         command::run(netpath.arg("--socket").arg(&self.files.socket).args(arguments))
+    }
+
+    /// The same, whether it fails or not.
+    pub fn netpath_output(&self, arguments: &[&str]) -> Result<Output> {
+        let mut netpath = Command::new(self.programs.netpath());
+        command::output(netpath.arg("--socket").arg(&self.files.socket).args(arguments))
     }
 
     /// The same for output in JSON.
@@ -301,7 +306,6 @@ mod tests {
         let settings = Settings { routes, ..Settings::default() };
         let text = configuration(&files, Path::new("/x/state"), &settings).unwrap();
         assert!(text.contains("socket = '/x/agent.sock'\n"), "{text}");
-        assert!(text.contains("prefix = \"fd00:20::10/128\"\npath = \"host\"\n"), "{text}");
         assert!(text.ends_with("prefix = \"10.96.0.0/16\"\npath = \"kernel\"\n"), "{text}");
     }
 }

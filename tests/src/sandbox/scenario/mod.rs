@@ -1,5 +1,6 @@
 //! Scenarios: what real programs must do in the sandbox, each in a sandbox of its own.
 
+mod bad_input;
 mod cleanup;
 mod restart;
 mod spoof;
@@ -72,6 +73,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         restart::scenarios(),
         cleanup::scenarios(),
         spoof::scenarios(),
+        bad_input::scenarios(),
     ]
     .into_iter()
     .flatten()
