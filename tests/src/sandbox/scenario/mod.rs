@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod cleanup;
+mod inspect;
 mod restart;
+mod service;
 mod spoof;
 mod table;
 mod transfer;
@@ -74,6 +76,8 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         cleanup::scenarios(),
         spoof::scenarios(),
         bad_input::scenarios(),
+        service::scenarios(),
+        inspect::scenarios(),
     ]
     .into_iter()
     .flatten()

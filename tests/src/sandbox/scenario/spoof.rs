@@ -21,7 +21,7 @@ use crate::sandbox::{
 
 /// From a pod and from the wire.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut scenarios = Vec::new();
+    let mut scenarios = vec![Scenario::new("spoof::plain_ipvlan", plain)];
     for switching in ["parent", "driver"] {
         let settings = Settings { switching: switching.into(), ..Settings::default() };
         scenarios.push(Scenario::new(format!("spoof::from_pod::{switching}"), move |bench| {
@@ -35,6 +35,23 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         }));
     }
     scenarios
+}
+
+/// Plain ipvlan lets every forgery through: otherwise the other scenarios would prove nothing.
+fn plain(bench: &Bench) -> Result<Outcome> {
+    let lab = Lab::build(&bench.programs, &Settings::default(), 1500)?;
+    lab.topology.add_plain_pods()?;
+    let sender = Wire::open(&lab.topology.place("a1").namespace, INTERFACE)?;
+    let mut wire = Wire::open(&lab.topology.router, "node1")?;
+    let mut host = Wire::open(&lab.topology.nodes[0].namespace, INTERFACE)?;
+    for Forgery { name, reason: _, frame } in forgery::by_pod(&Cast::of(&lab.topology)?)? {
+        sender.send(&frame.bytes)?;
+        wait::until(&format!("{name} arrives"), LIMIT, || {
+            let seen = [wire.seen()?, host.seen()?].concat();
+            Ok(seen.iter().any(|seen| frame.is_in(seen)).then_some(()))
+        })?;
+    }
+    Ok(Outcome::Passed)
 }
 
 /// How often each frame is sent.
