@@ -164,8 +164,8 @@ struct Verdict {
 }
 
 impl Agent {
-    /// Starts the agent in a node's namespace and waits until its socket answers.
-    pub fn start(programs: &Programs, node: &Place, files: &Files) -> Result<Self> {
+    /// Starts the agent in a node's namespace.
+    pub fn spawn(programs: &Programs, node: &Place, files: &Files) -> Result<Self> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -181,14 +181,26 @@ impl Agent {
             .stderr(log)
             .spawn()
             .with_context(|| format!("start {}", programs.agent().display()))?;
-        let mut agent = Self { files: files.clone(), programs: programs.clone(), child };
+        Ok(Self { files: files.clone(), programs: programs.clone(), child })
+    }
+
+    /// Waits until the agent's socket answers.
+    pub fn wait(&mut self) -> Result<()> {
         wait::until("the agent's socket answers", START, || {
-            if let Some(status) = agent.child.try_wait()? {
-                bail!("{} on {}: {status}: {}", "netpath-agent", node.name, agent.last_words());
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the agent ended, {status}: {}", self.last_words());
             }
-            Ok(agent.netpath(&["status", "-o", "json"]).ok())
+            // Asking before there is a socket would only take time from the agent.
+            let asked = self.files.socket.exists().then(|| self.netpath(&["status"]));
+            Ok(asked.and_then(Result::ok).map(drop))
         })
-        .with_context(|| format!("on {}: log {}", node.name, agent.files.log.display()))?;
+        .with_context(|| format!("log {}", self.files.log.display()))
+    }
+
+    /// Starts the agent and waits until its socket answers.
+    pub fn start(programs: &Programs, node: &Place, files: &Files) -> Result<Self> {
+        let mut agent = Self::spawn(programs, node, files)?;
+        agent.wait().with_context(|| node.name)?;
         Ok(agent)
     }
 

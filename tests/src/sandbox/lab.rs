@@ -61,9 +61,13 @@ impl Lab {
     pub fn start_agents(&mut self) -> Result<()> {
         let Self { agents, files, programs, topology, folder: _ } = self;
         for (node, files) in topology.nodes.iter().zip(files) {
-            agents.push(Agent::start(programs, node, files)?);
+            agents.push(Agent::spawn(programs, node, files)?);
         }
-        Ok(())
+        // Side by side: loading programs takes seconds in an emulated guest.
+        agents
+            .iter_mut()
+            .zip(&topology.nodes)
+            .try_for_each(|(agent, node)| agent.wait().with_context(|| node.name))
     }
 
     /// Attaches every pod through the agent of its node.

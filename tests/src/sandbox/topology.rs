@@ -112,7 +112,6 @@ impl Topology {
             let namespace = Namespace::create(&format!("{prefix}{name}"))?;
             namespace.sysctl(&EVERYWHERE)?;
             namespace.sysctl(settings)?;
-            namespace.ip(&["link set lo up".into()])?;
             anyhow::Ok(namespace)
         };
 
@@ -124,7 +123,7 @@ impl Topology {
             namespace: create("remote", &[])?,
             address: Subnet::REMOTE.host(10),
         };
-        connect(&router, &remote, mtu)?;
+        connect(&router, &remote, mtu, None)?;
         let Dual { v4, v6 } = Subnet::REMOTE.gateway();
         router.ip(&[
             format!("addr add {v4}/24 dev remote"),
@@ -136,8 +135,7 @@ impl Topology {
         for (name, number) in NODES {
             let namespace = create(name, &NODE)?;
             let node = Place { name, namespace, address: Subnet::NODES.host(number) };
-            connect(&router, &node, mtu)?;
-            router.ip(&[format!("link set {name} master vpc")])?;
+            connect(&router, &node, mtu, Some("vpc"))?;
             address(&node, Subnet::NODES)?;
             node.namespace.ip(&node_routes())?;
             nodes.push(node);
@@ -218,15 +216,17 @@ fn build_segment(router: &Namespace, mtu: u32) -> Result<()> {
 }
 
 /// A cable from the router's port, named after the place, to the place's interface.
-fn connect(router: &Namespace, place: &Place, mtu: u32) -> Result<()> {
+fn connect(router: &Namespace, place: &Place, mtu: u32, bridge: Option<&str>) -> Result<()> {
     let Place { name, namespace, .. } = place;
-    router.ip(&[
+    let mut lines = vec![
         format!(
             "link add {name} mtu {mtu} type veth peer name {INTERFACE} mtu {mtu} netns {}",
             namespace.name()
         ),
         format!("link set {name} up"),
-    ])
+    ];
+    lines.extend(bridge.map(|bridge| format!("link set {name} master {bridge}")));
+    router.ip(&lines)
 }
 
 /// Addresses and default routes of a place's interface.
@@ -234,6 +234,7 @@ fn address(place: &Place, subnet: Subnet) -> Result<()> {
     let Dual { v4, v6 } = place.address;
     let gateway = subnet.gateway();
     place.namespace.ip(&[
+        "link set lo up".to_owned(),
         format!("addr add {v4}/24 dev {INTERFACE}"),
         format!("addr add {v6}/64 dev {INTERFACE} nodad"),
         format!("link set {INTERFACE} up"),
