@@ -122,9 +122,7 @@ impl Machine {
         let init = build::init(workspace)?;
         let folder = workspace.target.join("vm");
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-        let name = format!("{}-{}", self.series, std::process::id());
-        let initramfs = folder.join(format!("{name}.cpio"));
-        let log = folder.join(format!("{name}.log"));
+        let log = folder.join(format!("{}-{}.log", self.series, std::process::id()));
         let terminal = match channel {
             Channel::Terminal => Some(Terminal::save()?),
             Channel::Output(_) => None,
@@ -136,13 +134,12 @@ impl Machine {
             command: &self.command,
             terminal: terminal.as_ref().map(Terminal::size),
         };
-        rootfs.write(&initramfs)?;
+        let initramfs = rootfs.write(&folder)?;
         step(format!("Booting kernel {} (log: {})", kernel.release, log.display()));
         let start = Instant::now();
         let mut qemu = qemu::command(self, &kernel.image()?, &initramfs, &log, terminal.is_some());
         let ended = self.watch(&mut qemu, &log, channel, start);
         drop(terminal);
-        fs::remove_file(&initramfs).context("remove the initramfs")?;
         let exit = ended?;
         Ok(Outcome { exit, elapsed: start.elapsed() })
     }

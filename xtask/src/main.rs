@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 use crate::workspace::Workspace;
 
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", about, version, max_term_width = 100)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     task: Task,

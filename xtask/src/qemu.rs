@@ -1,5 +1,7 @@
 //! The command line of a guest's QEMU.
 
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -18,7 +20,7 @@ const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 oo
 pub(crate) fn command(
     machine: &Machine,
     kernel: &Path,
-    initramfs: &Path,
+    initramfs: &File,
     log: &Path,
     terminal: bool,
 ) -> Command {
@@ -33,7 +35,9 @@ pub(crate) fn command(
     } else {
         qemu.args(["-accel", "tcg,thread=single", "-smp"]).arg(machine.cpus.to_string());
     }
-    qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
+    qemu.arg("-kernel").arg(kernel).arg("-initrd");
+    // The file has no name any more, but as one of our open files.
+    qemu.arg(format!("/proc/{}/fd/{}", std::process::id(), initramfs.as_raw_fd()));
     qemu.args(["-append", PARAMETERS]);
     qemu.arg("-chardev").arg(format!("file,id=console,path={}", escaped(log)));
     qemu.args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);

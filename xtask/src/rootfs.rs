@@ -37,8 +37,14 @@ pub(crate) struct Rootfs<'a> {
 }
 
 impl Rootfs<'_> {
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
+    /// Writes the initramfs into a file that is there as long as somebody has it open, so that
+    /// nothing is left behind however we end.
+    pub(crate) fn write(&self, folder: &Path) -> Result<File> {
+        let path = folder.join(format!("{}-{}.cpio", self.kernel.release, std::process::id()));
+        let say = || format!("write {}", path.display());
+        let file = File::options().read(true).write(true).create_new(true).open(&path);
+        let file = file.with_context(say)?;
+        fs::remove_file(&path).with_context(say)?;
         let mut content =
             Content { archive: Archive::new(BufWriter::new(file)), seen: BTreeSet::new() };
         content.copy(self.init, "/init")?;
@@ -52,8 +58,7 @@ impl Rootfs<'_> {
         if let Some(size) = self.terminal {
             content.text(TERMINAL, size)?;
         }
-        let mut buffer = content.archive.finish().context("write the initramfs")?;
-        std::io::Write::flush(&mut buffer).with_context(|| format!("write {}", path.display()))
+        content.archive.finish().and_then(|to| Ok(to.into_inner()?)).with_context(say)
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "6.12")]
     kernel: Series,
     /// Memory of the guest in MiB.
-    #[arg(long, value_name = "MB", default_value_t = 2048)]
+    #[arg(long, value_name = "MB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(256..))]
     memory: u32,
     /// Processors of the guest.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]

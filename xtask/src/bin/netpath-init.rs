@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
@@ -43,6 +44,14 @@ const MOUNTS: [(&str, &str); 12] = [
     ("securityfs", "/sys/kernel/security"),
 ];
 
+/// Names that the kernel leaves to user space.
+const DESCRIPTORS: [(&str, &str); 4] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+];
+
 fn main() -> ExitCode {
     if std::process::id() != 1 {
         eprintln!("netpath-init: expected to be process 1 of a test guest; use `cargo xtask vm`");
@@ -62,6 +71,9 @@ fn main() -> ExitCode {
 fn boot() -> Result<i32> {
     for (kind, target) in MOUNTS {
         mount_one(kind, target)?;
+    }
+    for (link, target) in DESCRIPTORS {
+        symlink(target, link).with_context(|| format!("create {link}"))?;
     }
     fs::write("/proc/sys/kernel/hostname", "netpath").context("set the host name")?;
     load_modules()?;
@@ -157,14 +169,20 @@ fn on_terminal(size: &str, program: &str, arguments: &[&str]) -> Result<i32> {
 fn on_ports(program: &str, arguments: &[&str]) -> Result<i32> {
     let stdin = port(STDIN)?;
     let stdout = OpenOptions::new().write(true).open(port(STDOUT)?).context("open stdout")?;
-    let stderr = OpenOptions::new().write(true).open(port(STDERR)?).context("open stderr")?;
-    let mut child = command(program)
+    let mut stderr = OpenOptions::new().write(true).open(port(STDERR)?).context("open stderr")?;
+    let child = command(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("start {program}"))?;
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            writeln!(stderr, "{LOG_PREFIX}start {program}: {error}").context("write stderr")?;
+            return Ok(CANNOT_RUN);
+        }
+    };
     if let Some(pipe) = child.stdin.take() {
         thread::spawn(move || File::open(stdin).and_then(|port| relay(port, pipe)));
     }
