@@ -2,7 +2,7 @@
 
 use crate::{Address, Mac};
 
-/// What the parser found in a frame. Fields that its [`Kind`] does not name are zero.
+/// What the parser found in a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Packet {
@@ -10,7 +10,7 @@ pub struct Packet {
     pub source: Address,
     /// IP destination; the address asked for of [`Kind::ArpRequest`] and [`Kind::Solicitation`].
     pub destination: Address,
-    /// The address that a [`Kind::Advertisement`] speaks for.
+    /// The address that a [`Kind::Advertisement`] speaks for; without meaning for other kinds.
     pub target: Address,
     /// Ethernet source.
     pub source_mac: Mac,

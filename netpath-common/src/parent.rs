@@ -8,7 +8,7 @@ use crate::Mac;
 pub struct Parent {
     /// The parent's Ethernet address, which its ipvlan children share.
     pub mac: Mac,
-    /// [`FLAG_DRIVER`] and [`FLAG_XDP_NATIVE`].
+    /// [`FLAG_DRIVER`], [`FLAG_XDP_NATIVE`] and [`FLAG_QDISC`].
     pub flags: u16,
 }
 
@@ -21,7 +21,17 @@ pub const FLAG_DRIVER: u16 = 1;
 /// XDP runs in the NIC's driver, where nothing that the node itself redirected is ever seen.
 pub const FLAG_XDP_NATIVE: u16 = 2;
 
+/// netpath added the clsact qdisc, and takes it away with itself. Kept here because the map outlives
+/// the agent; the programs do not read it.
+pub const FLAG_QDISC: u16 = 4;
+
 impl Parent {
+    /// Whether netpath added the clsact qdisc.
+    #[must_use]
+    pub const fn added_qdisc(&self) -> bool {
+        self.flags & FLAG_QDISC != 0
+    }
+
     /// Whether the driver switches siblings.
     #[inline(always)]
     #[must_use]

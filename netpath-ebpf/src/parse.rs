@@ -149,7 +149,8 @@ impl Linear {
         packet.write(Packet {
             source,
             destination,
-            target: Address::UNSPECIFIED,
+            // No advertisement: never read. Zeroing would be a call.
+            target: destination,
             source_mac,
             destination_mac: self.mac(0)?,
             claimed_mac: source_mac,

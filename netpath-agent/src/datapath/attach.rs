@@ -1,0 +1,125 @@
+//! The hooks of a parent.
+
+use netpath_common::{
+    Hook, Mac, Parent,
+    parent::{FLAG_DRIVER, FLAG_QDISC, FLAG_XDP_NATIVE},
+};
+
+use super::{Datapath, Error, tc, xdp};
+use crate::config::{Switching, Xdp};
+
+/// A parent, as the programs need to know it.
+#[derive(Clone, Debug)]
+pub struct ParentSpec {
+    /// Its interface index.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: String,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// Who switches between its children.
+    pub switching: Switching,
+    /// Where XDP shall run.
+    pub xdp: Xdp,
+    /// Whether it is a veth: native XDP costs more there than it can save.
+    pub veth: bool,
+}
+
+/// A TC hook with its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookStatus {
+    /// Where.
+    pub hook: Hook,
+    /// How: `tcx` (a link, Linux 6.6) or `clsact` (a filter on that qdisc).
+    pub kind: &'static str,
+    /// The kernel's number of the program.
+    pub program: u32,
+    /// The kernel's number of the link; a clsact filter has none.
+    pub link: Option<u32>,
+}
+
+/// Where XDP runs, and why there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XdpStatus {
+    /// `off`, `native` or `generic`.
+    pub mode: &'static str,
+    /// Why.
+    pub reason: String,
+    /// The kernel's number of the program, unless off.
+    pub program: Option<u32>,
+}
+
+/// A parent with its hooks.
+#[derive(Clone, Debug)]
+pub struct ParentStatus {
+    /// Its interface index.
+    pub ifindex: u32,
+    /// Its name.
+    pub name: String,
+    /// Its TC hooks.
+    pub hooks: Vec<HookStatus>,
+    /// Its XDP hook.
+    pub xdp: XdpStatus,
+}
+
+impl Datapath {
+    /// Attaches the programs to a parent. Links that are pinned get the new programs in one step;
+    /// hooks that someone removed come back. The parent's entry in the map comes first.
+    pub fn attach(&mut self, spec: &ParentSpec) -> Result<ParentStatus, Error> {
+        let before = self.parents.get(&spec.ifindex, 0).ok();
+        // Until XDP is attached, the programs assume what is attached now.
+        let native = before.is_some_and(|parent| parent.xdp_is_native());
+        let qdisc = before.is_some_and(|parent| parent.added_qdisc());
+        self.note(spec, native, qdisc)?;
+
+        let (hooks, added) = tc::attach(&mut self.ebpf, &self.pins, self.attach, spec)?;
+        self.note(spec, native, qdisc || added)?;
+        let wanted = xdp::choose(spec);
+        let xdp = if self.is_attached(spec, wanted.mode) {
+            xdp::update(&mut self.ebpf, &self.pins, spec, wanted)?
+        } else {
+            // The new mode's program is not told that the old mode's frames are gone until the old
+            // one is detached.
+            xdp::detach(&self.pins, spec.ifindex)?;
+            self.note(spec, false, qdisc || added)?;
+            xdp::attach(&mut self.ebpf, &self.pins, spec, wanted)?
+        };
+        self.note(spec, xdp.mode == "native", qdisc || added)?;
+        let status = ParentStatus { ifindex: spec.ifindex, name: spec.name.clone(), hooks, xdp };
+        self.attached.insert(spec.ifindex, status.clone());
+        Ok(status)
+    }
+
+    /// Detaches the programs from a parent and forgets it. A parent that is gone took its hooks
+    /// with it.
+    pub fn detach(&mut self, ifindex: u32) -> Result<(), Error> {
+        xdp::detach(&self.pins, ifindex)?;
+        tc::detach(&self.pins, ifindex)?;
+        self.attached.remove(&ifindex);
+        super::endpoints::absent(self.parents.remove(&ifindex)).map_err(Error::map("parents"))
+    }
+
+    /// The parents with their hooks.
+    pub fn parents(&self) -> Vec<ParentStatus> {
+        self.attached.values().cloned().collect()
+    }
+
+    /// Whether XDP runs in this mode already.
+    fn is_attached(&self, spec: &ParentSpec, mode: &str) -> bool {
+        let native = self.parents.get(&spec.ifindex, 0).is_ok_and(|parent| parent.xdp_is_native());
+        self.pins.link(spec.ifindex, Hook::Xdp).exists()
+            && match mode {
+                "native" => native,
+                "generic" => !native,
+                _ => false,
+            }
+    }
+
+    fn note(&mut self, spec: &ParentSpec, native: bool, qdisc: bool) -> Result<(), Error> {
+        let flag = |set: bool, flag: u16| if set { flag } else { 0 };
+        let flags = flag(spec.switching == Switching::Driver, FLAG_DRIVER)
+            | flag(native, FLAG_XDP_NATIVE)
+            | flag(qdisc, FLAG_QDISC);
+        self.put_parent(spec.ifindex, &Parent { mac: spec.mac, flags })
+    }
+}

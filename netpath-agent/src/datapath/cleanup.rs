@@ -1,0 +1,61 @@
+//! Leaving nothing behind.
+
+use std::{fmt, path::Path};
+
+use aya::maps::{HashMap, Map, MapData};
+use netpath_common::Parent;
+
+use super::{Datapath, Error, pins::Pins, tc, xdp};
+
+/// What a clean-up found and removed.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Names of the parents whose hooks were removed.
+    pub parents: Vec<String>,
+    /// Names of the parents that netpath added a clsact qdisc to: it is the caller's to remove,
+    /// unless someone else's filters are on it by now.
+    pub qdiscs: Vec<String>,
+    /// What failed.
+    pub errors: Vec<Error>,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hooks and pins")?;
+        if !self.parents.is_empty() {
+            write!(f, " of {}", self.parents.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl Datapath {
+    /// Detaches everything of ours and removes the pins. It works without a running agent, and
+    /// goes on past what fails.
+    pub fn cleanup(pins: &Path) -> Removed {
+        let pins = Pins::new(pins);
+        let mut removed = Removed::default();
+        for (ifindex, parent) in parents(&pins) {
+            removed.errors.extend(xdp::detach(&pins, ifindex).err());
+            removed.errors.extend(tc::detach(&pins, ifindex).err());
+            // A parent that is gone took its qdisc with it.
+            let Ok(name) = nix::net::if_::if_indextoname(ifindex) else { continue };
+            let name = name.to_string_lossy().into_owned();
+            if parent.added_qdisc() {
+                removed.qdiscs.push(name.clone());
+            }
+            removed.parents.push(name);
+        }
+        removed.errors.extend(pins.remove());
+        removed
+    }
+}
+
+/// The parents that the pinned map knows.
+fn parents(pins: &Pins) -> Vec<(u32, Parent)> {
+    let Ok(data) = MapData::from_pin(pins.map("parents")) else { return Vec::new() };
+    let Ok(map) = HashMap::<_, u32, Parent>::try_from(Map::HashMap(data)) else {
+        return Vec::new();
+    };
+    map.iter().filter_map(Result::ok).collect()
+}

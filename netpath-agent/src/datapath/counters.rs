@@ -1,0 +1,78 @@
+//! What the programs counted, and how full the maps are.
+
+use aya::maps::{MapError, PerCpuValues};
+use netpath_common::{Count, CounterKey, EndpointCount};
+
+use super::{Datapath, Error};
+
+/// How full a map is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// The map.
+    pub name: &'static str,
+    /// Entries in it.
+    pub used: u32,
+    /// Entries it can hold.
+    pub capacity: u32,
+}
+
+impl Datapath {
+    /// Packets and bytes by parent, hook, path and reason, over all CPUs.
+    pub fn counters(&self) -> Result<Vec<(CounterKey, Count)>, Error> {
+        self.counters
+            .iter()
+            .map(|entry| entry.map(|(key, values)| (key, sum(&values))))
+            .collect::<Result<_, _>>()
+            .map_err(Error::map("counters"))
+    }
+
+    /// Packets and bytes of the endpoints in these slots, over all CPUs.
+    pub fn endpoint_counters(&self, slots: &[u32]) -> Result<Vec<(u32, EndpointCount)>, Error> {
+        let map = &self.endpoint_counters;
+        slots
+            .iter()
+            .map(|slot| map.get(slot, 0).map(|values| (*slot, sum_endpoint(&values))))
+            .collect::<Result<_, _>>()
+            .map_err(Error::map("endpoint_counters"))
+    }
+
+    /// Clears a slot for its next endpoint: what its last one counted, and that it had flows.
+    pub fn clear_endpoint_counter(&mut self, slot: u32) -> Result<(), Error> {
+        let error = Error::map("endpoint_counters");
+        let cpus = self.endpoint_counters.get(&slot, 0).map_err(&error)?.len();
+        let zero = PerCpuValues::try_from(vec![EndpointCount::default(); cpus])
+            .map_err(|source| error(MapError::IoError(source)))?;
+        self.endpoint_counters.set(slot, zero, 0).map_err(&error)?;
+        self.endpoint_flows.set(slot, 0, 0).map_err(Error::map("endpoint_flows"))
+    }
+
+    /// How full the maps are whose entries come and go.
+    pub fn fill(&self) -> Result<Vec<Fill>, Error> {
+        let fill = |name, used, capacity| {
+            let used = u32::try_from(used).unwrap_or(u32::MAX);
+            Fill { name, used, capacity }
+        };
+        Ok(vec![
+            fill("endpoints", self.endpoints.keys().count(), self.capacity.endpoints),
+            fill("routes", self.routes.keys().count(), self.capacity.routes),
+            fill("flows", self.flows.keys().count(), self.capacity.flows),
+            fill("counters", self.counters.keys().count(), super::load::COUNTERS),
+        ])
+    }
+}
+
+fn sum(values: &PerCpuValues<Count>) -> Count {
+    values.iter().fold(Count::default(), |sum, value| Count {
+        packets: sum.packets + value.packets,
+        bytes: sum.bytes + value.bytes,
+    })
+}
+
+fn sum_endpoint(values: &PerCpuValues<EndpointCount>) -> EndpointCount {
+    values.iter().fold(EndpointCount::default(), |sum, value| EndpointCount {
+        rx_packets: sum.rx_packets + value.rx_packets,
+        rx_bytes: sum.rx_bytes + value.rx_bytes,
+        tx_packets: sum.tx_packets + value.tx_packets,
+        tx_bytes: sum.tx_bytes + value.tx_bytes,
+    })
+}

@@ -1,0 +1,41 @@
+//! The `endpoints` map.
+
+use aya::maps::MapError;
+use netpath_common::{Address, Endpoint};
+
+use super::{Datapath, Error};
+
+const MAP: &str = "endpoints";
+
+impl Datapath {
+    /// Writes the entry of an address, in one step if there is one already.
+    pub fn put_endpoint(&mut self, address: Address, endpoint: &Endpoint) -> Result<(), Error> {
+        let full = Error::insert(MAP, self.capacity.endpoints);
+        self.endpoints.insert(&address, endpoint, 0).map_err(full)
+    }
+
+    /// Removes the entry of an address. One that is not there is no error.
+    pub fn remove_endpoint(&mut self, address: &Address) -> Result<(), Error> {
+        absent(self.endpoints.remove(address)).map_err(Error::map(MAP))
+    }
+
+    /// All entries.
+    pub fn endpoints(&self) -> Result<impl Iterator<Item = (Address, Endpoint)>, Error> {
+        let entries: Vec<_> =
+            self.endpoints.iter().collect::<Result<_, _>>().map_err(Error::map(MAP))?;
+        Ok(entries.into_iter())
+    }
+}
+
+/// Removing what is not there is no error.
+pub(super) fn absent(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}

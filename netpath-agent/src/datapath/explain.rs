@@ -1,0 +1,187 @@
+//! The decision over the live maps, with every question that it asks.
+
+use std::{cell::RefCell, fmt, net::IpAddr, ops::Deref};
+
+use aya::maps::MapError;
+use netpath_common::{
+    Address, Attachment, Endpoint, FlowKey, Hook, Kind, Mac, Node, Packet, Parent, Path, Route,
+    RouteKey, Tables, Verdict,
+    decide::{self, Origin},
+};
+
+use super::{Datapath, Error, routes::to_trie};
+
+/// A packet to explain.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// Interface index of the parent that it crosses.
+    pub ifindex: u32,
+    /// Who sends it.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: IpAddr,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// The sender's port; an echo's identifier.
+    pub source_port: u16,
+    /// The receiver's port; an echo's identifier.
+    pub destination_port: u16,
+}
+
+/// A question that the decision asked, and the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What was asked of which table.
+    pub question: String,
+    /// What the table said.
+    pub answer: String,
+}
+
+/// The decision and how it came about.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The hook that decides.
+    pub hook: Hook,
+    /// The questions in their order.
+    pub steps: Vec<Step>,
+    /// The decision.
+    pub verdict: Verdict,
+}
+
+impl Datapath {
+    /// Decides on a packet as the programs would, and tells why.
+    ///
+    /// What an endpoint or the node sends is decided at TC egress, with the Ethernet addresses that
+    /// an honest sender would use; what anyone else sends comes from the wire to TC ingress.
+    ///
+    /// # Errors
+    ///
+    /// A map that can not be read.
+    pub fn explain(&self, query: &Query) -> Result<Explanation, Error> {
+        let source = Address::from(query.source);
+        let sender = match self.endpoints.get(&source, 0) {
+            Ok(endpoint) => Some(endpoint),
+            Err(MapError::KeyNotFound) => None,
+            Err(error) => return Err(Error::map("endpoints")(error)),
+        };
+        let mut packet = Packet {
+            source,
+            destination: query.destination.into(),
+            source_port: query.source_port.to_be(),
+            destination_port: query.destination_port.to_be(),
+            protocol: query.protocol,
+            kind: Kind::Ip,
+            ..Packet::default()
+        };
+        let tables = Live { datapath: self, steps: RefCell::default() };
+        let verdict = if let Some(sender) = sender {
+            packet.source_mac = sender.mac;
+            let origin = Origin { ifindex: query.ifindex, forwarded: false };
+            decide::egress(&tables, &packet, origin)
+        } else {
+            packet.source_mac = NEIGHBOUR;
+            decide::ingress(&tables, &packet, query.ifindex)
+        };
+        let hook = if sender.is_some() { Hook::Egress } else { Hook::Ingress };
+        Ok(Explanation { hook, steps: tables.steps.into_inner(), verdict })
+    }
+}
+
+/// Some Ethernet address of the wire: frames with equal addresses come from the ipvlan driver.
+const NEIGHBOUR: Mac = Mac::new([2, 0, 0, 0, 0, 1]);
+
+/// The live maps, taking notes.
+struct Live<'a> {
+    datapath: &'a Datapath,
+    steps: RefCell<Vec<Step>>,
+}
+
+/// A value read from a map.
+struct Copied<V>(V);
+
+impl<V> Deref for Copied<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        &self.0
+    }
+}
+
+impl Live<'_> {
+    fn note<V>(
+        &self,
+        question: String,
+        value: Option<V>,
+        answer: impl FnOnce(&V) -> String,
+    ) -> Option<Copied<V>> {
+        let answer = value.as_ref().map_or_else(|| "nothing".to_owned(), answer);
+        self.steps.borrow_mut().push(Step { question, answer });
+        value.map(Copied)
+    }
+}
+
+impl Tables for Live<'_> {
+    type Ref<'a, V: 'a>
+        = Copied<V>
+    where
+        Self: 'a;
+
+    fn endpoint(&self, address: &Address) -> Option<Copied<Endpoint>> {
+        let found = self.datapath.endpoints.get(address, 0).ok();
+        self.note(format!("endpoints: {address}"), found, |endpoint| {
+            let Endpoint { parent, table, mac, attachment, .. } = endpoint;
+            match Attachment::from_u8(*attachment) {
+                Some(Attachment::Host) => "an address of the node".to_owned(),
+                Some(attachment) => format!(
+                    "an endpoint ({}) on parent {parent}, {mac}, table {table}",
+                    attachment.name()
+                ),
+                None => format!("an endpoint of unknown attachment {attachment}"),
+            }
+        })
+    }
+
+    fn route(&self, key: &RouteKey) -> Option<Copied<Route>> {
+        let found = self.datapath.routes.get(&to_trie(key), 0).ok();
+        let question = format!("routes: {} in table {}", key.address, key.table);
+        self.note(question, found, |route| {
+            let path = Path::from_u8(route.path).map_or("drop", Path::name);
+            let key = RouteKey { prefix_len: route.prefix_len.into(), ..*key };
+            let via = Via(route);
+            format!("a prefix of length {}: {path}{via}", key.length())
+        })
+    }
+
+    fn parent(&self, ifindex: u32) -> Option<Copied<Parent>> {
+        let found = self.datapath.parents.get(&ifindex, 0).ok();
+        self.note(format!("parents: {ifindex}"), found, |parent| parent.mac.to_string())
+    }
+
+    fn node(&self) -> Option<Copied<Node>> {
+        let found = self.datapath.node.get(&0, 0).ok();
+        self.note("node".to_owned(), found, |node| match node.entry {
+            0 => "no kernel entry".to_owned(),
+            entry => format!("kernel entry {entry}, {}", node.entry_mac),
+        })
+    }
+
+    fn has_flows(&self, slot: u32) -> bool {
+        self.datapath.endpoint_flows.get(&slot, 0).is_ok_and(|flows| flows != 0)
+    }
+
+    fn flow(&self, key: &FlowKey) -> bool {
+        let question = format!("flows: {} to {}", key.source, key.destination);
+        self.note(question, self.datapath.flows.get(key, 0).ok(), |_| "recorded".to_owned())
+            .is_some()
+    }
+}
+
+/// The next hop of a route, if it has one.
+struct Via<'a>(&'a Route);
+
+impl fmt::Display for Via<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(route) = self;
+        if route.has_next_hop() { write!(f, " via {}", route.next_hop()) } else { Ok(()) }
+    }
+}

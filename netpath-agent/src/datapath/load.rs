@@ -1,0 +1,135 @@
+//! The object: its maps pinned or adopted, its programs loaded.
+
+use std::collections::BTreeMap;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Map, MapData, MapError, MapInfo},
+    programs::{SchedClassifier, Xdp},
+};
+use netpath_common::{
+    Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Parent, Route,
+    route::RouteKey,
+};
+
+use super::{Datapath, Error, Options, pins::Pins};
+use crate::config::Capacity;
+
+/// The object that the build script made of netpath-ebpf.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpath-ebpf"));
+
+/// Parents that a node can have.
+const PARENTS: u32 = 256;
+
+/// Combinations of parent, hook, path and reason that can be counted: more than the programs know
+/// for the parents that a node has at once.
+pub(super) const COUNTERS: u32 = 8192;
+
+/// Names of the programs in the object and in bpftool.
+pub(super) const EGRESS: &str = "netpath_egress";
+pub(super) const INGRESS: &str = "netpath_ingress";
+pub(super) const XDP: &str = "netpath_xdp";
+
+/// What a map should be.
+struct Shape {
+    name: &'static str,
+    key: usize,
+    value: usize,
+    entries: u32,
+}
+
+fn shapes(capacity: &Capacity) -> [Shape; 8] {
+    let shape = |name, key, value, entries| Shape { name, key, value, entries };
+    let Capacity { endpoints, routes, flows } = *capacity;
+    [
+        shape("endpoints", size_of::<Address>(), size_of::<Endpoint>(), endpoints),
+        shape("routes", size_of::<RouteKey>(), size_of::<Route>(), routes),
+        shape("parents", size_of::<u32>(), size_of::<Parent>(), PARENTS),
+        shape("node", size_of::<u32>(), size_of::<Node>(), 1),
+        shape("flows", size_of::<FlowKey>(), size_of::<Flow>(), flows),
+        shape("endpoint_flows", size_of::<u32>(), size_of::<u32>(), endpoints),
+        shape("counters", size_of::<CounterKey>(), size_of::<Count>(), COUNTERS),
+        shape("endpoint_counters", size_of::<u32>(), size_of::<EndpointCount>(), endpoints),
+    ]
+}
+
+pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
+    let pins = Pins::new(&options.pins);
+    let shapes = shapes(&options.capacity);
+    for shape in &shapes {
+        check(&pins, shape)?;
+    }
+    pins.create()?;
+    let mut loader = EbpfLoader::new();
+    for Shape { name, entries, .. } in &shapes {
+        loader.map_max_entries(name, *entries).map_pin_path(*name, pins.map(name));
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(|error| Error::Load(Box::new(error)))?;
+    for name in [EGRESS, INGRESS] {
+        classifier(&mut ebpf, name)?
+            .load()
+            .map_err(|source| Error::Program { name, source: Box::new(source) })?;
+    }
+    xdp(&mut ebpf)?
+        .load()
+        .map_err(|source| Error::Program { name: XDP, source: Box::new(source) })?;
+
+    Ok(Datapath {
+        endpoints: take(&mut ebpf, "endpoints")?,
+        routes: take(&mut ebpf, "routes")?,
+        parents: take(&mut ebpf, "parents")?,
+        node: take(&mut ebpf, "node")?,
+        flows: take(&mut ebpf, "flows")?,
+        endpoint_flows: take(&mut ebpf, "endpoint_flows")?,
+        counters: take(&mut ebpf, "counters")?,
+        endpoint_counters: take(&mut ebpf, "endpoint_counters")?,
+        ebpf,
+        pins,
+        attach: options.attach,
+        capacity: options.capacity.clone(),
+        attached: BTreeMap::new(),
+    })
+}
+
+/// aya takes a pinned map as it is: one of another size would be read wrongly.
+fn check(pins: &Pins, shape: &Shape) -> Result<(), Error> {
+    let path = pins.map(shape.name);
+    if !path.exists() {
+        return Ok(());
+    }
+    let info: MapInfo =
+        MapData::from_pin(&path).and_then(|map| map.info()).map_err(Error::map(shape.name))?;
+    for (property, found, expected) in [
+        ("key size", info.key_size(), u32::try_from(shape.key).unwrap_or(u32::MAX)),
+        ("value size", info.value_size(), u32::try_from(shape.value).unwrap_or(u32::MAX)),
+        ("capacity", info.max_entries(), shape.entries),
+    ] {
+        if found != expected {
+            return Err(Error::Layout { path, property, found, expected });
+        }
+    }
+    Ok(())
+}
+
+fn take<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<M, Error> {
+    let map = ebpf.take_map(name).ok_or(Error::Missing(name))?;
+    M::try_from(map).map_err(Error::map(name))
+}
+
+/// A TC program of the object.
+pub(super) fn classifier<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut SchedClassifier, Error> {
+    let program = ebpf.program_mut(name).ok_or(Error::Missing(name))?;
+    program.try_into().map_err(|source| Error::Program { name, source: Box::new(source) })
+}
+
+/// The XDP program of the object.
+pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
+    let program = ebpf.program_mut(XDP).ok_or(Error::Missing(XDP))?;
+    program.try_into().map_err(|source| Error::Program { name: XDP, source: Box::new(source) })
+}

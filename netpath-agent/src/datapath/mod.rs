@@ -1,0 +1,108 @@
+//! The programs and the maps in the kernel: the only module that knows aya.
+//!
+//! | file | part |
+//! | --- | --- |
+//! | `load` | the object, its maps pinned or adopted |
+//! | `endpoints`, `routes`, `counters` | what is in the maps |
+//! | `attach` | the hooks of a parent |
+//! | `tc`, `xdp` | one kind of hook each |
+//! | `pins` | where everything is pinned |
+//! | `explain` | the decision over the live maps |
+//! | `cleanup` | leaving nothing behind |
+
+mod attach;
+mod cleanup;
+mod counters;
+mod endpoints;
+mod error;
+mod explain;
+mod load;
+mod pins;
+mod routes;
+mod tc;
+mod xdp;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, PerCpuHashMap},
+};
+use netpath_common::{
+    Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Parent, Route,
+    route::RouteData,
+};
+
+use self::pins::Pins;
+pub use self::{
+    attach::{HookStatus, ParentSpec, ParentStatus, XdpStatus},
+    cleanup::Removed,
+    counters::Fill,
+    error::{AttachError, Error},
+    explain::{Explanation, Query, Step},
+};
+use crate::config::{Attach, Capacity};
+
+/// How to open the dataplane.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory in a bpf file system that holds a directory per ABI version.
+    pub pins: PathBuf,
+    /// How many entries the maps hold.
+    pub capacity: Capacity,
+    /// The generation of TC hooks to use.
+    pub attach: Attach,
+}
+
+/// The loaded programs, the maps they share with user space, and the hooks they are attached to.
+///
+/// Maps and hooks outlive it: they are pinned, or held by the kernel.
+pub struct Datapath {
+    ebpf: Ebpf,
+    pins: Pins,
+    attach: Attach,
+    capacity: Capacity,
+    endpoints: HashMap<MapData, Address, Endpoint>,
+    routes: LpmTrie<MapData, RouteData, Route>,
+    parents: HashMap<MapData, u32, Parent>,
+    node: Array<MapData, Node>,
+    flows: HashMap<MapData, FlowKey, Flow>,
+    endpoint_flows: Array<MapData, u32>,
+    counters: PerCpuHashMap<MapData, CounterKey, Count>,
+    endpoint_counters: PerCpuArray<MapData, EndpointCount>,
+    attached: BTreeMap<u32, ParentStatus>,
+}
+
+impl std::fmt::Debug for Datapath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Datapath").field("pins", &self.pins).finish_non_exhaustive()
+    }
+}
+
+impl Datapath {
+    /// Loads the programs. Maps that are pinned are adopted with their entries, others are created
+    /// and pinned.
+    ///
+    /// # Errors
+    ///
+    /// A pinned map of another size or layout, a kernel that refuses a program or a map, pins that
+    /// can not be written.
+    pub fn open(options: &Options) -> Result<Self, Error> {
+        load::open(options)
+    }
+
+    /// The loaded object, for those who run its programs themselves (`BPF_PROG_TEST_RUN`).
+    pub const fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Writes what every program reads of the node.
+    pub fn set_node(&mut self, node: &Node) -> Result<(), Error> {
+        self.node.set(0, node, 0).map_err(Error::map("node"))
+    }
+
+    /// Writes what the programs know of a parent.
+    pub fn put_parent(&mut self, ifindex: u32, parent: &Parent) -> Result<(), Error> {
+        self.parents.insert(&ifindex, parent, 0).map_err(Error::map("parents"))
+    }
+}

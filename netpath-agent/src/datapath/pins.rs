@@ -1,0 +1,67 @@
+//! Where maps and links are pinned: `<pins>/v<ABI>/<map>` and `<pins>/v<ABI>/links/<ifindex>-<hook>`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use netpath_common::{ABI, Hook};
+
+use super::Error;
+
+/// The directory of one ABI version.
+#[derive(Clone, Debug)]
+pub(super) struct Pins {
+    root: PathBuf,
+    directory: PathBuf,
+}
+
+impl Pins {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), directory: root.join(format!("v{ABI}")) }
+    }
+
+    /// Makes the directories.
+    pub(super) fn create(&self) -> Result<(), Error> {
+        let links = self.links();
+        fs::create_dir_all(&links).map_err(|source| Error::Pin { path: links, source })
+    }
+
+    pub(super) fn map(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// By index: bpf file systems allow no dot in a name, and VLAN interfaces have one.
+    pub(super) fn link(&self, ifindex: u32, hook: Hook) -> PathBuf {
+        self.links().join(format!("{ifindex}-{}", hook.name()))
+    }
+
+    fn links(&self) -> PathBuf {
+        self.directory.join("links")
+    }
+
+    /// Removes every pin and the directories. What is not there is no error.
+    pub(super) fn remove(&self) -> Vec<Error> {
+        let mut errors = Vec::new();
+        for directory in [&self.links(), &self.directory] {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                note(&mut errors, &entry.path(), fs::remove_file(entry.path()));
+            }
+            note(&mut errors, directory, fs::remove_dir(directory));
+        }
+        // Another version may have its own directory beside.
+        if fs::read_dir(&self.root).is_ok_and(|mut entries| entries.next().is_none()) {
+            note(&mut errors, &self.root, fs::remove_dir(&self.root));
+        }
+        errors
+    }
+}
+
+fn note(errors: &mut Vec<Error>, path: &Path, result: io::Result<()>) {
+    match result {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            errors.push(Error::Pin { path: path.to_owned(), source });
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,200 @@
+//! TC hooks: tcx links where the kernel has them, clsact filters where not.
+
+use std::{io, path::Path};
+
+use aya::{
+    Ebpf,
+    programs::{
+        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
+        links::{FdLink, PinnedLink},
+        tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
+    },
+};
+use netpath_common::Hook;
+
+use super::{
+    AttachError, Error,
+    attach::{HookStatus, ParentSpec},
+    load::{self, EGRESS, INGRESS},
+    pins::Pins,
+};
+use crate::config::Attach;
+
+/// What marks a filter as ours: its priority among the qdisc's filters, and its handle ("np").
+const PRIORITY: u16 = 0x6e70;
+const HANDLE: u16 = 0x6e70;
+
+const HOOKS: [(Hook, TcAttachType, &str); 2] = [
+    (Hook::Egress, TcAttachType::Egress, EGRESS),
+    (Hook::Ingress, TcAttachType::Ingress, INGRESS),
+];
+
+/// Attaches both programs; tells also whether a clsact qdisc was added.
+pub(super) fn attach(
+    ebpf: &mut Ebpf,
+    pins: &Pins,
+    policy: Attach,
+    spec: &ParentSpec,
+) -> Result<(Vec<HookStatus>, bool), Error> {
+    let mut hooks = Vec::new();
+    let mut added = false;
+    for (hook, attach_type, name) in HOOKS {
+        let program = load::classifier(ebpf, name)?;
+        let pin = pins.link(spec.ifindex, hook);
+        let error =
+            |source| Error::Attach { parent: spec.name.clone(), hook: hook.name(), source };
+        if policy != Attach::Netlink {
+            match tcx(program, &pin, spec, attach_type) {
+                Ok(link) => {
+                    // A predecessor may have used filters.
+                    remove_filter(&spec.name, attach_type).map_err(error)?;
+                    hooks.push(status(program, hook, "tcx", Some(link)).map_err(error)?);
+                    continue;
+                }
+                Err(source) if policy == Attach::Tcx || !is_unsupported(&source) => {
+                    return Err(error(source));
+                }
+                Err(_) => {}
+            }
+        }
+        added |= add_qdisc(&spec.name)?;
+        filter(program, spec, attach_type).map_err(error)?;
+        // A predecessor may have used links.
+        unpin(&pin)?;
+        hooks.push(status(program, hook, "clsact", None).map_err(error)?);
+    }
+    Ok((hooks, added))
+}
+
+/// Detaches both programs.
+pub(super) fn detach(pins: &Pins, ifindex: u32) -> Result<(), Error> {
+    let name = nix::net::if_::if_indextoname(ifindex).ok();
+    for (hook, attach_type, _) in HOOKS {
+        unpin(&pins.link(ifindex, hook))?;
+        if let Some(parent) = name.as_ref().and_then(|name| name.to_str().ok()) {
+            remove_filter(parent, attach_type).map_err(|source| Error::Attach {
+                parent: parent.to_owned(),
+                hook: hook.name(),
+                source,
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn status(
+    program: &SchedClassifier,
+    hook: Hook,
+    kind: &'static str,
+    link: Option<u32>,
+) -> Result<HookStatus, AttachError> {
+    Ok(HookStatus { hook, kind, program: program.info()?.id(), link })
+}
+
+/// Updates the pinned link, or attaches anew: the link of a device that went away and came back
+/// under its old index is dead. Ahead of others: their verdict must not hide packets from ours.
+fn tcx(
+    program: &mut SchedClassifier,
+    pin: &Path,
+    spec: &ParentSpec,
+    attach_type: TcAttachType,
+) -> Result<u32, AttachError> {
+    if let Ok(pinned) = PinnedLink::from_pin(pin) {
+        match update(program, pinned) {
+            Ok(number) => return Ok(number),
+            Err(source) => {
+                tracing::debug!(parent = spec.name, %source, "the pinned link is dead");
+                std::fs::remove_file(pin)?;
+            }
+        }
+    }
+    let order = TcAttachOptions::TcxOrder(LinkOrder::first());
+    let id = program.attach_with_options(&spec.name, attach_type, order)?;
+    let link = FdLink::try_from(program.take_link(id)?)?;
+    let number = link.info()?.id();
+    link.pin(pin)?;
+    Ok(number)
+}
+
+/// Gives a pinned link the new program in one step.
+fn update(program: &mut SchedClassifier, pinned: PinnedLink) -> Result<u32, AttachError> {
+    let id = program.attach_to_link(FdLink::from(pinned).try_into()?)?;
+    Ok(FdLink::try_from(program.take_link(id)?)?.info()?.id())
+}
+
+/// Whether the kernel has no tcx: it does not know the attach type.
+fn is_unsupported(error: &AttachError) -> bool {
+    matches!(error, AttachError::Program(ProgramError::SyscallError(error))
+        if error.io_error.raw_os_error() == Some(nix::libc::EINVAL))
+}
+
+/// Whether a clsact qdisc had to be added.
+fn add_qdisc(parent: &str) -> Result<bool, Error> {
+    match tc::qdisc_add_clsact(parent) {
+        Ok(()) => Ok(true),
+        Err(error) if errno(&error) == Some(nix::libc::EEXIST) => Ok(false),
+        Err(source) => Err(Error::Qdisc { parent: parent.to_owned(), source }),
+    }
+}
+
+/// Replaces our filter in one step, or adds it.
+fn filter(
+    program: &mut SchedClassifier,
+    spec: &ParentSpec,
+    attach_type: TcAttachType,
+) -> Result<(), AttachError> {
+    let existing = our_filter(&spec.name, attach_type)?;
+    let id = match program.attach_to_link(existing) {
+        Err(ProgramError::TcError(error)) if errno(&error) == Some(nix::libc::ENOENT) => {
+            let options =
+                NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: None };
+            program.attach_with_options(
+                &spec.name,
+                attach_type,
+                TcAttachOptions::Netlink(options),
+            )?
+        }
+        result => result?,
+    };
+    // The kernel holds the filter; aya would remove it when the link is dropped.
+    std::mem::forget(program.take_link(id)?);
+    Ok(())
+}
+
+/// Our filter, whether it is there or not.
+fn our_filter(parent: &str, attach_type: TcAttachType) -> io::Result<SchedClassifierLink> {
+    let handle = TcHandle::new(0, HANDLE);
+    SchedClassifierLink::attached(parent, attach_type, PRIORITY, handle, None)
+}
+
+/// Removes our filter, if it is there.
+fn remove_filter(parent: &str, attach_type: TcAttachType) -> Result<(), AttachError> {
+    // A parent that is gone took its filters with it.
+    let Ok(link) = our_filter(parent, attach_type) else { return Ok(()) };
+    match aya::programs::Link::detach(link) {
+        // No qdisc (EINVAL), or no such filter.
+        Err(ProgramError::NetlinkError(error))
+            if matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::EINVAL)) =>
+        {
+            Ok(())
+        }
+        result => Ok(result?),
+    }
+}
+
+fn errno(error: &TcError) -> Option<i32> {
+    match error {
+        TcError::NetlinkError(error) => error.raw_os_error(),
+        _ => None,
+    }
+}
+
+/// Removes the pin of a link, which detaches it.
+pub(super) fn unpin(pin: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(pin) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Pin { path: pin.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
