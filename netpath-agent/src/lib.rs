@@ -1,6 +1,14 @@
 //! netpath's user space: the daemon `netpath-agent` and the operator's command `netpath`.
 
+pub mod api;
+pub mod cli;
 pub mod config;
+pub mod datapath;
+pub mod endpoint;
+pub mod error;
+pub mod log;
 pub mod name;
 pub mod netlink;
+pub mod node;
 pub mod route;
+pub mod store;

@@ -40,10 +40,7 @@ impl TryFrom<String> for InterfaceName {
 
     fn try_from(name: String) -> Result<Self, Error> {
         let forbidden = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
-        if matches!(name.len(), 1..=15)
-            && name != "."
-            && name != ".."
-            && !name.contains(forbidden)
+        if matches!(name.len(), 1..=15) && name != "." && name != ".." && !name.contains(forbidden)
         {
             Ok(Self(name.into()))
         } else {

@@ -104,10 +104,8 @@ impl RouteSpec {
     pub fn entry(&self) -> (RouteKey, netpath_common::Route) {
         let Self { table, prefix, path, via } = self;
         let key = key(*table, *prefix);
-        let route = match via {
-            Some(via) => netpath_common::Route::via((*via).into()),
-            None => netpath_common::Route::to(*path),
-        };
+        let route = netpath_common::Route::new(&key, *path);
+        let route = via.map_or(route, |via| route.via(via.into()));
         (key, route)
     }
 }

@@ -183,3 +183,6 @@ pub enum Xdp {
     /// Wherever it pays on this device; `netpath status` says what was chosen and why.
     Auto,
 }
+
+#[cfg(test)]
+mod tests;

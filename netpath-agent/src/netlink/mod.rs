@@ -8,13 +8,14 @@ mod error;
 mod link;
 mod monitor;
 mod namespace;
+mod qdisc;
 mod route;
 
 pub use self::{
     address::HostAddress,
     error::Error,
     link::{IpvlanFlags, Link, LinkKind},
-    monitor::Monitor,
+    monitor::{Change, Monitor},
     namespace::Namespace,
 };
 

@@ -34,9 +34,8 @@ impl Netlink {
 /// The local address of a message. On a point-to-point link `IFA_ADDRESS` is the peer's, so
 /// `IFA_LOCAL` goes first; IPv6 has `IFA_LOCAL` on such links only.
 fn read(message: &AddressMessage) -> Option<HostAddress> {
-    let find = |pick: fn(&AddressAttribute) -> Option<IpAddr>| {
-        message.attributes.iter().find_map(pick)
-    };
+    let find =
+        |pick: fn(&AddressAttribute) -> Option<IpAddr>| message.attributes.iter().find_map(pick);
     let local = find(|attribute| match attribute {
         AddressAttribute::Local(address) => Some(*address),
         _ => None,

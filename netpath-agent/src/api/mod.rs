@@ -1,0 +1,24 @@
+//! The agent's API: HTTP and JSON on a unix socket that only root may open.
+//!
+//! ```text
+//! GET    /v1/status
+//! GET    /v1/endpoints            POST /v1/endpoints    DELETE /v1/endpoints/NAME
+//! GET    /v1/routes[?table=]      POST /v1/routes       DELETE /v1/routes?table=&prefix=
+//! GET    /v1/counters             GET  /v1/counters/endpoints
+//! GET    /v1/explain?source=&destination=[&protocol=&source_port=&destination_port=&parent=]
+//! ```
+//! Additions and removals can be repeated: the second time says so and changes nothing. Errors are
+//! `{"error": ..., "field": ...}` with the status that fits.
+
+pub mod client;
+pub mod command;
+mod listen;
+mod server;
+pub mod types;
+
+pub use self::{
+    client::Client,
+    command::Command,
+    listen::{ListenError, listen},
+    server::serve,
+};

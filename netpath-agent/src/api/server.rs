@@ -1,0 +1,202 @@
+//! From HTTP requests to commands, and back.
+
+use axum::{
+    Json, Router,
+    extract::{
+        FromRequest, FromRequestParts, Path, Query, State,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    http::{Method, StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{delete, get},
+};
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, oneshot},
+};
+
+use super::{
+    command::{Command, Reply},
+    types::{
+        Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Question, Removed, Route,
+        RouteFilter, RouteName, Status,
+    },
+};
+use crate::{
+    endpoint::EndpointSpec,
+    error::chain,
+    name::EndpointName,
+    node::{self, Kind},
+    route::RouteSpec,
+};
+
+type Node = State<mpsc::Sender<Command>>;
+type Creation<T> = (StatusCode, Json<Added<T>>);
+
+/// Answers requests until the listener fails.
+pub async fn serve(
+    listener: UnixListener,
+    node: mpsc::Sender<Command>,
+) -> Result<(), std::io::Error> {
+    let router = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/endpoints", get(endpoints).post(add_endpoint))
+        .route("/v1/endpoints/{name}", delete(remove_endpoint))
+        .route("/v1/routes", get(routes).post(add_route).delete(remove_route))
+        .route("/v1/counters", get(counters))
+        .route("/v1/counters/endpoints", get(endpoint_counters))
+        .route("/v1/explain", get(explain))
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .with_state(node);
+    axum::serve(listener, router).await
+}
+
+async fn status(State(node): Node) -> Result<Json<Status>, Error> {
+    Ok(Json(ask(&node, Command::Status).await?))
+}
+
+async fn endpoints(State(node): Node) -> Result<Json<Vec<Endpoint>>, Error> {
+    Ok(Json(ask(&node, Command::Endpoints).await?))
+}
+
+async fn add_endpoint(
+    State(node): Node,
+    Body(spec): Body<EndpointSpec>,
+) -> Result<Creation<Endpoint>, Error> {
+    Ok(added(ask(&node, |reply| Command::AddEndpoint(spec, reply)).await?))
+}
+
+async fn remove_endpoint(
+    State(node): Node,
+    Segment(name): Segment<EndpointName>,
+) -> Result<Json<Removed>, Error> {
+    Ok(Json(ask(&node, |reply| Command::RemoveEndpoint(name, reply)).await?))
+}
+
+async fn routes(
+    State(node): Node,
+    Parameters(filter): Parameters<RouteFilter>,
+) -> Result<Json<Vec<Route>>, Error> {
+    Ok(Json(ask(&node, |reply| Command::Routes(filter.table, reply)).await?))
+}
+
+async fn add_route(
+    State(node): Node,
+    Body(spec): Body<RouteSpec>,
+) -> Result<Creation<Route>, Error> {
+    Ok(added(ask(&node, |reply| Command::AddRoute(spec, reply)).await?))
+}
+
+async fn remove_route(
+    State(node): Node,
+    Parameters(name): Parameters<RouteName>,
+) -> Result<Json<Removed>, Error> {
+    let RouteName { table, prefix } = name;
+    Ok(Json(ask(&node, |reply| Command::RemoveRoute(table, prefix, reply)).await?))
+}
+
+async fn counters(State(node): Node) -> Result<Json<Vec<Counter>>, Error> {
+    Ok(Json(ask(&node, Command::Counters).await?))
+}
+
+async fn endpoint_counters(State(node): Node) -> Result<Json<Vec<EndpointCounter>>, Error> {
+    Ok(Json(ask(&node, Command::EndpointCounters).await?))
+}
+
+async fn explain(
+    State(node): Node,
+    Parameters(question): Parameters<Question>,
+) -> Result<Json<Explanation>, Error> {
+    Ok(Json(ask(&node, |reply| Command::Explain(question, reply)).await?))
+}
+
+async fn unknown(method: Method, uri: Uri) -> Error {
+    let error = format!("{method} {uri} is not part of this API; this agent serves /v1");
+    Error(StatusCode::NOT_FOUND, Failure { error, field: None })
+}
+
+/// Hands a command to the node and waits for its answer.
+async fn ask<T>(
+    node: &mpsc::Sender<Command>,
+    command: impl FnOnce(Reply<T>) -> Command,
+) -> Result<T, Error> {
+    let (reply, result) = oneshot::channel();
+    node.send(command(reply)).await.map_err(|_| Error::stopping())?;
+    Ok(result.await.map_err(|_| Error::stopping())??)
+}
+
+/// 201 for what is new, 200 for what was there.
+fn added<T>(value: Added<T>) -> Creation<T> {
+    let status = if value.created { StatusCode::CREATED } else { StatusCode::OK };
+    (status, Json(value))
+}
+
+/// A JSON body whose errors are ours.
+#[derive(FromRequest)]
+#[from_request(via(Json), rejection(Error))]
+struct Body<T>(T);
+
+/// Query parameters whose errors are ours.
+#[derive(FromRequestParts)]
+#[from_request(via(Query), rejection(Error))]
+struct Parameters<T>(T);
+
+/// A segment of the path whose errors are ours.
+#[derive(FromRequestParts)]
+#[from_request(via(Path), rejection(Error))]
+struct Segment<T>(T);
+
+/// An error as the API tells it.
+#[derive(Debug)]
+struct Error(StatusCode, Failure);
+
+impl Error {
+    fn stopping() -> Self {
+        let error = "the agent is stopping; try again when it runs".to_owned();
+        Self(StatusCode::SERVICE_UNAVAILABLE, Failure { error, field: None })
+    }
+
+    fn rejected(status: StatusCode, error: String) -> Self {
+        Self(status, Failure { error, field: None })
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let Self(status, failure) = self;
+        (status, Json(failure)).into_response()
+    }
+}
+
+impl From<node::Error> for Error {
+    fn from(error: node::Error) -> Self {
+        let status = match error.kind() {
+            Kind::Invalid => StatusCode::BAD_REQUEST,
+            Kind::Missing => StatusCode::NOT_FOUND,
+            Kind::Conflict => StatusCode::CONFLICT,
+            Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let field = error.field().map(str::to_owned);
+        Self(status, Failure { error: chain(&error), field })
+    }
+}
+
+impl From<JsonRejection> for Error {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::rejected(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Error {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::rejected(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Error {
+    fn from(rejection: PathRejection) -> Self {
+        Self::rejected(rejection.status(), rejection.body_text())
+    }
+}

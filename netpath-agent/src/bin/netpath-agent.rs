@@ -1,0 +1,7 @@
+//! The daemon.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    netpath_agent::cli::agent::main().into()
+}

@@ -1,0 +1,189 @@
+//! What `netpath` understands.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use ipnet::IpNet;
+use netpath_common::Path;
+
+use crate::{
+    api::types::{Protocol, Question},
+    cli::EXIT_CODES,
+    endpoint::EndpointSpec,
+    name::{EndpointName, InterfaceName},
+    route::{Table, parse_path},
+};
+
+/// See and change what netpath does on this node.
+#[derive(Debug, Parser)]
+#[command(name = "netpath", version, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    /// The agent's socket.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "NETPATH_SOCKET",
+        default_value = "/run/netpath/agent.sock"
+    )]
+    pub(super) socket: PathBuf,
+    /// Tables for people, JSON for programs.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(super) output: Format,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Parents, hooks and how they are attached, map fill levels, warnings.
+    Status,
+    /// Pods' interfaces.
+    #[command(subcommand)]
+    Endpoint(Endpoint),
+    /// Destination prefixes and the paths they lead to.
+    #[command(subcommand)]
+    Route(Route),
+    /// What happened to packets, by parent, hook, path and reason.
+    Counters {
+        /// By endpoint instead, both directions.
+        #[arg(long)]
+        endpoints: bool,
+    },
+    /// Ask the decision what it would do with a packet, over the live maps.
+    #[command(after_help = "\
+Examples:
+  netpath explain web-0 10.0.2.7 --proto tcp --dport 80
+  netpath explain fd00:1::5 fd00:96::a --proto udp --dport 53 -o json")]
+    Explain(Explain),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Endpoint {
+    /// Make an interface in a network namespace. Repeating it changes nothing.
+    #[command(after_help = "\
+Example:
+  netpath endpoint add web-0 --netns /run/netns/web-0 --parent eth0 \\
+      --address 10.0.1.5/24 --address fd00:1::5/64 --gateway 10.0.1.1 --gateway fd00:1::1")]
+    Add(Add),
+    /// Remove an interface and all that is known of it.
+    Del {
+        /// The endpoint's name.
+        name: EndpointName,
+    },
+    /// List them.
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// A name, unique on the node.
+    name: EndpointName,
+    /// The network namespace's file, such as /run/netns/NAME or /proc/PID/ns/net.
+    #[arg(long, value_name = "FILE")]
+    netns: PathBuf,
+    /// The interface's name inside the namespace.
+    #[arg(long, value_name = "NAME", default_value = "eth0")]
+    interface: InterfaceName,
+    /// The parent to sit on.
+    #[arg(long, value_name = "NAME")]
+    parent: InterfaceName,
+    /// An address with the length of its subnet; can be repeated, the first one is the primary.
+    #[arg(long = "address", value_name = "ADDRESS/LENGTH", required = true)]
+    addresses: Vec<IpNet>,
+    /// The default gateway; one a family.
+    #[arg(long = "gateway", value_name = "ADDRESS")]
+    gateways: Vec<IpAddr>,
+    /// The route table that is asked before the main one.
+    #[arg(long, value_name = "main|NUMBER", default_value_t = Table::MAIN)]
+    table: Table,
+    /// Bytes of the largest packet; the parent's if not given.
+    #[arg(long, value_name = "BYTES")]
+    mtu: Option<u32>,
+}
+
+impl From<Add> for EndpointSpec {
+    fn from(add: Add) -> Self {
+        let Add { name, netns, interface, parent, addresses, gateways, table, mtu } = add;
+        Self { name, netns, interface, parent, addresses, gateways, table, mtu }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Route {
+    /// Lead a destination prefix to a path. Repeating it changes nothing.
+    #[command(after_help = "\
+Examples:
+  netpath route add 10.96.0.0/12 kernel
+  netpath route add 0.0.0.0/0 router --via 10.0.1.254 --table 100
+  netpath route add fd00:bad::/32 drop")]
+    Add {
+        /// The destination.
+        prefix: IpNet,
+        /// local, host, router, kernel or drop.
+        #[arg(value_parser = parse_path)]
+        path: Path,
+        /// With router: the next hop.
+        #[arg(long, value_name = "ADDRESS")]
+        via: Option<IpAddr>,
+        /// The route table.
+        #[arg(long, value_name = "main|NUMBER", default_value_t = Table::MAIN)]
+        table: Table,
+    },
+    /// Remove a route that was added at runtime.
+    Del {
+        /// The destination.
+        prefix: IpNet,
+        /// The route table.
+        #[arg(long, value_name = "main|NUMBER", default_value_t = Table::MAIN)]
+        table: Table,
+    },
+    /// List them.
+    List {
+        /// Only this table.
+        #[arg(long, value_name = "main|NUMBER")]
+        table: Option<Table>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// Who sends: an address or an endpoint's name.
+    #[arg(value_name = "SRC")]
+    source: String,
+    /// To whom: an address or an endpoint's name.
+    #[arg(value_name = "DST")]
+    destination: String,
+    /// icmp, tcp, udp or a number.
+    #[arg(long = "proto", value_name = "PROTO", default_value = "icmp")]
+    protocol: Protocol,
+    /// The sender's port.
+    #[arg(long = "sport", value_name = "PORT")]
+    source_port: Option<u16>,
+    /// The receiver's port.
+    #[arg(long = "dport", value_name = "PORT")]
+    destination_port: Option<u16>,
+    /// The parent that the packet crosses; found by itself where the addresses tell.
+    #[arg(long, value_name = "NAME")]
+    parent: Option<InterfaceName>,
+}
+
+impl From<Explain> for Question {
+    fn from(explain: Explain) -> Self {
+        let Explain { source, destination, protocol, source_port, destination_port, parent } =
+            explain;
+        Self { source, destination, protocol, source_port, destination_port, parent }
+    }
+}

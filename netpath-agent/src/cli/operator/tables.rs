@@ -1,0 +1,166 @@
+//! What each answer looks like to people.
+
+use std::fmt::Write as _;
+
+use super::output::table;
+use crate::api::types::{
+    Counter, Endpoint, EndpointCounter, Explanation, Hook, Parent, Route, Status, Step,
+};
+
+/// How the node is doing.
+pub(super) fn status(status: &Status) -> String {
+    let Status {
+        version,
+        abi,
+        kernel,
+        pins,
+        uptime_seconds,
+        endpoints,
+        routes,
+        repairs,
+        entry,
+        parents,
+        maps,
+        warnings,
+    } = status;
+    let mut text = format!(
+        "netpath {version} (ABI {abi}) on Linux {kernel}, up {uptime_seconds} s\n\
+         pins      {pins}/v{abi}\n\
+         entry     {} (index {}, {})\n\
+         endpoints {endpoints}\n\
+         routes    {routes}\n\
+         repairs   {repairs}\n\n",
+        entry.interface, entry.ifindex, entry.mac,
+    );
+    text.push_str(&table(
+        &["parent", "index", "mac", "up", "endpoints", "switching", "hooks", "xdp"],
+        &[1, 4],
+        parents.iter().map(parent).collect(),
+    ));
+    for Parent { name, note, xdp, .. } in parents {
+        // Writing to a string can not fail.
+        let _ = writeln!(text, "  {name}: xdp {}: {}", xdp.mode, xdp.reason);
+        if let Some(note) = note {
+            let _ = writeln!(text, "  {name}: {note}");
+        }
+    }
+    text.push('\n');
+    text.push_str(&table(
+        &["map", "used", "capacity", "full"],
+        &[1, 2, 3],
+        maps.iter()
+            .map(|map| {
+                let percent = map.used * 100 / map.capacity.max(1);
+                vec![
+                    map.name.clone(),
+                    map.used.to_string(),
+                    map.capacity.to_string(),
+                    format!("{percent}%"),
+                ]
+            })
+            .collect(),
+    ));
+    for warning in warnings {
+        let _ = write!(text, "\nwarning: {warning}");
+    }
+    if !warnings.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn parent(parent: &Parent) -> Vec<String> {
+    let Parent { name, ifindex, mac, up, endpoints, switching, note: _, hooks, xdp } = parent;
+    let hook = |Hook { hook, attached, program, link }: &Hook| match link {
+        Some(link) => format!("{hook}={attached}(prog {program}, link {link})"),
+        None => format!("{hook}={attached}(prog {program})"),
+    };
+    vec![
+        name.clone(),
+        ifindex.to_string(),
+        mac.clone(),
+        if *up { "yes" } else { "no" }.to_owned(),
+        endpoints.to_string(),
+        switching.clone(),
+        hooks.iter().map(hook).collect::<Vec<_>>().join(" "),
+        xdp.mode.clone(),
+    ]
+}
+
+/// Pods' interfaces.
+pub(super) fn endpoints(endpoints: &[Endpoint]) -> String {
+    let rows = endpoints.iter().map(|Endpoint { spec, mac, link_local: _ }| {
+        vec![
+            spec.name.to_string(),
+            spec.parent.to_string(),
+            spec.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            mac.clone().unwrap_or_else(|| "-".to_owned()),
+            spec.table.to_string(),
+            spec.interface.to_string(),
+            spec.netns.display().to_string(),
+        ]
+    });
+    let header = ["name", "parent", "addresses", "mac", "table", "interface", "netns"];
+    table(&header, &[], rows.collect())
+}
+
+/// Routes.
+pub(super) fn routes(routes: &[Route]) -> String {
+    let rows = routes.iter().map(|Route { spec, origin }| {
+        vec![
+            spec.table.to_string(),
+            spec.prefix.to_string(),
+            spec.path.name().to_owned(),
+            spec.via.map_or_else(|| "-".to_owned(), |via| via.to_string()),
+            origin.clone(),
+        ]
+    });
+    table(&["table", "prefix", "path", "via", "origin"], &[], rows.collect())
+}
+
+/// Counters by parent, hook, path and reason.
+pub(super) fn counters(counters: &[Counter]) -> String {
+    let rows = counters.iter().map(|counter| {
+        let Counter { parent, hook, path, reason, packets, bytes } = counter;
+        vec![
+            parent.clone(),
+            hook.clone(),
+            path.clone(),
+            reason.clone(),
+            packets.to_string(),
+            bytes.to_string(),
+        ]
+    });
+    table(&["parent", "hook", "path", "reason", "packets", "bytes"], &[4, 5], rows.collect())
+}
+
+/// Counters by endpoint.
+pub(super) fn endpoint_counters(counters: &[EndpointCounter]) -> String {
+    let rows = counters.iter().map(|counter| {
+        let EndpointCounter { name, rx_packets, rx_bytes, tx_packets, tx_bytes } = counter;
+        vec![
+            name.clone(),
+            rx_packets.to_string(),
+            rx_bytes.to_string(),
+            tx_packets.to_string(),
+            tx_bytes.to_string(),
+        ]
+    });
+    let header = ["endpoint", "rx-packets", "rx-bytes", "tx-packets", "tx-bytes"];
+    table(&header, &[1, 2, 3, 4], rows.collect())
+}
+
+/// What the decision asked and answered.
+pub(super) fn explanation(explanation: &Explanation) -> String {
+    let Explanation { hook, steps, verdict } = explanation;
+    let rows = steps
+        .iter()
+        .enumerate()
+        .map(|(index, Step { question, answer })| {
+            vec![(index + 1).to_string(), question.clone(), answer.clone()]
+        })
+        .collect();
+    let mut text = table(&["step", "question", "answer"], &[0], rows);
+    let _ = writeln!(text, "\n{} ({}): {} at {hook}", verdict.path, verdict.reason, verdict.action);
+    text
+}

@@ -1,0 +1,3 @@
+//! The qdisc that TC filters hang on.
+
+mod delete;

@@ -1,0 +1,54 @@
+//! The bpf file system that maps and links are pinned in.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use netpath_common::ABI;
+use nix::{
+    mount::{MsFlags, mount},
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
+
+use super::Error;
+
+/// Where it is by custom.
+const USUAL: &str = "/sys/fs/bpf";
+
+/// Makes sure that `pins` lies in a bpf file system: mounts one if none is there.
+pub(super) fn ensure(pins: &Path) -> Result<(), Error> {
+    let existing = pins.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let place = mount_point(pins);
+    let error = |source| Error::Bpffs { pins: pins.to_owned(), mount: place.clone(), source };
+    if is_bpffs(existing).map_err(error)? {
+        return Ok(());
+    }
+    fs::create_dir_all(&place).map_err(error)?;
+    mount(Some("bpf"), &place, Some("bpf"), MsFlags::empty(), None::<&str>)
+        .map_err(|errno| error(errno.into()))?;
+    tracing::info!(path = %place.display(), "mounted a bpf file system");
+    Ok(())
+}
+
+/// Refuses pins of another version: two dataplanes on one parent would fight over every packet.
+pub(super) fn check_abi(pins: &Path) -> Result<(), Error> {
+    let Ok(entries) = fs::read_dir(pins) else { return Ok(()) };
+    let own = format!("v{ABI}");
+    for name in entries.flatten().map(|entry| entry.file_name()) {
+        let name = name.to_string_lossy();
+        if name != own && name.starts_with('v') {
+            let (pins, found) = (pins.to_owned(), name[1..].to_owned());
+            return Err(Error::OtherAbi { pins, found, expected: ABI });
+        }
+    }
+    Ok(())
+}
+
+fn mount_point(pins: &Path) -> PathBuf {
+    if pins.starts_with(USUAL) { USUAL.into() } else { pins.parent().unwrap_or(pins).to_owned() }
+}
+
+fn is_bpffs(path: &Path) -> io::Result<bool> {
+    Ok(statfs(path)?.filesystem_type() == BPF_FS_MAGIC)
+}

@@ -1,0 +1,84 @@
+//! Leaving the node as it was.
+
+use std::path::Path;
+
+use super::{Error, entry};
+use crate::{
+    config::Config,
+    datapath::{Datapath, Removed},
+    endpoint::unwire,
+    netlink::{self, Netlink},
+    store::{Lock, Store},
+};
+
+/// What was removed, and what was not.
+#[derive(Debug, Default)]
+pub struct Cleanup {
+    /// What was removed, for people.
+    pub removed: Vec<String>,
+    /// Everything that failed.
+    pub errors: Vec<Error>,
+}
+
+impl Cleanup {
+    fn note<T>(
+        &mut self,
+        result: Result<T, impl Into<Error>>,
+        what: impl FnOnce(T) -> Option<String>,
+    ) {
+        match result {
+            Ok(value) => self.removed.extend(what(value)),
+            Err(error) => self.errors.push(error.into()),
+        }
+    }
+}
+
+/// Removes everything that the agent brought to the node: pods' interfaces, hooks, pins, the
+/// kernel entry, the store. It refuses while an agent runs, and goes on past what fails.
+pub async fn cleanup(config: &Config) -> Result<Cleanup, Error> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    let lock = Lock::take(&config.agent.state)?;
+    let netlink = Netlink::connect()?;
+    let mut cleanup = Cleanup::default();
+    for record in Store::open(&lock)?.endpoints()? {
+        let name = record.spec.name.clone();
+        let unwired = unwire(&record).await.map_err(Error::wire(&name));
+        cleanup.note(unwired, |()| Some(format!("endpoint {name}")));
+    }
+    let Cleanup { removed, errors } = dataplane(&config.agent.pins, &netlink).await;
+    cleanup.removed.extend(removed);
+    cleanup.errors.extend(errors);
+    // What could not be removed is found again by what the store knows.
+    if cleanup.errors.is_empty() {
+        let state = &config.agent.state;
+        cleanup.note(Store::remove(state), |()| Some(format!("store {}", state.display())));
+    }
+    // Left by an agent that was killed; one that runs has the lock.
+    let _ = std::fs::remove_file(&config.agent.socket);
+    Ok(cleanup)
+}
+
+/// Removes hooks, pins and the kernel entry.
+pub(super) async fn dataplane(pins: &Path, netlink: &Netlink) -> Cleanup {
+    let mut cleanup = Cleanup::default();
+    let Removed { parents, qdiscs, errors } = Datapath::cleanup(pins);
+    cleanup.removed.extend(parents.into_iter().map(|parent| format!("hooks of {parent}")));
+    cleanup.errors.extend(errors.into_iter().map(Error::from));
+    for parent in qdiscs {
+        let removed = qdisc(&parent, netlink).await;
+        cleanup.note(removed, |gone| gone.then(|| format!("clsact qdisc of {parent}")));
+    }
+    cleanup.note(entry::remove(netlink).await, |there| {
+        there.then(|| format!("interface {}", entry::NAME))
+    });
+    cleanup
+}
+
+async fn qdisc(parent: &str, netlink: &Netlink) -> Result<bool, netlink::Error> {
+    match netlink.link_by_name(parent).await? {
+        Some(link) => netlink.delete_idle_clsact(link.index).await,
+        None => Ok(false),
+    }
+}

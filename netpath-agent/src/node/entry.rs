@@ -1,0 +1,118 @@
+//! The kernel entry: the device by which packets of the kernel path enter the host stack.
+//!
+//! A packet that is redirected to the ingress of a device without an `rx_handler` is taken by the
+//! stack as received there; on the parent, ipvlan would take it for a child. A dummy device of our
+//! own gives operators a name to write rules for (`ip rule iif netpath0`) and to `tcpdump` on.
+
+use std::{
+    fs, io,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use ipnet::{IpNet, Ipv4Net};
+use netpath_common::Mac;
+
+use super::Error;
+use crate::netlink::{Link, LinkKind, Netlink};
+
+/// The name of the device.
+pub(crate) const NAME: &str = "netpath0";
+
+/// Its only address. Without any, a packet received on it is dropped as soon as `rp_filter` is on
+/// anywhere (`__fib_validate_source`: no address leads to the last resort). RFC 3927 reserves the
+/// first 256 link-local addresses, so no host gives itself this one; nothing ever talks to it.
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 41);
+
+/// Before Linux 5.12 a redirect to ingress drops packets that are larger than the device's MTU.
+const MTU: u32 = 65_535;
+
+/// The mark that tells the device from others'.
+const ALIAS: &str = "netpath kernel entry";
+
+/// Loose: the way back to a pod leads by the parent, never by this device. The larger of this
+/// value and that of `all` counts, so it stays loose where `all` is strict.
+const SYSCTLS: [(&str, &str); 3] = [
+    ("ipv4/conf/netpath0/rp_filter", "2"),
+    ("ipv4/conf/netpath0/forwarding", "1"),
+    ("ipv6/conf/netpath0/forwarding", "1"),
+];
+
+/// The kernel entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its index.
+    pub(super) ifindex: u32,
+    /// Its Ethernet address.
+    pub(super) mac: Mac,
+}
+
+/// Makes the device what it should be. It can be called at any time.
+pub(super) async fn ensure(netlink: &Netlink) -> Result<Entry, Error> {
+    let link = match netlink.link_by_name(NAME).await? {
+        Some(link) if link.kind != LinkKind::Dummy => return Err(Error::EntryTaken(NAME)),
+        Some(link) => link,
+        None => create(netlink).await?,
+    };
+    if link.alias.as_deref() != Some(ALIAS) {
+        netlink.set_alias(link.index, ALIAS).await?;
+    }
+    if link.mtu != MTU {
+        netlink.set_mtu(link.index, MTU).await?;
+    }
+    if !link.up {
+        netlink.set_no_link_local(link.index).await?;
+    }
+    for (name, value) in SYSCTLS {
+        set(name, value)?;
+    }
+    let address = IpAddr::V4(ADDRESS);
+    let there = netlink.addresses().await?;
+    if !there.iter().any(|other| other.index == link.index && other.address == address) {
+        netlink.add_address(link.index, IpNet::V4(Ipv4Net::from(ADDRESS))).await?;
+    }
+    if !link.up {
+        netlink.set_up(link.index).await?;
+    }
+    Ok(Entry { ifindex: link.index, mac: link.mac.unwrap_or_default() })
+}
+
+/// Removes the device, if it is there and ours.
+pub(super) async fn remove(netlink: &Netlink) -> Result<bool, Error> {
+    match netlink.link_by_name(NAME).await? {
+        Some(link) if link.kind == LinkKind::Dummy => {
+            netlink.delete_link(link.index).await?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Whether the host stack forwards IPv6 at all. Before Linux 6.17 a device's own setting does not
+/// count without that of `all`, and changing it for the whole node is the operator's decision: it
+/// also stops the node from listening to router advertisements.
+pub(super) fn forwards_ipv6() -> bool {
+    let value = fs::read_to_string("/proc/sys/net/ipv6/conf/all/forwarding");
+    value.map_or(true, |value| value.trim() != "0")
+}
+
+async fn create(netlink: &Netlink) -> Result<Link, Error> {
+    netlink.add_dummy(NAME).await.map_err(|error| match error.errno() {
+        Some(nix::libc::EOPNOTSUPP) => Error::NoDummy(error),
+        _ => error.into(),
+    })?;
+    tracing::info!(interface = NAME, "created the kernel entry");
+    netlink.link_by_name(NAME).await?.ok_or(Error::EntryTaken(NAME))
+}
+
+/// Writes a sysctl where it differs. A kernel without IPv6 has no IPv6 sysctls.
+fn set(name: &str, value: &str) -> Result<(), Error> {
+    let path = PathBuf::from("/proc/sys/net").join(name);
+    let result = match fs::read_to_string(&path) {
+        Ok(current) if current.trim() == value => Ok(()),
+        Ok(_) => fs::write(&path, value),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    result.map_err(|source| Error::Sysctl { path, source })
+}

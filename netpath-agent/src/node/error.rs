@@ -1,0 +1,256 @@
+//! Why the node can not do what it was asked to.
+
+use std::{io, net::IpAddr, path::PathBuf};
+
+use ipnet::IpNet;
+
+use crate::{
+    api, datapath, endpoint,
+    error::chain,
+    name::{EndpointName, InterfaceName},
+    netlink, route, store,
+};
+
+/// A start, a request or a repair failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Attaching programs and making links takes `CAP_NET_ADMIN`, `CAP_BPF` and `CAP_SYS_ADMIN`.
+    #[error("netpath-agent must run as root; use sudo or a privileged container")]
+    NotRoot,
+    /// The bpf file system can not be had.
+    #[error("agent.pins {}: no bpf file system there, and none can be mounted; mount one: mount -t bpf bpf {}", pins.display(), mount.display())]
+    Bpffs {
+        /// The directory of the pins.
+        pins: PathBuf,
+        /// Where the file system should be.
+        mount: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Maps and links of another version are pinned.
+    #[error("agent.pins {}: pins of ABI version {found} are there, this agent has {expected}; run `netpath-agent cleanup` of that version first", pins.display())]
+    OtherAbi {
+        /// The directory of the pins.
+        pins: PathBuf,
+        /// The directory found.
+        found: String,
+        /// The version of this agent.
+        expected: u32,
+    },
+    /// A parent can not be used.
+    #[error("parent {name}: {problem}")]
+    Parent {
+        /// The parent.
+        name: InterfaceName,
+        /// Why not.
+        problem: ParentProblem,
+    },
+    /// The kernel entry's name is taken.
+    #[error(
+        "interface {0}: exists and is no dummy device, so it is not netpath's; rename or remove it"
+    )]
+    EntryTaken(&'static str),
+    /// The kernel has no dummy devices.
+    #[error(
+        "this kernel has no dummy devices (CONFIG_DUMMY, module dummy); load the module or use a kernel with it"
+    )]
+    NoDummy(#[source] netlink::Error),
+    /// A sysctl can not be set.
+    #[error("sysctl {}: can not be set", path.display())]
+    Sysctl {
+        /// The file below /proc/sys.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Netlink failed.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
+    /// Programs, maps or links failed.
+    #[error(transparent)]
+    Datapath(#[from] datapath::Error),
+    /// The API's socket can not be made.
+    #[error(transparent)]
+    Listen(#[from] api::ListenError),
+    /// The system refused something small.
+    #[error("can not {action}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// An endpoint that is wrong by itself.
+    #[error("endpoint: {field}: {0}", field = .0.field())]
+    Endpoint(#[from] endpoint::Invalid),
+    /// An endpoint whose name is taken by another.
+    #[error("endpoint {0} exists with other settings; remove it first or choose another name")]
+    NameTaken(EndpointName),
+    /// An address that an endpoint has.
+    #[error(
+        "endpoint: addresses: {address} belongs to endpoint {owner}; choose another or remove that endpoint"
+    )]
+    AddressTaken {
+        /// The address.
+        address: IpAddr,
+        /// Who has it.
+        owner: EndpointName,
+    },
+    /// An address of the node's own.
+    #[error("endpoint: addresses: {0} is one of the node's own; choose another")]
+    AddressIsHost(IpAddr),
+    /// A parent that is not configured.
+    #[error("endpoint: parent: {name} is not a parent of this node; choose one of {known}")]
+    UnknownParent {
+        /// The name given.
+        name: InterfaceName,
+        /// The parents there are.
+        known: String,
+    },
+    /// All slots are taken.
+    #[error("endpoint: all {0} places are taken; raise capacity.endpoints")]
+    NoSlot(u32),
+    /// The interface can not be made.
+    #[error("endpoint {name}: {source}")]
+    Wire {
+        /// The endpoint.
+        name: EndpointName,
+        /// Why.
+        source: Box<endpoint::Error>,
+    },
+    /// A route that is wrong by itself.
+    #[error("route: {field}: {0}", field = .0.field())]
+    Route(#[from] route::Invalid),
+    /// A route that leads elsewhere already.
+    #[error("route: {prefix} in table {table} exists with other settings; remove it first")]
+    RouteTaken {
+        /// The prefix.
+        prefix: IpNet,
+        /// The table.
+        table: route::Table,
+    },
+    /// A route that the configuration wants.
+    #[error(
+        "route: {prefix} in table {table} stands in the configuration file; remove it there and restart the agent"
+    )]
+    RouteConfigured {
+        /// The prefix.
+        prefix: IpNet,
+        /// The table.
+        table: route::Table,
+    },
+    /// A question that can not be asked.
+    #[error("explain: {field}: {problem}")]
+    Question {
+        /// The field.
+        field: &'static str,
+        /// What was found, what was expected.
+        problem: String,
+    },
+    /// Something could not be removed; the rest was.
+    #[error("{what}: not everything could be removed: {}; try again", list(.errors))]
+    Remaining {
+        /// What was to be removed.
+        what: String,
+        /// Everything that failed.
+        errors: Vec<Error>,
+    },
+}
+
+/// Why a parent can not be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ParentProblem {
+    /// No such interface.
+    #[error("no such interface in this network namespace; there are {0}")]
+    Missing(String),
+    /// Down.
+    #[error("is down; set it up: ip link set {0} up")]
+    Down(InterfaceName),
+    /// Loopback, tunnels and the like.
+    #[error("is no Ethernet device; use the node's NIC, a bond or a VLAN on one")]
+    NotEthernet,
+    /// Bridge ports, bond members and the like: a device has one `rx_handler`.
+    #[error("is a port of a {0}, which takes its packets; use the {0} itself or another NIC")]
+    Port(String),
+    /// Macvlan and ipvlan exclude each other on one device.
+    #[error(
+        "carries the macvlan interface {0}, which excludes ipvlan; remove that or use another NIC"
+    )]
+    MacvlanMaster(String),
+    /// A child can not have children.
+    #[error("is itself an ipvlan or macvlan interface; use the NIC below it")]
+    Child,
+    /// A bridge takes packets as the stack's own.
+    #[error("is a bridge, which endpoints can not sit on; use a NIC, a bond or a VLAN on one")]
+    Bridge,
+}
+
+/// What an error means to who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request is wrong.
+    Invalid,
+    /// What it is about is not there.
+    Missing,
+    /// It contradicts what is there.
+    Conflict,
+    /// A table is full.
+    Full,
+    /// The node failed.
+    Failed,
+}
+
+impl Error {
+    /// What it means to who asked.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Endpoint(_)
+            | Self::UnknownParent { .. }
+            | Self::Route(_)
+            | Self::Question { .. } => Kind::Invalid,
+            Self::Wire { source, .. } => match source.as_ref() {
+                endpoint::Error::OwnNamespace(_)
+                | endpoint::Error::Netlink(netlink::Error::Namespace { .. }) => Kind::Invalid,
+                endpoint::Error::InterfaceExists { .. } => Kind::Conflict,
+                _ => Kind::Failed,
+            },
+            Self::NameTaken(_)
+            | Self::AddressTaken { .. }
+            | Self::AddressIsHost(_)
+            | Self::RouteTaken { .. }
+            | Self::RouteConfigured { .. } => Kind::Conflict,
+            Self::NoSlot(_) => Kind::Full,
+            Self::Datapath(error) if error.is_full() => Kind::Full,
+            _ => Kind::Failed,
+        }
+    }
+
+    /// An endpoint's interface could not be made or removed; to be used with `map_err`.
+    pub(super) fn wire(name: &EndpointName) -> impl Fn(endpoint::Error) -> Self {
+        |source| Self::Wire { name: name.clone(), source: Box::new(source) }
+    }
+
+    /// The field of the request that is wrong.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Endpoint(invalid) => Some(invalid.field()),
+            Self::Route(invalid) => Some(invalid.field()),
+            Self::AddressTaken { .. } | Self::AddressIsHost(_) => Some("addresses"),
+            Self::UnknownParent { .. } => Some("parent"),
+            Self::NameTaken(_) => Some("name"),
+            Self::RouteTaken { .. } | Self::RouteConfigured { .. } => Some("prefix"),
+            Self::Question { field, .. } => Some(field),
+            Self::Wire { source, .. } => source.field(),
+            _ => None,
+        }
+    }
+}
+
+fn list(errors: &[Error]) -> String {
+    errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,99 @@
+//! Asking the decision what it would do.
+
+use std::net::IpAddr;
+
+use netpath_common::Action;
+
+use super::{Error, Node};
+use crate::{
+    api::types::{Explanation, Question, Step, Verdict},
+    datapath::{self, Explanation as Explained, Query},
+};
+
+impl Node {
+    /// Runs the very decision of the programs over the live maps.
+    pub(super) fn explain(&self, question: &Question) -> Result<Explanation, Error> {
+        let source = self.resolve("source", &question.source, None)?;
+        let destination = self.resolve("destination", &question.destination, Some(source))?;
+        if source.is_ipv4() != destination.is_ipv4() {
+            let problem = format!("{destination} is not of the family of {source}");
+            return Err(Error::Question { field: "destination", problem });
+        }
+        let Explained { hook, steps, verdict } = self.datapath.explain(&Query {
+            ifindex: self.crossing(question, source, destination)?,
+            source,
+            destination,
+            protocol: question.protocol.number(destination),
+            source_port: question.source_port.unwrap_or(0),
+            destination_port: question.destination_port.unwrap_or(0),
+        })?;
+        let step = |step: datapath::Step| Step { question: step.question, answer: step.answer };
+        Ok(Explanation {
+            hook: hook.name().to_owned(),
+            steps: steps.into_iter().map(step).collect(),
+            verdict: Verdict {
+                path: verdict.path.name().to_owned(),
+                reason: verdict.reason.name().to_owned(),
+                action: describe(verdict.action).to_owned(),
+            },
+        })
+    }
+
+    /// An address, or an endpoint's: of the family of `like`, or the primary one.
+    fn resolve(
+        &self,
+        field: &'static str,
+        text: &str,
+        like: Option<IpAddr>,
+    ) -> Result<IpAddr, Error> {
+        if let Ok(address) = text.parse() {
+            return Ok(address);
+        }
+        let record = text.parse().ok().and_then(|name| self.state.endpoint(&name));
+        let addresses = record.into_iter().flat_map(|record| record.spec.addresses.iter());
+        let fits = |address: &IpAddr| like.is_none_or(|like| like.is_ipv4() == address.is_ipv4());
+        addresses.map(ipnet::IpNet::addr).find(fits).ok_or_else(|| Error::Question {
+            field,
+            problem: format!(
+                "{text:?} is neither an address nor an endpoint with one of that family"
+            ),
+        })
+    }
+
+    /// The parent that the packet crosses: the one asked for, the sender's, the receiver's, or the
+    /// first one.
+    fn crossing(
+        &self,
+        question: &Question,
+        source: IpAddr,
+        destination: IpAddr,
+    ) -> Result<u32, Error> {
+        let parent_of = |address| {
+            let record = self.state.endpoint(self.state.owner(address)?)?;
+            Some(&record.spec.parent)
+        };
+        let name = question
+            .parent
+            .as_ref()
+            .or_else(|| parent_of(source))
+            .or_else(|| parent_of(destination))
+            .or_else(|| self.state.parents.keys().next());
+        let parent = name.and_then(|name| self.state.parents.get(name));
+        parent.map(|parent| parent.link.index).ok_or_else(|| {
+            let names: Vec<_> = self.state.parents.keys().map(ToString::to_string).collect();
+            let problem = format!("not a parent of this node; choose one of {}", names.join(", "));
+            Error::Question { field: "parent", problem }
+        })
+    }
+}
+
+const fn describe(action: Action) -> &'static str {
+    match action {
+        Action::Pass => "left as it is",
+        Action::Drop => "dropped",
+        Action::Receive => "received by the parent",
+        Action::Enter => "received by the kernel entry",
+        Action::Answer => "answered by netpath",
+        Action::NextHop => "sent to the route's next hop",
+    }
+}

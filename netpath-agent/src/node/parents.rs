@@ -1,0 +1,159 @@
+//! The parents and the node's own addresses, as the kernel has them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use super::{Error, Parent, entry, error::ParentProblem};
+use crate::{
+    config,
+    name::InterfaceName,
+    netlink::{HostAddress, Link, LinkKind},
+};
+
+/// The configured parents that are there.
+pub(super) fn find(
+    configured: &[config::Parent],
+    links: &[Link],
+) -> BTreeMap<InterfaceName, Parent> {
+    configured
+        .iter()
+        .filter_map(|config| {
+            let link = links.iter().find(|link| link.name == config.name.as_str())?;
+            let parent = Parent { config: config.clone(), link: link.clone() };
+            Some((config.name.clone(), parent))
+        })
+        .collect()
+}
+
+/// Whether all configured parents can carry endpoints.
+pub(super) fn check(configured: &[config::Parent], links: &[Link]) -> Result<(), Error> {
+    for parent in configured {
+        if let Some(problem) = problem(&parent.name, links) {
+            return Err(Error::Parent { name: parent.name.clone(), problem });
+        }
+    }
+    Ok(())
+}
+
+/// Why a device can not carry endpoints, if it can not.
+pub(super) fn problem(name: &InterfaceName, links: &[Link]) -> Option<ParentProblem> {
+    let Some(link) = links.iter().find(|link| link.name == name.as_str()) else {
+        let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
+        return Some(ParentProblem::Missing(names.join(", ")));
+    };
+    // The link of a VLAN or a veth leads elsewhere too: only a child's own kind tells.
+    let macvlan = links
+        .iter()
+        .find(|child| child.kind == LinkKind::Macvlan && child.lower == Some(link.index));
+    match link {
+        Link { kind: LinkKind::Ipvlan | LinkKind::Macvlan, .. } => Some(ParentProblem::Child),
+        Link { kind: LinkKind::Bridge, .. } => Some(ParentProblem::Bridge),
+        Link { loopback: true, .. } | Link { mac: None, .. } => Some(ParentProblem::NotEthernet),
+        Link { port_of: Some(kind), .. } => Some(ParentProblem::Port(kind.clone())),
+        Link { up: false, .. } => Some(ParentProblem::Down(name.clone())),
+        _ => macvlan.map(|child| ParentProblem::MacvlanMaster(child.name.clone())),
+    }
+}
+
+/// The addresses under which the node itself is reached: those of every device, but loopback's,
+/// the kernel entry's, and the link-local IPv6 addresses of devices that are no parents, which
+/// mean nothing outside their link.
+pub(super) fn host_addresses(
+    addresses: &[HostAddress],
+    parents: &BTreeMap<InterfaceName, Parent>,
+) -> BTreeSet<IpAddr> {
+    let is_parent = |index| parents.values().any(|parent| parent.link.index == index);
+    addresses
+        .iter()
+        .filter(|HostAddress { index, address }| match address {
+            _ if address.is_loopback() => false,
+            IpAddr::V4(v4) => *v4 != entry::ADDRESS,
+            IpAddr::V6(v6) => !v6.is_unicast_link_local() || is_parent(*index),
+        })
+        .map(|host| host.address)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use netpath_common::Mac;
+
+    use super::*;
+
+    fn link(index: u32, name: &str) -> Link {
+        Link {
+            index,
+            name: name.to_owned(),
+            mac: Some(Mac::new([2, 0, 0, 0, 0, 1])),
+            mtu: 1500,
+            up: true,
+            loopback: false,
+            kind: LinkKind::Other,
+            port_of: None,
+            lower: None,
+            alias: None,
+        }
+    }
+
+    fn name(text: &str) -> InterfaceName {
+        text.parse().expect("name")
+    }
+
+    #[test]
+    fn every_unfit_device_is_told_why() {
+        let links = [
+            link(1, "good"),
+            Link { up: false, ..link(2, "down") },
+            Link { loopback: true, ..link(3, "lo") },
+            Link { mac: None, ..link(4, "tun0") },
+            Link { port_of: Some("bridge".to_owned()), ..link(5, "port") },
+            link(6, "master"),
+            Link { kind: LinkKind::Macvlan, lower: Some(6), ..link(7, "macvlan0") },
+            Link { kind: LinkKind::Bridge, ..link(8, "br0") },
+            Link { kind: LinkKind::Veth, lower: Some(1), ..link(9, "veth0") },
+        ];
+        for (device, expected) in [
+            ("good", None),
+            ("veth0", None),
+            ("down", Some(ParentProblem::Down(name("down")))),
+            ("lo", Some(ParentProblem::NotEthernet)),
+            ("tun0", Some(ParentProblem::NotEthernet)),
+            ("port", Some(ParentProblem::Port("bridge".to_owned()))),
+            ("master", Some(ParentProblem::MacvlanMaster("macvlan0".to_owned()))),
+            ("macvlan0", Some(ParentProblem::Child)),
+            ("br0", Some(ParentProblem::Bridge)),
+        ] {
+            assert_eq!(problem(&name(device), &links), expected, "{device}");
+        }
+        let missing = problem(&name("eth9"), &links[..2]);
+        assert_eq!(missing, Some(ParentProblem::Missing("good, down".to_owned())));
+    }
+
+    #[test]
+    fn the_nodes_addresses_are_those_it_is_reached_by() {
+        let config = config::Parent {
+            name: name("eth0"),
+            switching: config::Switching::Parent,
+            xdp: config::Xdp::Off,
+        };
+        let parents = find(&[config], &[link(2, "eth0"), link(3, "eth1")]);
+        let addresses: Vec<_> = [
+            (1, "127.0.0.1"),
+            (1, "::1"),
+            (2, "10.0.0.1"),
+            (2, "fe80::2"),
+            (3, "10.0.1.1"),
+            (3, "fe80::3"),
+            (4, "169.254.20.10"),
+            (5, "169.254.0.41"),
+        ]
+        .into_iter()
+        .map(|(index, text)| HostAddress { index, address: text.parse().expect("address") })
+        .collect();
+        let found: Vec<_> =
+            host_addresses(&addresses, &parents).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["10.0.0.1", "10.0.1.1", "169.254.20.10", "fe80::2"]);
+    }
+}

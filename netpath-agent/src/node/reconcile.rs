@@ -1,0 +1,149 @@
+//! Making the kernel match the desired state, at any time.
+
+use std::net::IpAddr;
+
+use netpath_common::node::FLAG_BLACKHOLES;
+
+use super::{
+    Error, Node,
+    entry::{self, Entry},
+    parents,
+    tables::{Changes, Tables},
+};
+use crate::{datapath::ParentSpec, error::chain, netlink::Change};
+
+impl Node {
+    /// Compares everything with the kernel and puts right what differs.
+    pub(super) async fn reconcile(&mut self) -> Result<(), Error> {
+        self.entry = entry::ensure(&self.netlink).await?;
+        self.observe().await?;
+        let repaired = self.repair_tables()?;
+        if repaired > 0 {
+            tracing::warn!(repaired, "the kernel's tables differed from the desired state");
+            self.repairs += repaired as u64;
+        }
+        self.set_node()?;
+        self.attach()
+    }
+
+    /// Acts on a change of links, addresses or hooks. The tables are compared with what they were
+    /// before, not with the kernel's: a node's links change often.
+    pub(super) async fn refresh(&mut self, change: Change) -> Result<(), Error> {
+        let (before, parents) = (self.state.tables(), self.state.parents.clone());
+        self.entry = entry::ensure(&self.netlink).await?;
+        self.observe().await?;
+        let changes = Changes::between(&before, &self.state.tables());
+        if !changes.is_empty() {
+            tracing::info!(changes = changes.len(), "links or addresses changed");
+            self.apply(&changes)?;
+        }
+        self.set_node()?;
+        if change.hooks || parents != self.state.parents {
+            self.attach()?;
+        }
+        Ok(())
+    }
+
+    /// Reads parents and addresses.
+    pub(super) async fn observe(&mut self) -> Result<(), Error> {
+        let links = self.netlink.links().await?;
+        let addresses = self.netlink.addresses().await?;
+        let found = parents::find(&self.config.parents, &links);
+        for parent in &self.config.parents {
+            let had = self.state.parents.contains_key(&parent.name);
+            match (had, found.contains_key(&parent.name)) {
+                (true, false) => tracing::error!(parent = %parent.name, "the parent is gone"),
+                (false, true) => tracing::info!(parent = %parent.name, "the parent is there"),
+                _ => {}
+            }
+        }
+        self.state.host = parents::host_addresses(&addresses, &found);
+        self.state.parents = found;
+        self.warn_of_conflicts();
+        Ok(())
+    }
+
+    fn warn_of_conflicts(&self) {
+        for address in &self.state.host {
+            if let Some(owner) = self.state.owner(*address) {
+                tracing::error!(%address, endpoint = %owner, "the node has an endpoint's address");
+            }
+        }
+    }
+
+    /// Makes the kernel's tables match, and tells how many entries differed. Entries that are
+    /// right are not touched, so nothing is lost on the way.
+    pub(super) fn repair_tables(&mut self) -> Result<usize, Error> {
+        let actual = Tables {
+            endpoints: self.datapath.endpoints()?.collect(),
+            routes: self.datapath.routes()?.collect(),
+        };
+        let changes = Changes::between(&actual, &self.state.tables());
+        self.apply(&changes)?;
+        Ok(changes.len())
+    }
+
+    /// Endpoints come before routes, and additions before removals: a packet in between finds
+    /// the old answer or the new one.
+    pub(super) fn apply(&mut self, changes: &Changes) -> Result<(), Error> {
+        let Changes { put_endpoints, remove_endpoints, put_routes, remove_routes } = changes;
+        for (address, endpoint) in put_endpoints {
+            self.datapath.put_endpoint(*address, endpoint)?;
+        }
+        for (key, route) in put_routes {
+            self.datapath.put_route(key, route)?;
+        }
+        for key in remove_routes {
+            self.datapath.remove_route(key)?;
+        }
+        for address in remove_endpoints {
+            self.datapath.remove_endpoint(address)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the entry of one address.
+    pub(super) fn write(&mut self, address: IpAddr) -> Result<(), Error> {
+        let key = address.into();
+        match self.state.entry(address) {
+            Some(endpoint) => self.datapath.put_endpoint(key, &endpoint)?,
+            None => self.datapath.remove_endpoint(&key)?,
+        }
+        Ok(())
+    }
+
+    /// Attaches the programs to every parent, and lets go of those that are no longer wanted. A
+    /// parent that fails does not keep the others from being attached.
+    pub(super) fn attach(&mut self) -> Result<(), Error> {
+        let Self { state, datapath, .. } = self;
+        let mut failed = None;
+        for parent in state.parents.values() {
+            if let Err(error) = datapath.attach(&ParentSpec::from(parent)) {
+                tracing::error!(parent = %parent.config.name, error = chain(&error), "not attached");
+                failed = Some(error);
+            }
+        }
+        let wanted = |ifindex| state.parents.values().any(|parent| parent.link.index == ifindex);
+        let stale: Vec<u32> = datapath
+            .parents()
+            .iter()
+            .map(|parent| parent.ifindex)
+            .filter(|ifindex| !wanted(*ifindex))
+            .collect();
+        for ifindex in stale {
+            if let Err(error) = datapath.detach(ifindex) {
+                tracing::error!(ifindex, error = chain(&error), "not detached");
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Writes what every program reads of the node.
+    pub(super) fn set_node(&mut self) -> Result<(), Error> {
+        let flags = if self.state.has_blackholes() { FLAG_BLACKHOLES } else { 0 };
+        let Entry { ifindex, mac } = self.entry;
+        let node = netpath_common::Node { entry: ifindex, entry_mac: mac, flags };
+        Ok(self.datapath.set_node(&node)?)
+    }
+}

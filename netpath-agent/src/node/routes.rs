@@ -1,0 +1,78 @@
+//! Making, removing and listing routes at runtime.
+
+use ipnet::IpNet;
+
+use super::{Error, Node, RouteEntry};
+use crate::{
+    api::types::{Added, Removed, Route},
+    route::{RouteSpec, Table, key},
+};
+
+impl Node {
+    /// The routes, of one table or all, by table and prefix.
+    pub(super) fn list_routes(&self, table: Option<Table>) -> Vec<Route> {
+        self.state
+            .routes()
+            .filter(|entry| table.is_none_or(|table| entry.spec.table == table))
+            .map(show)
+            .collect()
+    }
+
+    /// Makes a route. The same one again is no error.
+    pub(super) fn add_route(&mut self, spec: RouteSpec) -> Result<Added<Route>, Error> {
+        spec.check()?;
+        let RouteSpec { table, prefix, .. } = spec;
+        if let Some(entry) = self.state.route(table, prefix) {
+            return if entry.spec == spec {
+                Ok(Added { created: false, item: show(entry) })
+            } else {
+                Err(Error::RouteTaken { prefix, table })
+            };
+        }
+        let (key, route) = spec.entry();
+        // The map first: it is the one that may be full.
+        self.datapath.put_route(&key, &route)?;
+        if let Err(error) = self.store.put_route(&spec) {
+            self.datapath.remove_route(&key)?;
+            return Err(error.into());
+        }
+        let entry = RouteEntry { spec, configured: false };
+        let item = show(&entry);
+        self.state.insert_route(entry);
+        self.follow(prefix)?;
+        tracing::info!(%table, %prefix, path = item.spec.path.name(), "route added");
+        Ok(Added { created: true, item })
+    }
+
+    /// Removes a route that was added at runtime.
+    pub(super) fn remove_route(&mut self, table: Table, prefix: IpNet) -> Result<Removed, Error> {
+        let Some(entry) = self.state.route(table, prefix) else {
+            return Ok(Removed { removed: false });
+        };
+        if entry.configured {
+            return Err(Error::RouteConfigured { prefix, table });
+        }
+        self.store.remove_route(table, prefix)?;
+        self.datapath.remove_route(&key(table, prefix))?;
+        self.state.remove_route(table, prefix);
+        self.follow(prefix)?;
+        tracing::info!(%table, %prefix, "route removed");
+        Ok(Removed { removed: true })
+    }
+
+    /// Brings what depends on the routes in line: the flag of an endpoint that a route for
+    /// exactly its address overrides, and the node's flag that some prefix is dropped.
+    fn follow(&mut self, prefix: IpNet) -> Result<(), Error> {
+        if prefix.prefix_len() == prefix.max_prefix_len()
+            && self.state.entry(prefix.addr()).is_some()
+        {
+            self.write(prefix.addr())?;
+        }
+        self.set_node()
+    }
+}
+
+fn show(entry: &RouteEntry) -> Route {
+    let origin = if entry.configured { "config" } else { "runtime" };
+    Route { spec: entry.spec.clone(), origin: origin.to_owned() }
+}

@@ -1,0 +1,200 @@
+//! The desired state: what the operator and the node's own configuration ask for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+use netpath_common::{
+    Address, Attachment, Endpoint, Path,
+    endpoint::{FLAG_ROUTED, NO_SLOT},
+};
+
+use super::tables::Tables;
+use crate::{
+    config,
+    endpoint::Record,
+    name::{EndpointName, InterfaceName},
+    netlink::Link,
+    route::{RouteSpec, Table},
+};
+
+/// A configured parent and the device it was found to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// What was configured.
+    pub config: config::Parent,
+    /// The device.
+    pub link: Link,
+}
+
+/// A route and who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteEntry {
+    /// The route.
+    pub spec: RouteSpec,
+    /// It stands in the configuration file: it can not be removed at runtime.
+    pub configured: bool,
+}
+
+/// What the kernel's tables should say.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The parents that are there.
+    pub parents: BTreeMap<InterfaceName, Parent>,
+    /// The node's own addresses.
+    pub host: BTreeSet<IpAddr>,
+    endpoints: BTreeMap<EndpointName, Record>,
+    owners: HashMap<IpAddr, EndpointName>,
+    slots: BTreeSet<u32>,
+    routes: BTreeMap<(Table, IpNet), RouteEntry>,
+    /// How many tables have a route for exactly this address.
+    routed: HashMap<IpAddr, usize>,
+}
+
+impl State {
+    /// All endpoints, by name.
+    #[must_use]
+    pub fn endpoints(&self) -> impl ExactSizeIterator<Item = &Record> {
+        self.endpoints.values()
+    }
+
+    /// The endpoint of a name.
+    #[must_use]
+    pub fn endpoint(&self, name: &EndpointName) -> Option<&Record> {
+        self.endpoints.get(name)
+    }
+
+    /// The endpoint that has an address.
+    #[must_use]
+    pub fn owner(&self, address: IpAddr) -> Option<&EndpointName> {
+        self.owners.get(&address)
+    }
+
+    /// The lowest slot that no endpoint has.
+    #[must_use]
+    pub fn free_slot(&self) -> u32 {
+        (0..NO_SLOT).find(|slot| !self.slots.contains(slot)).unwrap_or(NO_SLOT)
+    }
+
+    /// Takes an endpoint in.
+    pub fn insert(&mut self, record: Record) {
+        self.slots.insert(record.slot);
+        for address in record.addresses() {
+            self.owners.insert(address, record.spec.name.clone());
+        }
+        self.endpoints.insert(record.spec.name.clone(), record);
+    }
+
+    /// Lets an endpoint go.
+    pub fn remove(&mut self, name: &EndpointName) {
+        let Some(record) = self.endpoints.remove(name) else { return };
+        self.slots.remove(&record.slot);
+        for address in record.addresses() {
+            self.owners.remove(&address);
+        }
+    }
+
+    /// All routes, by table and prefix.
+    #[must_use]
+    pub fn routes(&self) -> impl ExactSizeIterator<Item = &RouteEntry> {
+        self.routes.values()
+    }
+
+    /// The route of a table and prefix.
+    #[must_use]
+    pub fn route(&self, table: Table, prefix: IpNet) -> Option<&RouteEntry> {
+        self.routes.get(&(table, prefix))
+    }
+
+    /// Takes a route in, in place of the one with the same table and prefix.
+    pub fn insert_route(&mut self, entry: RouteEntry) {
+        let key = (entry.spec.table, entry.spec.prefix);
+        if self.routes.insert(key, entry).is_none()
+            && let Some(address) = alone(key.1)
+        {
+            *self.routed.entry(address).or_default() += 1;
+        }
+    }
+
+    /// Lets a route go.
+    pub fn remove_route(&mut self, table: Table, prefix: IpNet) {
+        if self.routes.remove(&(table, prefix)).is_some()
+            && let Some(address) = alone(prefix)
+            && let Some(count) = self.routed.get_mut(&address)
+        {
+            *count -= 1;
+        }
+    }
+
+    /// What the `endpoints` map should hold for an address.
+    #[must_use]
+    pub fn entry(&self, address: IpAddr) -> Option<Endpoint> {
+        let flags = self.flags(address);
+        match self.owners.get(&address).and_then(|name| self.endpoints.get(name)) {
+            Some(record) => self.endpoint_entry(record, flags),
+            None => self.host.contains(&address).then(|| host_entry(flags)),
+        }
+    }
+
+    fn flags(&self, address: IpAddr) -> u8 {
+        if self.routed.get(&address).is_some_and(|count| *count > 0) { FLAG_ROUTED } else { 0 }
+    }
+
+    /// `None` while the parent is missing: a dead index must not be written.
+    fn endpoint_entry(&self, record: &Record, flags: u8) -> Option<Endpoint> {
+        let link = &self.parents.get(&record.spec.parent)?.link;
+        Some(Endpoint {
+            parent: link.index,
+            slot: record.slot,
+            table: record.spec.table.0,
+            mac: link.mac?,
+            attachment: Attachment::IpvlanL2 as u8,
+            flags,
+        })
+    }
+
+    /// The whole of the kernel's tables.
+    #[must_use]
+    pub fn tables(&self) -> Tables {
+        // Endpoints come last: should the node take an endpoint's address, the endpoint keeps it.
+        let host = self.host.iter().map(|address| (*address, host_entry(self.flags(*address))));
+        let endpoints = self.endpoints.values().flat_map(|record| {
+            record.addresses().filter_map(move |address| {
+                Some((address, self.endpoint_entry(record, self.flags(address))?))
+            })
+        });
+        Tables {
+            endpoints: host
+                .chain(endpoints)
+                .map(|(address, endpoint)| (Address::from(address), endpoint))
+                .collect(),
+            routes: self.routes.values().map(|route| route.spec.entry()).collect(),
+        }
+    }
+
+    /// Whether some prefix is dropped.
+    #[must_use]
+    pub fn has_blackholes(&self) -> bool {
+        self.routes.values().any(|route| route.spec.path == Path::Drop)
+    }
+}
+
+/// The address of a prefix that holds no other.
+fn alone(prefix: IpNet) -> Option<IpAddr> {
+    (prefix.prefix_len() == prefix.max_prefix_len()).then(|| prefix.addr())
+}
+
+/// Every device's address leads to the node, whichever parent a packet comes by: the kernel
+/// takes packets for any of its addresses on any device.
+const fn host_entry(flags: u8) -> Endpoint {
+    Endpoint {
+        parent: 0,
+        slot: NO_SLOT,
+        table: netpath_common::route::TABLE_MAIN,
+        mac: netpath_common::Mac::new([0; 6]),
+        attachment: Attachment::Host as u8,
+        flags,
+    }
+}

@@ -1,0 +1,233 @@
+//! What must survive the agent: endpoints, and the routes added at runtime.
+//!
+//! An embedded transactional store (redb): a crash at any time leaves either the state before a
+//! change or the one after it. Keys are names, values JSON, so that a later version can add fields.
+
+mod lock;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::lock::Lock;
+use crate::{
+    endpoint::Record,
+    route::{RouteSpec, Table},
+};
+
+const ENDPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("endpoints");
+const ROUTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("routes");
+
+/// The name of the database below the state directory.
+const FILE: &str = "netpath.redb";
+
+/// Memory that the database may use for pages, in bytes; redb's default is 1 GiB.
+const CACHE: usize = 1 << 20;
+
+/// The store can not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The state directory can not be made or used.
+    #[error("state directory {}: can not be used", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another agent has the lock.
+    #[error("state directory {}: another netpath-agent is running on this node; stop it first", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The database failed.
+    #[error("store {}: failed", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<redb::Error>,
+    },
+    /// A value that this version does not understand.
+    #[error("store {}: {key:?} in {table} is not understood; it was written by another version of netpath-agent", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+        /// The key.
+        key: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// The open store.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the store of a state directory, and creates it if it is not there. The lock is proof
+    /// that nobody else has it open.
+    pub fn open(lock: &Lock) -> Result<Self, Error> {
+        let path = lock.directory().join(FILE);
+        let database = Database::builder().set_cache_size(CACHE).create(&path);
+        let store = match database {
+            Ok(database) => Self { database, path },
+            Err(source) => {
+                return Err(Error::Database { path, source: Box::new(source.into()) });
+            }
+        };
+        store.write(|transaction| {
+            transaction.open_table(ENDPOINTS)?;
+            transaction.open_table(ROUTES)?;
+            Ok(())
+        })?;
+        Ok(store)
+    }
+
+    /// Removes the store of a state directory, and the directory if nothing else is in it.
+    pub fn remove(directory: &Path) -> Result<(), Error> {
+        let error = |source| Error::Directory { path: directory.to_owned(), source };
+        for file in [FILE, lock::FILE] {
+            match fs::remove_file(directory.join(file)) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(error(source));
+                }
+                _ => {}
+            }
+        }
+        match fs::remove_dir(directory) {
+            Err(source)
+                if !matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                Err(error(source))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All endpoints, by name.
+    pub fn endpoints(&self) -> Result<Vec<Record>, Error> {
+        self.all(ENDPOINTS, "endpoints")
+    }
+
+    /// Keeps an endpoint, in place of the one with the same name.
+    pub fn put_endpoint(&self, record: &Record) -> Result<(), Error> {
+        self.put(ENDPOINTS, "endpoints", record.spec.name.as_str(), record)
+    }
+
+    /// Forgets an endpoint.
+    pub fn remove_endpoint(&self, name: &str) -> Result<(), Error> {
+        self.delete(ENDPOINTS, name)
+    }
+
+    /// All routes that were added at runtime.
+    pub fn routes(&self) -> Result<Vec<RouteSpec>, Error> {
+        self.all(ROUTES, "routes")
+    }
+
+    /// Keeps a route, in place of the one with the same table and prefix.
+    pub fn put_route(&self, route: &RouteSpec) -> Result<(), Error> {
+        self.put(ROUTES, "routes", &route_key(route.table, route.prefix), route)
+    }
+
+    /// Forgets a route.
+    pub fn remove_route(&self, table: Table, prefix: ipnet::IpNet) -> Result<(), Error> {
+        self.delete(ROUTES, &route_key(table, prefix))
+    }
+
+    fn all<T: DeserializeOwned>(
+        &self,
+        definition: TableDefinition<'_, &str, &[u8]>,
+        table: &'static str,
+    ) -> Result<Vec<T>, Error> {
+        let rows = self.read(definition).map_err(|source| self.error(source))?;
+        rows.into_iter()
+            .map(|(key, value)| {
+                serde_json::from_slice(&value).map_err(|source| Error::Value {
+                    path: self.path.clone(),
+                    table,
+                    key,
+                    source,
+                })
+            })
+            .collect()
+    }
+
+    fn put<T: Serialize>(
+        &self,
+        definition: TableDefinition<'_, &str, &[u8]>,
+        table: &'static str,
+        key: &str,
+        value: &T,
+    ) -> Result<(), Error> {
+        let value = serde_json::to_vec(value).map_err(|source| Error::Value {
+            path: self.path.clone(),
+            table,
+            key: key.to_owned(),
+            source,
+        })?;
+        self.write(|transaction| {
+            transaction.open_table(definition)?.insert(key, value.as_slice())?;
+            Ok(())
+        })
+    }
+
+    fn delete(&self, definition: TableDefinition<'_, &str, &[u8]>, key: &str) -> Result<(), Error> {
+        self.write(|transaction| {
+            transaction.open_table(definition)?.remove(key)?;
+            Ok(())
+        })
+    }
+
+    fn read(
+        &self,
+        definition: TableDefinition<'_, &str, &[u8]>,
+    ) -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+        let table = self.database.begin_read()?.open_table(definition)?;
+        table
+            .iter()?
+            .map(|row| {
+                let (key, value) = row?;
+                Ok((key.value().to_owned(), value.value().to_vec()))
+            })
+            .collect()
+    }
+
+    /// One transaction, on disk when this returns.
+    fn write(
+        &self,
+        change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), Error> {
+        let run = || {
+            let transaction = self.database.begin_write()?;
+            change(&transaction)?;
+            transaction.commit()?;
+            Ok(())
+        };
+        run().map_err(|source| self.error(source))
+    }
+
+    fn error(&self, source: redb::Error) -> Error {
+        Error::Database { path: self.path.clone(), source: Box::new(source) }
+    }
+}
+
+fn route_key(table: Table, prefix: ipnet::IpNet) -> String {
+    format!("{table} {prefix}")
+}
+
+#[cfg(test)]
+mod tests;
