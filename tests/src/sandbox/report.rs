@@ -83,7 +83,7 @@ pub fn render(rows: &[Row]) -> String {
 }
 
 fn tick(row: &Row) -> Cell {
-    let (mark, color) = match (row.ok, row.ok == row.expected) {
+    let (mark, color) = match (row.ok, row.is_as_expected()) {
         (true, true) => ("✓", Color::Green),
         (false, true) => ("✗", Color::DarkGrey),
         (true, false) => ("✓!", Color::Red),
@@ -127,7 +127,17 @@ mod tests {
 
     fn row(family: Family, proto: Proto, expected: bool, ok: bool) -> Row {
         let path = Some("local".to_owned());
-        Row { from: "a1", to: "a2", family, proto, expected, ok, path, about: "pod to pod" }
+        Row {
+            from: "a1",
+            to: "a2",
+            family,
+            proto,
+            expected,
+            ok,
+            path,
+            about: "pod to pod",
+            expected_path: "local",
+        }
     }
 
     #[test]

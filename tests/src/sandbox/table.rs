@@ -23,10 +23,17 @@ pub struct Pair {
     pub about: &'static str,
     /// Whether plain ipvlan L2 can do it.
     pub plain: bool,
+    /// The path that netpath must choose.
+    pub path: &'static str,
 }
 
-const fn pair(from: &'static str, to: &'static str, about: &'static str, plain: bool) -> Pair {
-    Pair { from, to, about, plain }
+const fn pair(
+    (from, to): (&'static str, &'static str),
+    about: &'static str,
+    plain: bool,
+    path: &'static str,
+) -> Pair {
+    Pair { from, to, about, plain, path }
 }
 
 /// The name of the node-local service address in the table.
@@ -34,20 +41,20 @@ const SERVICE_NAME: &str = "service";
 
 /// Every kind of pair on an underlay node.
 pub const PAIRS: [Pair; 14] = [
-    pair("node1", "a1", "host to its pod", false),
-    pair("node1", "b1", "host to its pod, other subnet", false),
-    pair("a1", "node1", "pod to its host", false),
-    pair("b1", "node1", "pod to its host, other subnet", false),
-    pair("a1", SERVICE_NAME, "pod to node-local service", false),
-    pair("b1", SERVICE_NAME, "pod to node-local service", false),
-    pair("a1", "a2", "pod to pod, same subnet", true),
-    pair("a1", "b1", "pod to pod, other subnet", true),
-    pair("a1", "a3", "pod to pod, other node", true),
-    pair("a1", "b2", "pod to pod, other node and subnet", true),
-    pair("node1", "a3", "host to pod, other node", true),
-    pair("a3", "node1", "pod to host, other node", true),
-    pair("a1", "remote", "pod to remote", true),
-    pair("remote", "b1", "remote to pod", true),
+    pair(("node1", "a1"), "host to its pod", false, "local"),
+    pair(("node1", "b1"), "host to its pod, other subnet", false, "local"),
+    pair(("a1", "node1"), "pod to its host", false, "host"),
+    pair(("b1", "node1"), "pod to its host, other subnet", false, "host"),
+    pair(("a1", SERVICE_NAME), "pod to node-local service", false, "host"),
+    pair(("b1", SERVICE_NAME), "pod to node-local service", false, "host"),
+    pair(("a1", "a2"), "pod to pod, same subnet", true, "local"),
+    pair(("a1", "b1"), "pod to pod, other subnet", true, "local"),
+    pair(("a1", "a3"), "pod to pod, other node", true, "router"),
+    pair(("a1", "b2"), "pod to pod, other node and subnet", true, "router"),
+    pair(("node1", "a3"), "host to pod, other node", true, "router"),
+    pair(("a3", "node1"), "pod to host, other node", true, "router"),
+    pair(("a1", "remote"), "pod to remote", true, "router"),
+    pair(("remote", "b1"), "remote to pod", true, "local"),
 ];
 
 /// One question and its answer.
@@ -70,19 +77,31 @@ pub struct Row {
     /// What the pair stands for; for people.
     #[serde(skip)]
     pub about: &'static str,
+    /// The path that the flow should take, if there is a dataplane.
+    #[serde(skip)]
+    pub expected_path: &'static str,
+}
+
+impl Row {
+    /// Whether the answer came or not as it should, by the path that it should.
+    #[must_use]
+    pub fn is_as_expected(&self) -> bool {
+        let path = self.path.as_deref();
+        self.ok == self.expected && path.is_none_or(|path| path == self.expected_path)
+    }
 }
 
 /// Whether every row is as expected.
 #[must_use]
 pub fn as_expected(rows: &[Row]) -> bool {
-    rows.iter().all(|row| row.ok == row.expected)
+    rows.iter().all(Row::is_as_expected)
 }
 
 /// The rows that are not as expected, one line each.
 #[must_use]
 pub fn surprises(rows: &[Row]) -> Vec<String> {
     rows.iter()
-        .filter(|row| row.ok != row.expected)
+        .filter(|row| !row.is_as_expected())
         .map(|Row { from, to, family, proto, ok, path, .. }| {
             let outcome = if *ok { "answered" } else { "no answer" };
             let path = path.as_deref().unwrap_or("-");
@@ -129,6 +148,7 @@ pub fn measure(
                     ok: false,
                     path: explain(pair, from.of(family), to.of(family), proto)?,
                     about: pair.about,
+                    expected_path: pair.path,
                 });
             }
         }

@@ -78,7 +78,10 @@ fn objects(lab: &Lab) -> Result<BTreeMap<String, String>> {
         let mut tc = Command::new("tc");
         tc.args(["-n", node, "filter", "show", "dev", INTERFACE, side]);
         let filters = String::from_utf8_lossy(&command::output(&mut tc)?.stdout).into_owned();
-        objects.insert(format!("filters {side}"), filters);
+        // The filter stays, with its priority and handle; the program in it is the new agent's.
+        let filters: Vec<_> =
+            filters.lines().filter_map(|line| line.split(" id ").next()).collect();
+        objects.insert(format!("filters {side}"), filters.join("\n"));
     }
     Ok(objects)
 }
