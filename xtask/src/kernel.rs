@@ -11,6 +11,7 @@ use clap::ValueEnum;
 
 use crate::archive::Archive;
 use crate::command;
+use crate::modules;
 use crate::progress::{step, warn};
 use crate::workspace::Workspace;
 
@@ -102,7 +103,7 @@ impl Kernel {
             let mut show = Command::new(&modprobe);
             show.args(["-C", "/dev/null", "-S", &self.release, "-d"]).arg(&self.root);
             let Ok(text) = command::output(show.args(["--show-depends", name])) else {
-                if self.modules().join("modules.builtin").exists() {
+                if !modules::CHANNEL.contains(name) {
                     warn(format!("kernel {} has no module {name}", self.release));
                 }
                 continue;
