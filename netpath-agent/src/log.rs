@@ -21,8 +21,8 @@ pub struct Error {
 
 /// Starts logging. Standard output is left to results.
 pub fn start(level: &str, format: LogFormat) -> Result<(), Error> {
-    let filter =
-        EnvFilter::try_new(level).map_err(|source| Error { level: level.to_owned(), source })?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{level}"))
+        .map_err(|source| Error { level: level.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match format {
         LogFormat::Text => builder.with_ansi(stderr().is_terminal()).init(),

@@ -104,6 +104,7 @@ pub fn main() -> u8 {
     match execute(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
+            tracing::debug!(?error, "failed");
             complain(&chain(&error));
             FAILED
         }
