@@ -55,6 +55,14 @@ impl Address {
         Self::from_words([0, 0, 0xffff_u32.to_be(), word])
     }
 
+    /// An address from two halves as they lie in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_halves(halves: [u64; 2]) -> Self {
+        // SAFETY: as for `from_words`.
+        unsafe { core::mem::transmute(halves) }
+    }
+
     /// Four words as they lie in memory.
     #[inline(always)]
     #[must_use]
@@ -197,13 +205,6 @@ impl Mac {
         Self { octets }
     }
 
-    /// Whether the group bit is set: broadcast or multicast.
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_group(&self) -> bool {
-        self.octets[0] & 1 == 1
-    }
-
     /// An Ethernet address from its three half-words as they lie in memory.
     #[inline(always)]
     #[must_use]
@@ -248,6 +249,20 @@ impl MacWord {
     /// `00:00:00:00:00:00`.
     pub const ZERO: Self = Self(0);
 
+    /// From the first four and the last two bytes, loaded as words.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_parts(first: u32, last: u16) -> Self {
+        Self(u32::from_le(first) as u64 | (u16::from_le(last) as u64) << 32)
+    }
+
+    /// Whether the group bit is set: broadcast or multicast.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_group(self) -> bool {
+        self.0 & 1 == 1
+    }
+
     /// The first 12 bytes of an Ethernet header, as three words in the order of memory.
     #[inline(always)]
     #[must_use]
@@ -255,6 +270,13 @@ impl MacWord {
         let (destination, source) = (destination.0, source.0);
         let head = destination | source << 48;
         [(head as u32).to_le(), ((head >> 32) as u32).to_le(), ((source >> 16) as u32).to_le()]
+    }
+}
+
+impl From<Mac> for MacWord {
+    #[inline(always)]
+    fn from(mac: Mac) -> Self {
+        mac.word()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A parsed packet: what the decision needs to know of a frame.
 
-use crate::{Address, Mac};
+use crate::{Address, address::MacWord};
 
 /// What the parser found in a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,12 +13,12 @@ pub struct Packet {
     /// The address that a [`Kind::Advertisement`] speaks for; without meaning for other kinds.
     pub target: Address,
     /// Ethernet source.
-    pub source_mac: Mac,
+    pub source_mac: MacWord,
     /// Ethernet destination.
-    pub destination_mac: Mac,
+    pub destination_mac: MacWord,
     /// The Ethernet address that ARP or a neighbour discovery option claims for the sender; the
     /// Ethernet source where none is given.
-    pub claimed_mac: Mac,
+    pub claimed_mac: MacWord,
     /// Source port in network order, an echo's identifier; 0 without one, or in a later fragment.
     pub source_port: u16,
     /// Destination port in network order, an echo's identifier.

@@ -28,7 +28,7 @@ pub(crate) fn carry_out(
         // Source and destination alike: no switch forwards such a frame, so that generic XDP can
         // tell it from the wire's.
         Action::Receive => address(ctx, verdict.mac, verdict.mac)?,
-        Action::Enter => address(ctx, verdict.mac, packet.source_mac.word())?,
+        Action::Enter => address(ctx, verdict.mac, packet.source_mac)?,
         Action::Answer => answer::write(ctx, packet, verdict.mac)?,
     }
     // The kernel entry gets no mark: the pod may have set one, and ip rules and netfilter would act

@@ -27,8 +27,11 @@ const AF_INET6: u8 = 10;
 /// Turns an ARP request or a neighbour solicitation into the answer, sent by `mac`.
 #[inline(never)]
 pub(crate) fn write(ctx: &TcContext, packet: &Packet, mac: MacWord) -> Result<(), RewriteFailed> {
-    let question =
-        Question { target: packet.destination, asker: packet.source, asker_mac: packet.source_mac };
+    let question = Question {
+        target: packet.destination,
+        asker: packet.source,
+        asker_mac: packet.source_mac.into(),
+    };
     if packet.kind == Kind::ArpRequest {
         let reply = neighbour::arp_reply(&question, mac.into());
         ctx.store(ETH, &reply, 0).map_err(|_| RewriteFailed)?;
@@ -45,7 +48,7 @@ pub(crate) fn write(ctx: &TcContext, packet: &Packet, mac: MacWord) -> Result<()
         let advertisement = neighbour::advertisement(&question, mac.into());
         ctx.store(ETH, &advertisement, 0).map_err(|_| RewriteFailed)?;
     }
-    act::address(ctx, packet.source_mac.word(), mac)
+    act::address(ctx, packet.source_mac, mac)
 }
 
 /// Sends the packet to a next hop on the parent's link. If the host knows its Ethernet address, the

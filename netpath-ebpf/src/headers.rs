@@ -1,15 +1,15 @@
 //! From a frame to a packet: ARP, ICMP, neighbour discovery, VLAN tags, fragments, IPv4 options,
 //! IPv6 extension headers, and what is broken. Not in line: rare packets pay for the call.
 
-use core::mem::MaybeUninit;
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::{
     helpers::bpf_skb_load_bytes,
     programs::{TcContext, XdpContext},
 };
-use netpath_common::{Address, Kind, Mac, Packet};
+use netpath_common::{Address, Kind, Mac, Packet, address::MacWord};
 
-use crate::parse::ETH;
+use crate::parse::{ETH, Linear};
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_ARP: u16 = 0x0806;
@@ -25,8 +25,8 @@ const MAX_EXTENSIONS: usize = 8;
 
 /// Reads bytes of a frame.
 trait Frame {
-    /// Fills `bytes` from `offset`; `None` if the frame ends before.
-    fn load(&self, offset: usize, bytes: &mut [u8]) -> Option<()>;
+    /// Bytes from `offset`; `None` if the frame ends before.
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
     /// Bytes of the whole frame.
     fn length(&self) -> usize;
@@ -37,17 +37,19 @@ struct Skb<'a>(&'a TcContext);
 
 impl Frame for Skb<'_> {
     #[inline(always)]
-    fn load(&self, offset: usize, bytes: &mut [u8]) -> Option<()> {
-        // SAFETY: the helper writes `bytes.len()` bytes or fails.
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+        // SAFETY: the helper writes `N` bytes, zeroes if it fails.
         let result = unsafe {
             bpf_skb_load_bytes(
                 self.0.skb.skb.cast(),
                 offset as u32,
                 bytes.as_mut_ptr().cast(),
-                bytes.len() as u32,
+                N as u32,
             )
         };
-        (result == 0).then_some(())
+        // SAFETY: the helper has written them.
+        (result == 0).then(|| unsafe { bytes.assume_init() })
     }
 
     #[inline(always)]
@@ -57,70 +59,79 @@ impl Frame for Skb<'_> {
 }
 
 /// A frame before it is an skb. `bpf_xdp_load_bytes` is of 5.18: direct access instead.
-struct Raw {
-    start: usize,
-    end: usize,
-}
+struct Raw(Linear);
 
 /// The verifier wants a bound for variable offsets into a packet.
 const REACH: usize = 0x3ff;
 
 impl Frame for Raw {
     #[inline(always)]
-    fn load(&self, offset: usize, bytes: &mut [u8]) -> Option<()> {
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let Self(Linear { start, end }) = self;
         if offset > REACH {
             return None;
         }
-        let start = self.start + (offset & REACH);
-        if start + bytes.len() > self.end {
+        let at = start + (offset & REACH);
+        if at + N > *end {
             return None;
         }
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            // SAFETY: the bounds were checked.
-            *byte = unsafe { *((start + index) as *const u8) };
-        }
-        Some(())
+        // SAFETY: the bounds were checked; bytes need no alignment.
+        Some(unsafe { (at as *const [u8; N]).read() })
     }
 
     #[inline(always)]
     fn length(&self) -> usize {
-        self.end - self.start
+        self.0.length()
     }
 }
 
 /// Parses the frame of an skb; `tagged` tells of a VLAN tag that is not in the frame any more.
 #[inline(never)]
 pub(crate) fn tc(ctx: &TcContext, tagged: bool, packet: &mut MaybeUninit<Packet>) {
-    let packet = packet.write(Packet::default());
+    let packet = packet.write(blank());
     packet.kind = frame(&Skb(ctx), tagged, packet).unwrap_or(Kind::Malformed);
 }
 
 /// Parses a frame before it is an skb.
 #[inline(never)]
 pub(crate) fn xdp(ctx: &XdpContext, packet: &mut MaybeUninit<Packet>) {
-    let packet = packet.write(Packet::default());
-    let raw = Raw { start: ctx.data(), end: ctx.data_end() };
-    packet.kind = frame(&raw, false, packet).unwrap_or(Kind::Malformed);
+    let packet = packet.write(blank());
+    packet.kind = frame(&Raw(Linear::of_xdp(ctx)), false, packet).unwrap_or(Kind::Malformed);
 }
 
-/// Loads an array.
+/// A packet without anything. LLVM makes a call of zeroes that it can see, and its `memset` is a
+/// loop over bytes.
 #[inline(always)]
-fn load<const N: usize>(frame: &impl Frame, offset: usize) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    frame.load(offset, &mut bytes)?;
-    Some(bytes)
+fn blank() -> Packet {
+    let zero: u64;
+    // SAFETY: a register.
+    unsafe { asm!("{zero} = 0", zero = out(reg) zero, options(pure, nomem, nostack)) };
+    let address = Address::from_halves([zero, zero]);
+    let mac = MacWord::from_parts(zero as u32, 0);
+    Packet {
+        source: address,
+        destination: address,
+        target: address,
+        source_mac: mac,
+        destination_mac: mac,
+        claimed_mac: mac,
+        source_port: 0,
+        destination_port: 0,
+        protocol: 0,
+        kind: Kind::Malformed,
+    }
 }
 
 #[inline(always)]
 fn load_u16(frame: &impl Frame, offset: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(load(frame, offset)?))
+    Some(u16::from_be_bytes(frame.load(offset)?))
 }
 
 /// The kind of the frame; `None` if it is shorter than its headers say.
 #[inline(always)]
 fn frame(frame: &impl Frame, tagged: bool, packet: &mut Packet) -> Option<Kind> {
-    packet.destination_mac = Mac::new(load(frame, 0)?);
-    packet.source_mac = Mac::new(load(frame, 6)?);
+    packet.destination_mac = Mac::new(frame.load(0)?).word();
+    packet.source_mac = Mac::new(frame.load(6)?).word();
     packet.claimed_mac = packet.source_mac;
     let mut offset = ETH;
     let mut ethertype = load_u16(frame, 12)?;
@@ -150,18 +161,18 @@ fn frame(frame: &impl Frame, tagged: bool, packet: &mut Packet) -> Option<Kind> 
 fn arp(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
     // Hardware and protocol type with their address lengths, then the operation. Another kind of
     // ARP resolves nothing that endpoints use.
-    let [0, 1, 8, 0, 6, 4, 0, operation @ (1 | 2)] = load(frame, offset)? else {
+    let [0, 1, 8, 0, 6, 4, 0, operation @ (1 | 2)] = frame.load(offset)? else {
         return Some(Kind::Other);
     };
-    packet.claimed_mac = Mac::new(load(frame, offset + 8)?);
-    packet.source = Address::v4(load(frame, offset + 14)?);
-    packet.destination = Address::v4(load(frame, offset + 24)?);
+    packet.claimed_mac = Mac::new(frame.load(offset + 8)?).word();
+    packet.source = Address::v4(frame.load(offset + 14)?);
+    packet.destination = Address::v4(frame.load(offset + 24)?);
     Some(if operation == 1 { Kind::ArpRequest } else { Kind::ArpReply })
 }
 
 #[inline(always)]
 fn ipv4(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
-    let header: [u8; 20] = load(frame, offset)?;
+    let header: [u8; 20] = frame.load(offset)?;
     let words = usize::from(header[0] & 0xf);
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     if header[0] >> 4 != 4 || words < 5 || !fits(frame, offset, total, words * 4) {
@@ -189,9 +200,9 @@ fn fits(frame: &impl Frame, offset: usize, total: usize, least: usize) -> bool {
 
 #[inline(always)]
 fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
-    let start: [u8; 8] = load(frame, offset)?;
-    packet.source = Address::v6(load(frame, offset + 8)?);
-    packet.destination = Address::v6(load(frame, offset + 24)?);
+    let start: [u8; 8] = frame.load(offset)?;
+    packet.source = Address::v6(frame.load(offset + 8)?);
+    packet.destination = Address::v6(frame.load(offset + 24)?);
     let payload = usize::from(u16::from_be_bytes([start[4], start[5]]));
     if start[0] >> 4 != 6
         || (payload == 0 && start[6] != 59 && frame.length() <= 0xffff)
@@ -206,19 +217,19 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
             // Hop-by-hop options, routing, destination options, mobility, HIP, shim6: eight bytes
             // and a multiple of eight more.
             0 | 43 | 60 | 135 | 139 | 140 => {
-                let [following, length]: [u8; 2] = load(frame, at)?;
+                let [following, length]: [u8; 2] = frame.load(at)?;
                 next = following;
                 at += 8 + usize::from(length) * 8;
             }
             // Authentication: in units of four bytes, less two.
             51 => {
-                let [following, length]: [u8; 2] = load(frame, at)?;
+                let [following, length]: [u8; 2] = frame.load(at)?;
                 next = following;
                 at += 8 + usize::from(length) * 4;
             }
             // Fragment.
             44 => {
-                let [following, _, high, low]: [u8; 4] = load(frame, at)?;
+                let [following, _, high, low]: [u8; 4] = frame.load(at)?;
                 next = following;
                 at += 8;
                 if high != 0 || low & 0xf8 != 0 {
@@ -245,12 +256,12 @@ fn transport(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<(
     match packet.protocol {
         // TCP, UDP, DCCP, SCTP, UDP-Lite.
         6 | 17 | 33 | 132 | 136 => {
-            let [a, b, c, d]: [u8; 4] = load(frame, offset)?;
+            let [a, b, c, d]: [u8; 4] = frame.load(offset)?;
             packet.source_port = u16::from_ne_bytes([a, b]);
             packet.destination_port = u16::from_ne_bytes([c, d]);
         }
         ICMP => {
-            let [kind, _, _, _, a, b, ..]: [u8; 8] = load(frame, offset)?;
+            let [kind, _, _, _, a, b, ..]: [u8; 8] = frame.load(offset)?;
             if kind == 0 || kind == 8 {
                 packet.source_port = u16::from_ne_bytes([a, b]);
                 packet.destination_port = packet.source_port;
@@ -264,7 +275,7 @@ fn transport(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<(
 /// ICMPv6, and the neighbour discovery in it (RFC 4861).
 #[inline(always)]
 fn neighbour_discovery(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
-    let [kind, _, _, _, a, b, ..]: [u8; 8] = load(frame, offset)?;
+    let [kind, _, _, _, a, b, ..]: [u8; 8] = frame.load(offset)?;
     match kind {
         128 | 129 => {
             packet.source_port = u16::from_ne_bytes([a, b]);
@@ -273,12 +284,12 @@ fn neighbour_discovery(frame: &impl Frame, offset: usize, packet: &mut Packet) -
         }
         134 | 137 => Some(Kind::RouterMessage),
         135 => {
-            packet.destination = Address::v6(load(frame, offset + 8)?);
+            packet.destination = Address::v6(frame.load(offset + 8)?);
             claim(frame, offset + 24, 1, packet);
             Some(Kind::Solicitation)
         }
         136 => {
-            packet.target = Address::v6(load(frame, offset + 8)?);
+            packet.target = Address::v6(frame.load(offset + 8)?);
             claim(frame, offset + 24, 2, packet);
             Some(Kind::Advertisement)
         }
@@ -289,9 +300,9 @@ fn neighbour_discovery(frame: &impl Frame, offset: usize, packet: &mut Packet) -
 /// The Ethernet address of the first option, if it is the link-layer address option `option`.
 #[inline(always)]
 fn claim(frame: &impl Frame, offset: usize, option: u8, packet: &mut Packet) {
-    if let Some([kind, 1, a, b, c, d, e, f]) = load::<8>(frame, offset)
+    if let Some([kind, 1, a, b, c, d, e, f]) = frame.load::<8>(offset)
         && kind == option
     {
-        packet.claimed_mac = Mac::new([a, b, c, d, e, f]);
+        packet.claimed_mac = Mac::new([a, b, c, d, e, f]).word();
     }
 }

@@ -13,6 +13,8 @@
 
 #![no_std]
 #![no_main]
+// The pinned compiler builds core for this target anyway; inline assembly for BPF is as unstable.
+#![feature(asm_experimental_arch)]
 
 mod act;
 mod answer;
@@ -94,7 +96,7 @@ fn netpath_xdp(ctx: XdpContext) -> u32 {
     let Some(reason) = decide::wire(&Maps, packet, ifindex) else {
         return xdp_action::XDP_PASS;
     };
-    let bytes = (ctx.data_end() - ctx.data()) as u64;
+    let bytes = parse::Linear::of_xdp(&ctx).length() as u64;
     count::verdict(&Verdict::drop(reason), ifindex, Hook::Xdp, bytes);
     xdp_action::XDP_DROP
 }

@@ -1,10 +1,10 @@
 //! From a frame to a packet: TCP and UDP over plain IP headers, in line and with direct packet
 //! access. Everything else is `headers`'.
 
-use core::mem::MaybeUninit;
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::programs::{TcContext, XdpContext};
-use netpath_common::{Address, Kind, Mac, Packet};
+use netpath_common::{Address, Kind, Packet, address::MacWord};
 
 use crate::headers;
 
@@ -40,8 +40,8 @@ pub(crate) fn tc<'a>(ctx: &TcContext, packet: &'a mut MaybeUninit<Packet>) -> &'
 /// Parses a frame before it is an skb.
 #[inline(always)]
 pub(crate) fn xdp<'a>(ctx: &XdpContext, packet: &'a mut MaybeUninit<Packet>) -> &'a Packet {
-    let linear = Linear { start: ctx.data(), end: ctx.data_end() };
-    if linear.parse(linear.end - linear.start, packet).is_none() {
+    let linear = Linear::of_xdp(ctx);
+    if linear.parse(linear.length(), packet).is_none() {
         headers::xdp(ctx, packet);
     }
     // SAFETY: one of the two has written it.
@@ -49,44 +49,87 @@ pub(crate) fn xdp<'a>(ctx: &XdpContext, packet: &'a mut MaybeUninit<Packet>) -> 
 }
 
 /// The part of a packet that can be read directly.
-struct Linear {
-    start: usize,
-    end: usize,
+pub(crate) struct Linear {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// One load instruction from a constant offset into the packet.
+///
+/// Headers lie at odd offsets behind the 14 bytes of Ethernet. The machine loads words from there
+/// (kernels with `CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS`, as on x86-64 and arm64), but LLVM makes
+/// byte loads and shifts of every unaligned read.
+macro_rules! load {
+    ($name:ident, $type:ty, $size:literal) => {
+        #[inline(always)]
+        fn $name<const OFFSET: usize>(&self) -> $type {
+            let value: u64;
+            // SAFETY: callers check the bounds first, and the verifier checks the callers.
+            unsafe {
+                asm!(
+                    concat!("{value} = *(", $size, " *)({start} + {offset})"),
+                    value = out(reg) value,
+                    start = in(reg) self.start,
+                    offset = const OFFSET,
+                    options(pure, readonly, nostack),
+                );
+            }
+            value as $type
+        }
+    };
 }
 
 impl Linear {
-    /// The value at `offset`, if it lies in the packet.
+    /// The whole frame, which XDP sees in one piece.
+    ///
+    /// Loaded by hand: for LLVM both ends are 32-bit numbers, which it extends by shifts when it
+    /// hands them on, and the verifier allows no shift of a pointer.
     #[inline(always)]
-    fn at<T: Copy>(&self, offset: usize) -> Option<T> {
-        if self.start + offset + size_of::<T>() > self.end {
-            return None;
+    pub(crate) fn of_xdp(ctx: &XdpContext) -> Self {
+        let (start, end);
+        // SAFETY: `data` and `data_end` are the first two words of `struct xdp_md`.
+        unsafe {
+            asm!(
+                "{start} = *(u32 *)({ctx} + 0)",
+                "{end} = *(u32 *)({ctx} + 4)",
+                ctx = in(reg) ctx.ctx,
+                start = out(reg) start,
+                end = lateout(reg) end,
+                options(readonly, nostack),
+            );
         }
-        let at = (self.start + offset) as *const T;
-        // SAFETY: the bounds were checked; T is made of bytes, and need not be aligned.
-        Some(unsafe { at.read_unaligned() })
+        Self { start, end }
     }
 
-    /// Four words from `offset`.
+    /// Bytes from start to end. By hand as well: the verifier allows this subtraction only.
     #[inline(always)]
-    fn address(&self, offset: usize) -> Option<Address> {
-        Some(Address::from_words([
-            self.at(offset)?,
-            self.at(offset + 4)?,
-            self.at(offset + 8)?,
-            self.at(offset + 12)?,
-        ]))
+    pub(crate) fn length(&self) -> usize {
+        let mut length = self.end;
+        // SAFETY: two registers.
+        unsafe {
+            asm!(
+                "{length} -= {start}",
+                length = inout(reg) length,
+                start = in(reg) self.start,
+                options(pure, nomem, nostack),
+            );
+        }
+        length
     }
 
-    /// Three half-words from `offset`.
-    #[inline(always)]
-    fn mac(&self, offset: usize) -> Option<Mac> {
-        Some(Mac::from_words([self.at(offset)?, self.at(offset + 2)?, self.at(offset + 4)?]))
-    }
+    load!(byte, u8, "u8");
+    load!(half, u16, "u16");
+    load!(word, u32, "u32");
+    load!(double, u64, "u64");
 
     /// Parses the frequent packets; `None` is for `headers`.
     #[inline(always)]
     fn parse(&self, length: usize, packet: &mut MaybeUninit<Packet>) -> Option<()> {
-        match self.at::<u16>(12)? {
+        // What both families need is shorter in IPv4.
+        if self.start + ETH + IPV4 + PORTS > self.end {
+            return None;
+        }
+        match self.half::<12>() {
             ETHERTYPE_IPV4 => self.ipv4(length, packet),
             ETHERTYPE_IPV6 => self.ipv6(length, packet),
             _ => None,
@@ -95,67 +138,59 @@ impl Linear {
 
     #[inline(always)]
     fn ipv4(&self, length: usize, packet: &mut MaybeUninit<Packet>) -> Option<()> {
-        // One bounds check for all that is read here.
-        if self.start + ETH + IPV4 + PORTS > self.end {
+        // Version 4, five words: no options. No more fragments, no offset.
+        if self.byte::<ETH>() != 0x45 || self.half::<{ ETH + 6 }>() & 0x3fff_u16.to_be() != 0 {
             return None;
         }
-        // Version 4, five words: no options.
-        if self.at::<u8>(ETH)? != 0x45 {
-            return None;
-        }
-        let total = usize::from(u16::from_be(self.at(ETH + 2)?));
+        let total = usize::from(u16::from_be(self.half::<{ ETH + 2 }>()));
         if total < IPV4 + PORTS || ETH + total > length {
             return None;
         }
-        // More fragments, or an offset.
-        if self.at::<u16>(ETH + 6)? & 0x3fff_u16.to_be() != 0 {
-            return None;
-        }
-        let source = Address::v4_from_word(self.at(ETH + 12)?);
-        let destination = Address::v4_from_word(self.at(ETH + 16)?);
-        self.finish(source, destination, self.at(ETH + 9)?, ETH + IPV4, packet)
+        let protocol = self.byte::<{ ETH + 9 }>();
+        let source = Address::v4_from_word(self.word::<{ ETH + 12 }>());
+        let destination = Address::v4_from_word(self.word::<{ ETH + 16 }>());
+        self.finish::<{ ETH + IPV4 }, { ETH + IPV4 + 2 }>(source, destination, protocol, packet)
     }
 
     #[inline(always)]
     fn ipv6(&self, length: usize, packet: &mut MaybeUninit<Packet>) -> Option<()> {
-        if self.start + ETH + IPV6 + PORTS > self.end {
+        if self.start + ETH + IPV6 + PORTS > self.end || self.byte::<ETH>() >> 4 != 6 {
             return None;
         }
-        if self.at::<u8>(ETH)? >> 4 != 6 {
-            return None;
-        }
-        let payload = usize::from(u16::from_be(self.at(ETH + 4)?));
+        let payload = usize::from(u16::from_be(self.half::<{ ETH + 4 }>()));
         if payload < PORTS || ETH + IPV6 + payload > length {
             return None;
         }
-        let source = self.address(ETH + 8)?;
-        let destination = self.address(ETH + 24)?;
-        self.finish(source, destination, self.at(ETH + 6)?, ETH + IPV6, packet)
+        let protocol = self.byte::<{ ETH + 6 }>();
+        let source =
+            Address::from_halves([self.double::<{ ETH + 8 }>(), self.double::<{ ETH + 16 }>()]);
+        let destination =
+            Address::from_halves([self.double::<{ ETH + 24 }>(), self.double::<{ ETH + 32 }>()]);
+        self.finish::<{ ETH + IPV6 }, { ETH + IPV6 + 2 }>(source, destination, protocol, packet)
     }
 
     #[inline(always)]
-    fn finish(
+    fn finish<const SOURCE_PORT: usize, const DESTINATION_PORT: usize>(
         &self,
         source: Address,
         destination: Address,
         protocol: u8,
-        ports: usize,
         packet: &mut MaybeUninit<Packet>,
     ) -> Option<()> {
         if protocol != TCP && protocol != UDP {
             return None;
         }
-        let source_mac = self.mac(6)?;
+        let source_mac = MacWord::from_parts(self.word::<6>(), self.half::<10>());
         packet.write(Packet {
             source,
             destination,
             // No advertisement: never read. Zeroing would be a call.
             target: destination,
             source_mac,
-            destination_mac: self.mac(0)?,
+            destination_mac: MacWord::from_parts(self.word::<0>(), self.half::<4>()),
             claimed_mac: source_mac,
-            source_port: self.at(ports)?,
-            destination_port: self.at(ports + 2)?,
+            source_port: self.half::<SOURCE_PORT>(),
+            destination_port: self.half::<DESTINATION_PORT>(),
             protocol,
             kind: Kind::Ip,
         });

@@ -75,11 +75,11 @@ impl Datapath {
         };
         let tables = Live { datapath: self, steps: RefCell::default() };
         let verdict = if let Some(sender) = sender {
-            packet.source_mac = sender.mac;
+            packet.source_mac = sender.mac.word();
             let origin = Origin { ifindex: query.ifindex, forwarded: false };
             decide::egress(&tables, &packet, origin)
         } else {
-            packet.source_mac = NEIGHBOUR;
+            packet.source_mac = NEIGHBOUR.word();
             decide::ingress(&tables, &packet, query.ifindex)
         };
         let hook = if sender.is_some() { Hook::Egress } else { Hook::Ingress };

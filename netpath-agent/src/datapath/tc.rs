@@ -24,10 +24,8 @@ use crate::config::Attach;
 const PRIORITY: u16 = 0x6e70;
 const HANDLE: u16 = 0x6e70;
 
-const HOOKS: [(Hook, TcAttachType, &str); 2] = [
-    (Hook::Egress, TcAttachType::Egress, EGRESS),
-    (Hook::Ingress, TcAttachType::Ingress, INGRESS),
-];
+const HOOKS: [(Hook, TcAttachType, &str); 2] =
+    [(Hook::Egress, TcAttachType::Egress, EGRESS), (Hook::Ingress, TcAttachType::Ingress, INGRESS)];
 
 /// Attaches both programs; tells also whether a clsact qdisc was added.
 pub(super) fn attach(
@@ -41,8 +39,7 @@ pub(super) fn attach(
     for (hook, attach_type, name) in HOOKS {
         let program = load::classifier(ebpf, name)?;
         let pin = pins.link(spec.ifindex, hook);
-        let error =
-            |source| Error::Attach { parent: spec.name.clone(), hook: hook.name(), source };
+        let error = |source| Error::Attach { parent: spec.name.clone(), hook: hook.name(), source };
         if policy != Attach::Netlink {
             match tcx(program, &pin, spec, attach_type) {
                 Ok(link) => {

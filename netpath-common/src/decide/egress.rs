@@ -103,7 +103,7 @@ fn special<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
         Kind::DeepHeaders => Verdict::drop(Reason::DeepHeaders),
         Kind::Other => {
             let parent = tables.parent(origin.ifindex);
-            let own = parent.is_some_and(|parent| parent.mac == packet.source_mac);
+            let own = parent.is_some_and(|parent| parent.mac.word() == packet.source_mac);
             if own || origin.forwarded {
                 Verdict::pass(Path::Router, Reason::NotIp)
             } else {

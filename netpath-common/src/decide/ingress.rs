@@ -86,7 +86,7 @@ fn admit_from_driver<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Re
     if !parent.switches_in_driver() {
         return Err(Reason::ClaimsLocalAddress);
     }
-    if parent.mac != packet.source_mac {
+    if parent.mac.word() != packet.source_mac {
         return Err(Reason::SourceMac);
     }
     match tables.endpoint(&packet.source) {

@@ -49,7 +49,7 @@ pub(super) fn check<'a, T: Tables>(
         Sender::ForwardedEndpoint
     } else if endpoint.parent != origin.ifindex {
         Sender::Refused(Reason::SourceParent)
-    } else if endpoint.mac != packet.source_mac {
+    } else if endpoint.mac.word() != packet.source_mac {
         Sender::Refused(Reason::SourceMac)
     } else {
         Sender::Endpoint(endpoint)

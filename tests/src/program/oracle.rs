@@ -1,0 +1,108 @@
+//! What a program must do with a frame: the second parser, the decision itself over plain tables,
+//! and the rewriting spelled out once more.
+
+use netpath_common::{
+    Action, Count, CounterKey, Hook, Kind, MARK_REDIRECTED, Mac, Packet, Path, Reason, Verdict,
+    decide::{self, Origin},
+    endpoint::NO_SLOT,
+    neighbour::{Question, advertisement, arp_reply},
+};
+
+use super::{Arrival, Counter, Counters, Outcome, Return, plain::Plain, read};
+
+/// Says what comes out, and moves the counters.
+#[must_use]
+pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Outcome {
+    let Arrival { hook, ifindex, forwarded, mark, frame } = arrival;
+    let unchanged = |result, mark| Outcome { result, frame: frame.clone(), mark };
+    if *hook == Hook::Ingress && *mark == MARK_REDIRECTED {
+        return unchanged(Return::Pass, 0);
+    }
+    let packet = read::packet(frame);
+    let verdict = match hook {
+        Hook::Egress => {
+            let origin = Origin { ifindex: *ifindex, forwarded: *forwarded };
+            decide::egress(tables, &packet, origin)
+        }
+        Hook::Ingress => decide::ingress(tables, &packet, *ifindex),
+        Hook::Xdp => match decide::wire(tables, &packet, *ifindex) {
+            Some(reason) => Verdict::drop(reason),
+            None => return unchanged(Return::Pass, 0),
+        },
+    };
+    if verdict.record {
+        tables.record(&packet);
+    }
+    count(&verdict, *ifindex, *hook, frame.len(), counters);
+    match verdict.action {
+        Action::Pass => unchanged(Return::Pass, *mark),
+        Action::Drop => unchanged(Return::Drop, if *hook == Hook::Xdp { 0 } else { *mark }),
+        // Without a neighbour that the kernel knows: the kernel asks for it.
+        Action::NextHop => unchanged(Return::Redirect, *mark),
+        Action::Receive => Outcome {
+            result: Return::Redirect,
+            frame: addressed(frame, verdict.mac.into(), verdict.mac.into()),
+            mark: MARK_REDIRECTED,
+        },
+        Action::Enter => Outcome {
+            result: Return::Redirect,
+            frame: addressed(frame, verdict.mac.into(), packet.source_mac.into()),
+            mark: 0,
+        },
+        Action::Answer => Outcome {
+            result: Return::Redirect,
+            frame: answer(frame, &packet, verdict.mac.into()),
+            mark: MARK_REDIRECTED,
+        },
+    }
+}
+
+fn count(verdict: &Verdict, ifindex: u32, hook: Hook, bytes: usize, counters: &mut Counters) {
+    let Verdict { path, reason, sender, receiver, .. } = *verdict;
+    let key = key(ifindex, hook, path, reason);
+    let counted = [
+        Some(Counter::Verdict(key)),
+        (sender != NO_SLOT).then_some(Counter::Sent(sender)),
+        (receiver != NO_SLOT).then_some(Counter::Received(receiver)),
+    ];
+    for counter in counted.into_iter().flatten() {
+        let count = Count { packets: 1, bytes: bytes as u64 };
+        let entry = counters.entry(counter).or_default();
+        entry.0 += count.packets;
+        entry.1 += count.bytes;
+    }
+}
+
+/// The key of a counter.
+#[must_use]
+pub const fn key(parent: u32, hook: Hook, path: Path, reason: Reason) -> CounterKey {
+    CounterKey { parent, hook: hook as u8, path: path as u8, reason: reason as u16 }
+}
+
+/// The frame with other Ethernet addresses.
+#[must_use]
+pub fn addressed(frame: &[u8], destination: Mac, source: Mac) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    frame[..6].copy_from_slice(&destination.octets);
+    frame[6..12].copy_from_slice(&source.octets);
+    frame
+}
+
+/// The answer to a question. Its bytes are checked by `netpath_common::neighbour`'s own tests.
+#[must_use]
+pub fn answer(frame: &[u8], packet: &Packet, mac: Mac) -> Vec<u8> {
+    let question = Question {
+        target: packet.destination,
+        asker: packet.source,
+        asker_mac: packet.source_mac.into(),
+    };
+    let mut answer = addressed(frame, packet.source_mac.into(), mac);
+    if packet.kind == Kind::ArpRequest {
+        // What pads the frame to Ethernet's minimum stays.
+        answer[14..42].copy_from_slice(&arp_reply(&question, mac));
+    } else {
+        answer.truncate(14);
+        answer.extend(advertisement(&question, mac));
+    }
+    answer
+}

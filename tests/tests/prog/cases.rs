@@ -1,0 +1,150 @@
+//! The tables.
+
+mod egress;
+mod ingress;
+mod neighbour;
+mod wire;
+
+use netpath_common::{Hook, MARK_REDIRECTED, Mac};
+use netpath_tests::program::{Arrival, Outcome, Return, oracle};
+
+use crate::world::{Case, ENTRY_MAC, Family, World, families};
+
+/// Every case, in both families.
+pub fn all(world: &World) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for family in families() {
+        for (group, rows) in [
+            ("egress", egress::rows(&family)),
+            ("ingress", ingress::rows(&family)),
+            ("neighbour", neighbour::rows(&family)),
+            ("xdp", wire::rows(&family)),
+        ] {
+            cases.extend(rows.into_iter().map(|row| row.into_case(world, &family, group)));
+        }
+    }
+    cases
+}
+
+/// A row in the making: how a frame arrives, and what comes of it.
+pub struct Row {
+    name: &'static str,
+    hook: Hook,
+    parent: usize,
+    forwarded: bool,
+    mark: u32,
+    frame: Vec<u8>,
+    result: Return,
+    after: Option<Vec<u8>>,
+    mark_after: u32,
+    moves: Vec<&'static str>,
+}
+
+impl Row {
+    /// A frame that a hook of parent 0 passes.
+    pub const fn new(hook: Hook, name: &'static str, frame: Vec<u8>) -> Self {
+        Self {
+            name,
+            hook,
+            parent: 0,
+            forwarded: false,
+            mark: 0,
+            frame,
+            result: Return::Pass,
+            after: None,
+            mark_after: 0,
+            moves: Vec::new(),
+        }
+    }
+
+    /// On parent 1.
+    pub const fn on_parent1(mut self) -> Self {
+        self.parent = 1;
+        self
+    }
+
+    /// Forwarded by the host stack.
+    pub const fn forwarded(mut self) -> Self {
+        self.forwarded = true;
+        self
+    }
+
+    /// With a mark, which a program that lets it pass or drops it leaves.
+    pub const fn marked(mut self, mark: u32) -> Self {
+        self.mark = mark;
+        self.mark_after = mark;
+        self
+    }
+
+    /// With the mark taken off.
+    pub const fn unmarked(mut self) -> Self {
+        self.mark_after = 0;
+        self
+    }
+
+    /// Dropped.
+    pub const fn dropped(mut self) -> Self {
+        self.result = Return::Drop;
+        self
+    }
+
+    /// Received by the parent with this Ethernet address.
+    pub fn received(mut self, mac: Mac) -> Self {
+        self.result = Return::Redirect;
+        self.after = Some(oracle::addressed(&self.frame, mac, mac));
+        self.mark_after = MARK_REDIRECTED;
+        self
+    }
+
+    /// Received by the kernel entry.
+    pub fn entered(mut self) -> Self {
+        let source = Mac::new(self.frame[6..12].try_into().expect("six bytes"));
+        self.result = Return::Redirect;
+        self.after = Some(oracle::addressed(&self.frame, ENTRY_MAC, source));
+        self.mark_after = 0;
+        self
+    }
+
+    /// Turned into this frame, which the parent receives.
+    pub fn answered(mut self, frame: Vec<u8>) -> Self {
+        self.result = Return::Redirect;
+        self.after = Some(frame);
+        self.mark_after = MARK_REDIRECTED;
+        self
+    }
+
+    /// Redirected as it is.
+    pub const fn redirected(mut self) -> Self {
+        self.result = Return::Redirect;
+        self
+    }
+
+    /// Counted here, and nowhere else.
+    pub fn moves(mut self, moves: &[&'static str]) -> Self {
+        self.moves = moves.to_vec();
+        self
+    }
+
+    fn into_case(self, world: &World, family: &Family, group: &str) -> Case {
+        let Self {
+            name,
+            hook,
+            parent,
+            forwarded,
+            mark,
+            frame,
+            result,
+            after,
+            mark_after,
+            moves,
+        } = self;
+        let after = after.unwrap_or_else(|| frame.clone());
+        let ifindex = world.parents[parent];
+        Case {
+            name: format!("{group}::{}::{}", family.name, name.replace(' ', "_")),
+            arrival: Arrival { hook, ifindex, forwarded, mark, frame },
+            outcome: Outcome { result, frame: after, mark: mark_after },
+            moves: moves.into_iter().map(ToOwned::to_owned).collect(),
+        }
+    }
+}

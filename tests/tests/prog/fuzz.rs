@@ -1,0 +1,257 @@
+//! Random tables, random frames: the programs against the oracle.
+
+use std::{net::IpAddr, time::Instant};
+
+use anyhow::{Result, bail};
+use fastrand::Rng;
+use netpath_common::{
+    Address, Attachment, Endpoint, Hook, MARK_REDIRECTED, Mac, Node, Parent, Path, Route, RouteKey,
+    endpoint::{FLAG_ROUTED, NO_SLOT},
+    parent::{FLAG_DRIVER, FLAG_XDP_NATIVE},
+    route::TABLE_MAIN,
+};
+use netpath_tests::program::{
+    Arrival, Counters,
+    frame::{self, ARP_REPLY, ARP_REQUEST, Ip},
+    moved, oracle,
+    plain::Plain,
+};
+
+use crate::world::{ENTRY, ENTRY_MAC, PARENT, ROUTER, STRANGER, World};
+
+/// Frames in all, unless `NETPATH_FUZZ_PACKETS` says otherwise.
+const PACKETS: u64 = 1_000_000;
+/// Frames per set of tables.
+const ROUND: u64 = 2_000;
+
+/// Runs the fuzzing. A difference names the seed of its round: with it in `NETPATH_FUZZ_SEED` and
+/// 2000 in `NETPATH_FUZZ_PACKETS`, that round is run again.
+pub fn run(world: &mut World) -> Result<()> {
+    let seed = variable("NETPATH_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let packets = variable("NETPATH_FUZZ_PACKETS").unwrap_or(PACKETS);
+    let started = Instant::now();
+    eprintln!("fuzz: {packets} frames from seed {seed}");
+    world.plain.unload(&mut world.kernel.datapath)?;
+    let mut done = 0;
+    for round in 0..packets.div_ceil(ROUND) {
+        let seed = seed.wrapping_add(round);
+        let frames = ROUND.min(packets - done);
+        if let Err(error) = self::round(world, seed, frames) {
+            bail!("NETPATH_FUZZ_SEED={seed} NETPATH_FUZZ_PACKETS={ROUND}: {error:#}");
+        }
+        done += frames;
+    }
+    eprintln!("fuzz: {done} frames, no difference, {:.1} s", started.elapsed().as_secs_f32());
+    world.plain.load(&mut world.kernel.datapath)
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn round(world: &mut World, seed: u64, frames: u64) -> Result<()> {
+    let mut random = Random { rng: Rng::with_seed(seed), parents: world.parents };
+    let tables = random.tables();
+    tables.load(&mut world.kernel.datapath)?;
+    world.kernel.watch(SLOTS.collect());
+    let before = world.kernel.counters()?;
+    let mut expected = Counters::new();
+    let mut result = Ok(());
+    for number in 0..frames {
+        let arrival = random.arrival();
+        let outcome = world.kernel.run(&arrival)?;
+        let oracle = oracle::expect(&tables, &arrival, &mut expected);
+        if outcome != oracle {
+            let arrival = format!("{arrival:02x?}");
+            result = Err(anyhow::anyhow!(
+                "frame {number}: {arrival}\n kernel {outcome:02x?}\n oracle {oracle:02x?}"
+            ));
+            break;
+        }
+    }
+    let counted = moved(&before, &world.kernel.counters()?);
+    tables.unload(&mut world.kernel.datapath)?;
+    result?;
+    if counted != expected {
+        bail!("counters:\n kernel {counted:?}\n oracle {expected:?}");
+    }
+    Ok(())
+}
+
+/// Slots of the endpoints.
+const SLOTS: std::ops::Range<u32> = 0..24;
+
+struct Random {
+    rng: Rng,
+    parents: [u32; 2],
+}
+
+impl Random {
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.rng.usize(..from.len())]
+    }
+
+    fn chance(&mut self, one_in: u32) -> bool {
+        self.rng.u32(..one_in) == 0
+    }
+
+    /// An address from a small world, so that tables and frames often meet.
+    fn address(&mut self, v4: bool) -> IpAddr {
+        let (net, host) = (self.rng.u8(..4), self.rng.u8(..32));
+        match (v4, self.rng.u8(..32)) {
+            (true, 0) => [0; 4].into(),
+            (true, 1) => [224, 0, 0, host].into(),
+            (true, 2) => [255; 4].into(),
+            (true, 3) => self.rng.u32(..).to_be_bytes().into(),
+            (true, _) => [10, 0, net, host].into(),
+            (false, 0) => [0; 16].into(),
+            (false, 1) => [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host].into(),
+            (false, 2) => [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, net, host].into(),
+            (false, 3) => self.rng.u128(..).to_be_bytes().into(),
+            (false, _) => [0xfd, 0, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host].into(),
+        }
+    }
+
+    fn mac(&mut self) -> Mac {
+        let group = Mac::new([0x33, 0x33, 0, 0, 0, 1]);
+        self.pick(&[
+            PARENT[0], PARENT[0], PARENT[0], PARENT[1], PARENT[1], ROUTER, ROUTER, STRANGER, group,
+            Mac::BROADCAST,
+        ])
+    }
+
+    fn table(&mut self) -> u32 {
+        self.pick(&[TABLE_MAIN, TABLE_MAIN, 100, 200])
+    }
+
+    fn tables(&mut self) -> Plain {
+        let mut plain = Plain::default();
+        for slot in SLOTS {
+            let parent = self.rng.usize(..2);
+            let table = self.table();
+            for _ in 0..self.rng.usize(1..4) {
+                let v4 = self.rng.bool();
+                let endpoint = Endpoint {
+                    parent: self.parents[parent],
+                    slot,
+                    table,
+                    mac: PARENT[parent],
+                    attachment: Attachment::IpvlanL2 as u8,
+                    flags: if self.chance(4) { FLAG_ROUTED } else { 0 },
+                };
+                plain.endpoints.insert(self.address(v4).into(), endpoint);
+            }
+        }
+        for _ in 0..8 {
+            let v4 = self.rng.bool();
+            let host = Endpoint { slot: NO_SLOT, table: TABLE_MAIN, ..Endpoint::default() };
+            plain.endpoints.insert(self.address(v4).into(), host);
+        }
+        for _ in 0..self.rng.usize(..40) {
+            self.route(&mut plain);
+        }
+        for (parent, ifindex) in self.parents.into_iter().enumerate() {
+            let flags = self.pick(&[0, FLAG_DRIVER, FLAG_XDP_NATIVE, FLAG_DRIVER | FLAG_XDP_NATIVE]);
+            plain.parents.insert(ifindex, Parent { mac: PARENT[parent], flags });
+        }
+        let entry = if self.chance(8) { 0 } else { ENTRY };
+        let flags = u16::from(self.rng.bool());
+        plain.node = Node { entry, entry_mac: ENTRY_MAC, flags };
+        plain
+    }
+
+    fn route(&mut self, plain: &mut Plain) {
+        let v4 = self.rng.bool();
+        let address = Address::from(self.address(v4));
+        let longest = if address.is_v4() { 32 } else { 128 };
+        let length = if self.chance(3) { longest } else { self.rng.u8(..=longest) };
+        let bits = if address.is_v4() { u32::from(length) + 96 } else { u32::from(length) };
+        let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+        let prefix = u128::from_be_bytes(address.octets) & mask;
+        let table = self.table();
+        let prefix = Address::v6(prefix.to_be_bytes());
+        let key = RouteKey { prefix_len: 32 + bits, table, address: prefix };
+        let path = self.pick(&Path::ALL);
+        let mut route = Route::new(&key, path);
+        if path == Path::Router && self.rng.bool() {
+            route = route.via(self.address(v4).into());
+        }
+        plain.route(key, route);
+    }
+
+    fn arrival(&mut self) -> Arrival {
+        let mut frame = self.frame();
+        if self.chance(3) {
+            self.mutate(&mut frame);
+        }
+        Arrival {
+            hook: self.pick(&[Hook::Egress, Hook::Egress, Hook::Ingress, Hook::Ingress, Hook::Xdp]),
+            ifindex: self.pick(&self.parents.clone()),
+            forwarded: self.chance(4),
+            mark: self.pick(&[0, 0, 0, 0x4000, MARK_REDIRECTED]),
+            frame,
+        }
+    }
+
+    fn frame(&mut self) -> Vec<u8> {
+        let v4 = self.rng.bool();
+        let (source, destination) = (self.address(v4), self.address(v4));
+        let (to, from) = (self.mac(), self.mac());
+        let ports = [80, 4000, 30_000];
+        let (here, there) = (self.pick(&ports), self.pick(&ports));
+        let mut ip = match self.rng.u8(..12) {
+            0..3 => Ip::tcp(source, destination, here, there),
+            3..6 => Ip::udp(source, destination, here, there),
+            6 | 7 => Ip::echo(source, destination, here, self.rng.bool()),
+            8 => Ip::new(source, destination, self.rng.u8(..), vec![self.rng.u8(..); 24]),
+            _ if v4 => {
+                let operation = self.pick(&[ARP_REQUEST, ARP_REQUEST, ARP_REPLY]);
+                let claimed = if self.chance(4) { self.mac() } else { from };
+                let asked = (self.mac(), destination);
+                return frame::arp((to, from), operation, (claimed, source), asked);
+            }
+            _ => {
+                let kind = self.pick(&[133, 134, 135, 135, 136, 136, 137]);
+                let target = if self.rng.bool() { source } else { self.address(false) };
+                let option = self.pick(&[None, Some(1), Some(2)]);
+                let mac = if self.chance(4) { self.mac() } else { from };
+                let option = option.map(|number| (number, mac));
+                frame::discovery((source, destination), kind, target, option)
+            }
+        };
+        if self.chance(6) {
+            ip = ip.options(self.rng.usize(..11));
+        }
+        if self.chance(6) {
+            let headers: Vec<u8> =
+                (0..self.rng.usize(..11)).map(|_| self.pick(&[0, 43, 60, 135])).collect();
+            ip = ip.extensions(&headers);
+        }
+        if self.chance(6) {
+            ip = ip.fragment(self.rng.u16(..3), self.rng.bool());
+        }
+        let frame = ip.frame(to, from);
+        match self.rng.u8(..20) {
+            0 => frame::tagged(&frame, 7),
+            1 => frame::tagged(&frame::tagged(&frame, 7), 8),
+            2 => frame::ethernet(to, from, self.rng.u16(..), &frame[14..]),
+            _ => frame,
+        }
+    }
+
+    /// Changes bytes, cuts the frame, or makes it longer. The kernel takes no skb without a whole
+    /// Ethernet header.
+    fn mutate(&mut self, frame: &mut Vec<u8>) {
+        match self.rng.u8(..4) {
+            0 => frame.truncate(self.rng.usize(14..=frame.len())),
+            1 => frame.resize(frame.len() + self.rng.usize(..40), 0),
+            _ => {
+                for _ in 0..self.rng.usize(1..4) {
+                    // Headers are where it matters.
+                    let at = self.rng.usize(..frame.len().min(80));
+                    frame[at] = self.rng.u8(..);
+                }
+            }
+        }
+    }
+}

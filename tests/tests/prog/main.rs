@@ -1,0 +1,42 @@
+//! The programs on the running kernel, frame by frame: tables of packet in, verdict, bytes out and
+//! counters moved, and a million random frames against the oracle.
+//!
+//! It needs root. `cargo test -p netpath-tests --test prog -- --list` names every case;
+//! `NETPATH_FUZZ_SEED` and `NETPATH_FUZZ_PACKETS` replay a difference that the fuzzing found.
+
+mod cases;
+mod fuzz;
+mod world;
+
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::world::World;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // All cases share one set of maps, and one thread's namespaces.
+    arguments.test_threads = Some(1);
+    let world = World::enter().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        std::process::exit(1);
+    });
+    let cases = cases::all(&world);
+    let world = Arc::new(Mutex::new(world));
+    let mut trials: Vec<Trial> = cases
+        .into_iter()
+        .map(|case| {
+            let world = Arc::clone(&world);
+            Trial::test(case.name.clone(), move || {
+                let mut world = world.lock().map_err(|_| Failed::without_message())?;
+                world.check(&case).map_err(Failed::from)
+            })
+        })
+        .collect();
+    trials.push(Trial::test("fuzz::programs_agree_with_the_oracle", move || {
+        let mut world = world.lock().map_err(|_| Failed::without_message())?;
+        fuzz::run(&mut world).map_err(|error| Failed::from(format!("{error:#}")))
+    }));
+    libtest_mimic::run(&arguments, trials).exit();
+}

@@ -1,0 +1,245 @@
+//! The world of the tables: two parents, four endpoints, the node, and routes of every path.
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use netpath_common::{
+    Address, Attachment, Endpoint, Mac, Node, Parent, Path, Route, RouteKey,
+    endpoint::{FLAG_ROUTED, NO_SLOT},
+    node::FLAG_BLACKHOLES,
+    parent::{FLAG_DRIVER, FLAG_XDP_NATIVE},
+    route::TABLE_MAIN,
+};
+use netpath_tests::program::{
+    Arrival, Counter, Counters, Outcome,
+    kernel::Kernel,
+    moved,
+    oracle,
+    plain::Plain,
+    room::Room,
+};
+
+/// Ethernet addresses: of the parents, of the kernel entry, and of others on the wire.
+pub const PARENT: [Mac; 2] = [Mac::new([2, 0, 0, 0, 0, 0xa0]), Mac::new([2, 0, 0, 0, 0, 0xa1])];
+pub const ENTRY_MAC: Mac = Mac::new([2, 0, 0, 0, 0, 0xee]);
+pub const ROUTER: Mac = Mac::new([2, 0, 0, 0, 0, 0x01]);
+pub const STRANGER: Mac = Mac::new([2, 0, 0, 0, 0, 0x66]);
+/// Interface index of the kernel entry; no test run looks for the device.
+pub const ENTRY: u32 = 4242;
+/// Endpoint c's own table.
+pub const TABLE: u32 = 100;
+/// Slots of the endpoints a, b, c and d.
+pub const SLOTS: [(&str, u32); 4] = [("a", 11), ("b", 12), ("c", 13), ("d", 14)];
+
+/// The addresses of the world in one family.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    pub name: &'static str,
+    /// On parent 0; a and b in one subnet.
+    pub a: IpAddr,
+    pub b: IpAddr,
+    /// On parent 0, in another subnet, with a table of its own.
+    pub c: IpAddr,
+    /// On parent 1, whose children the driver switches, with native XDP.
+    pub d: IpAddr,
+    /// The node, and a service that only its stack serves.
+    pub host: IpAddr,
+    pub service: IpAddr,
+    /// In the prefix of the main table whose path is ...
+    pub kernel: IpAddr,
+    pub dropped: IpAddr,
+    pub unassigned: IpAddr,
+    pub served: IpAddr,
+    pub routed: IpAddr,
+    pub via: IpAddr,
+    /// Dropped by c's table only.
+    pub dropped_for_c: IpAddr,
+    /// In no prefix.
+    pub elsewhere: IpAddr,
+    pub group: IpAddr,
+    pub nobody: IpAddr,
+    prefixes: [(u32, &'static str, u8, Path); 7],
+    next_hop: (&'static str, u8, &'static str),
+}
+
+pub fn families() -> [Family; 2] {
+    let at = |text: &str| text.parse().expect("address");
+    [
+        Family {
+            name: "ipv4",
+            a: at("10.0.1.11"),
+            b: at("10.0.1.12"),
+            c: at("10.0.2.13"),
+            d: at("10.0.1.14"),
+            host: at("10.0.0.1"),
+            service: at("169.254.20.10"),
+            kernel: at("10.96.0.10"),
+            dropped: at("203.0.113.7"),
+            unassigned: at("10.0.1.200"),
+            served: at("10.5.0.1"),
+            routed: at("10.6.0.1"),
+            via: at("10.8.0.1"),
+            dropped_for_c: at("10.7.0.1"),
+            elsewhere: at("192.0.2.9"),
+            group: at("224.0.0.251"),
+            nobody: at("0.0.0.0"),
+            prefixes: [
+                (TABLE_MAIN, "10.96.0.0", 12, Path::Kernel),
+                (TABLE_MAIN, "203.0.113.0", 24, Path::Drop),
+                (TABLE_MAIN, "10.0.1.128", 25, Path::Local),
+                (TABLE_MAIN, "10.5.0.0", 16, Path::Host),
+                (TABLE_MAIN, "10.6.0.0", 16, Path::Router),
+                (TABLE, "10.7.0.0", 16, Path::Drop),
+                (TABLE, "10.0.1.12", 32, Path::Drop),
+            ],
+            next_hop: ("10.8.0.0", 16, "10.0.0.254"),
+        },
+        Family {
+            name: "ipv6",
+            a: at("fd00:1::11"),
+            b: at("fd00:1::12"),
+            c: at("fd00:2::13"),
+            d: at("fd00:1::14"),
+            host: at("fd00::1"),
+            service: at("fd00:20::10"),
+            kernel: at("fd00:96::10"),
+            dropped: at("fd00:bad::7"),
+            unassigned: at("fd00:1::ff00"),
+            served: at("fd00:5::1"),
+            routed: at("fd00:6::1"),
+            via: at("fd00:8::1"),
+            dropped_for_c: at("fd00:7::1"),
+            elsewhere: at("2001:db8::9"),
+            group: at("ff02::fb"),
+            nobody: at("::"),
+            prefixes: [
+                (TABLE_MAIN, "fd00:96::", 64, Path::Kernel),
+                (TABLE_MAIN, "fd00:bad::", 48, Path::Drop),
+                (TABLE_MAIN, "fd00:1::ff00", 120, Path::Local),
+                (TABLE_MAIN, "fd00:5::", 48, Path::Host),
+                (TABLE_MAIN, "fd00:6::", 48, Path::Router),
+                (TABLE, "fd00:7::", 48, Path::Drop),
+                (TABLE, "fd00:1::12", 128, Path::Drop),
+            ],
+            next_hop: ("fd00:8::", 48, "fd00::fe"),
+        },
+    ]
+}
+
+/// A row of a table.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub name: String,
+    pub arrival: Arrival,
+    pub outcome: Outcome,
+    /// The counters that move, as text: "egress local endpoint", "a sent", "b received".
+    pub moves: Vec<String>,
+}
+
+/// The programs, and the tables that they and the oracle share.
+pub struct World {
+    pub kernel: Kernel,
+    pub parents: [u32; 2],
+    pub plain: Plain,
+}
+
+impl World {
+    pub fn enter() -> Result<Self> {
+        let room = Room::enter()?;
+        let parents = room.parents;
+        let mut kernel = Kernel::load(&room, 1024, 1024)?;
+        // The bpf file system lives as long as the namespace.
+        std::mem::forget(room);
+        let plain = tables(parents);
+        plain.load(&mut kernel.datapath)?;
+        kernel.watch(SLOTS.map(|(_, slot)| slot).to_vec());
+        Ok(Self { kernel, parents, plain })
+    }
+
+    /// Runs a case on the kernel and on the oracle.
+    pub fn check(&mut self, case: &Case) -> Result<(), String> {
+        let error = |error: anyhow::Error| format!("{error:#}");
+        let before = self.kernel.counters().map_err(error)?;
+        let outcome = self.kernel.run(&case.arrival).map_err(error)?;
+        let after = self.kernel.counters().map_err(error)?;
+        let moved = moved(&before, &after);
+        same("the kernel's outcome", &outcome, &case.outcome)?;
+        let bytes = case.arrival.frame.len() as u64;
+        let mut moves: Vec<String> = moved.keys().map(|counter| self.name(counter)).collect();
+        let mut expected = case.moves.clone();
+        moves.sort();
+        expected.sort();
+        same("the counters that moved", &moves, &expected)?;
+        for (counter, by) in &moved {
+            same(&format!("{} moved by", self.name(counter)), by, &(1, bytes))?;
+        }
+        let mut counters = Counters::new();
+        let oracle = oracle::expect(&self.plain, &case.arrival, &mut counters);
+        same("the oracle's outcome", &oracle, &case.outcome)?;
+        same("the oracle's counters", &counters, &moved)
+    }
+
+    fn name(&self, counter: &Counter) -> String {
+        let slot = |slot: &u32| SLOTS.iter().find(|(_, it)| it == slot).map_or("?", |(name, _)| name);
+        match counter {
+            Counter::Received(it) => format!("{} received", slot(it)),
+            Counter::Sent(it) => format!("{} sent", slot(it)),
+            Counter::Verdict(key) => {
+                let hook = netpath_common::Hook::from_u8(key.hook).map_or("?", |it| it.name());
+                let path = Path::from_u8(key.path).map_or("?", Path::name);
+                let reason =
+                    netpath_common::Reason::from_u16(key.reason).map_or("?", |it| it.name());
+                let parent = if key.parent == self.parents[0] { "" } else { " of parent 1" };
+                format!("{hook} {path} {reason}{parent}")
+            }
+        }
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("{what}:\n   found {found:?}\nexpected {expected:?}"))
+}
+
+fn tables(parents: [u32; 2]) -> Plain {
+    let mut plain = Plain::default();
+    for family in families() {
+        let [a, b, c, d] = SLOTS.map(|(_, slot)| slot);
+        let endpoints = [
+            (family.a, 0, a, TABLE_MAIN, 0),
+            (family.b, 0, b, TABLE_MAIN, FLAG_ROUTED),
+            (family.c, 0, c, TABLE, 0),
+            (family.d, 1, d, TABLE_MAIN, 0),
+        ];
+        for (address, parent, slot, table, flags) in endpoints {
+            let endpoint = Endpoint {
+                parent: parents[parent],
+                slot,
+                table,
+                mac: PARENT[parent],
+                attachment: Attachment::IpvlanL2 as u8,
+                flags,
+            };
+            plain.endpoints.insert(address.into(), endpoint);
+        }
+        for address in [family.host, family.service] {
+            let host = Endpoint { slot: NO_SLOT, table: TABLE_MAIN, ..Endpoint::default() };
+            plain.endpoints.insert(address.into(), host);
+        }
+        let at = |text: &str| Address::from(text.parse::<IpAddr>().expect("address"));
+        for (table, prefix, length, path) in family.prefixes {
+            let key = RouteKey::prefix(table, at(prefix), length);
+            plain.route(key, Route::new(&key, path));
+        }
+        let (prefix, length, next_hop) = family.next_hop;
+        let key = RouteKey::prefix(TABLE_MAIN, at(prefix), length);
+        plain.route(key, Route::new(&key, Path::Router).via(at(next_hop)));
+    }
+    plain.parents.insert(parents[0], Parent { mac: PARENT[0], flags: 0 });
+    let flags = FLAG_DRIVER | FLAG_XDP_NATIVE;
+    plain.parents.insert(parents[1], Parent { mac: PARENT[1], flags });
+    plain.node = Node { entry: ENTRY, entry_mac: ENTRY_MAC, flags: FLAG_BLACKHOLES };
+    plain
+}
