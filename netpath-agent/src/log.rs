@@ -9,6 +9,9 @@ use crate::config::LogFormat;
 /// The environment variable that goes before the configuration's level.
 pub const VARIABLE: &str = "NETPATH_LOG";
 
+/// Libraries that report what is no news; a filter that names them overrides it.
+const QUIET: &str = "netlink_proto=error,netlink_packet_route=error,rtnetlink=error";
+
 /// A level that can not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("log level {level:?} is no filter; write error, warn, info, debug or trace")]

@@ -13,8 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
 use super::types::{
-    Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Question, Removed, Route,
-    RouteFilter, RouteName, Status,
+    Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Question, Route, RouteFilter,
+    RouteName, Status,
 };
 use crate::{
     endpoint::EndpointSpec,
@@ -78,7 +78,7 @@ impl Client {
     }
 
     /// Removes an endpoint.
-    pub async fn remove_endpoint(&self, name: &EndpointName) -> Result<Removed, Error> {
+    pub async fn remove_endpoint(&self, name: &EndpointName) -> Result<Endpoint, Error> {
         // Names are of characters that need no escaping.
         self.delete(&format!("/v1/endpoints/{name}"), &()).await
     }
@@ -94,7 +94,7 @@ impl Client {
     }
 
     /// Removes a route.
-    pub async fn remove_route(&self, table: Table, prefix: IpNet) -> Result<Removed, Error> {
+    pub async fn remove_route(&self, table: Table, prefix: IpNet) -> Result<Route, Error> {
         self.delete("/v1/routes", &RouteName { table, prefix }).await
     }
 

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use tokio::sync::oneshot;
 
 use super::types::{
-    Added, Counter, Endpoint, EndpointCounter, Explanation, Question, Removed, Route, Status,
+    Added, Counter, Endpoint, EndpointCounter, Explanation, Question, Route, Status,
 };
 use crate::{
     endpoint::EndpointSpec,
@@ -26,13 +26,13 @@ pub enum Command {
     /// Make an endpoint.
     AddEndpoint(EndpointSpec, Reply<Added<Endpoint>>),
     /// Remove an endpoint.
-    RemoveEndpoint(EndpointName, Reply<Removed>),
+    RemoveEndpoint(EndpointName, Reply<Endpoint>),
     /// The routes, of one table or all.
     Routes(Option<Table>, Reply<Vec<Route>>),
     /// Make a route.
     AddRoute(RouteSpec, Reply<Added<Route>>),
     /// Remove a route.
-    RemoveRoute(Table, IpNet, Reply<Removed>),
+    RemoveRoute(Table, IpNet, Reply<Route>),
     /// Counters by parent, hook, path and reason.
     Counters(Reply<Vec<Counter>>),
     /// Counters by endpoint.

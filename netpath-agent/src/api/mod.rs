@@ -7,8 +7,8 @@
 //! GET    /v1/counters             GET  /v1/counters/endpoints
 //! GET    /v1/explain?source=&destination=[&protocol=&source_port=&destination_port=&parent=]
 //! ```
-//! Additions and removals can be repeated: the second time says so and changes nothing. Errors are
-//! `{"error": ..., "field": ...}` with the status that fits.
+//! An addition answers 201, or 200 when the same was there already. A removal answers with what was
+//! removed, or 404. Errors are `{"error": ..., "field": ...}` with the status that fits.
 
 pub mod client;
 pub mod command;

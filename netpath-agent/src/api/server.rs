@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     command::{Command, Reply},
     types::{
-        Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Question, Removed, Route,
+        Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Question, Route,
         RouteFilter, RouteName, Status,
     },
 };
@@ -70,7 +70,7 @@ async fn add_endpoint(
 async fn remove_endpoint(
     State(node): Node,
     Segment(name): Segment<EndpointName>,
-) -> Result<Json<Removed>, Error> {
+) -> Result<Json<Endpoint>, Error> {
     Ok(Json(ask(&node, |reply| Command::RemoveEndpoint(name, reply)).await?))
 }
 
@@ -91,7 +91,7 @@ async fn add_route(
 async fn remove_route(
     State(node): Node,
     Parameters(name): Parameters<RouteName>,
-) -> Result<Json<Removed>, Error> {
+) -> Result<Json<Route>, Error> {
     let RouteName { table, prefix } = name;
     Ok(Json(ask(&node, |reply| Command::RemoveRoute(table, prefix, reply)).await?))
 }

@@ -135,13 +135,6 @@ pub struct Added<T> {
     pub item: T,
 }
 
-/// What removing did.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Removed {
-    /// `false`: there was nothing to remove.
-    pub removed: bool,
-}
-
 /// A route of the node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {

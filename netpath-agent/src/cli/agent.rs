@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{FAILED, OK, complain, completions, print};
+use super::{FAILED, OK, complain, completions, parse, print};
 use crate::{
     config::{self, Config, LogFormat},
     error::chain,
@@ -101,7 +101,11 @@ enum Error {
 /// Runs the program and returns its exit code.
 #[must_use]
 pub fn main() -> u8 {
-    match execute(Cli::parse().command) {
+    let cli = match parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match execute(cli.command) {
         Ok(code) => code,
         Err(error) => {
             tracing::debug!(?error, "failed");

@@ -5,14 +5,14 @@ pub mod operator;
 
 use std::io::{self, Write as _};
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
 /// The command did what it was asked to.
 pub const OK: u8 = 0;
 /// It failed, or the agent refused.
 pub const FAILED: u8 = 1;
-/// The command line makes no sense; clap exits with the same.
+/// The command line makes no sense.
 pub const USAGE: u8 = 2;
 /// No agent answers.
 pub const UNREACHABLE: u8 = 3;
@@ -24,6 +24,23 @@ Exit codes:
   1  failed, or refused by the agent
   2  the command line makes no sense
   3  no agent answers";
+
+/// Reads the command line. Where there is nothing to run, what clap has to say is printed and the
+/// exit code returned: help as it is, errors on one line like all others.
+fn parse<C: Parser>() -> Result<C, u8> {
+    C::try_parse().map_err(|error| {
+        if error.use_stderr() {
+            let text = error.to_string();
+            let first = text.split("\n\n").next().unwrap_or_default();
+            let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
+            complain(line.trim_start_matches("error: "));
+            USAGE
+        } else {
+            print(&error.to_string());
+            OK
+        }
+    })
+}
 
 /// Prints the completions of a shell.
 fn completions<C: CommandFactory>(shell: Shell) {

@@ -8,6 +8,7 @@ mod error;
 mod link;
 mod monitor;
 mod namespace;
+mod neighbour;
 mod qdisc;
 mod route;
 

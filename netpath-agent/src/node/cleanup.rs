@@ -6,7 +6,7 @@ use super::{Error, entry};
 use crate::{
     config::Config,
     datapath::{Datapath, Removed},
-    endpoint::unwire,
+    endpoint::{Record, unwire},
     netlink::{self, Netlink},
     store::{Lock, Store},
 };
@@ -42,14 +42,19 @@ pub async fn cleanup(config: &Config) -> Result<Cleanup, Error> {
     let lock = Lock::take(&config.agent.state)?;
     let netlink = Netlink::connect()?;
     let mut cleanup = Cleanup::default();
-    for record in Store::open(&lock)?.endpoints()? {
-        let name = record.spec.name.clone();
-        let unwired = unwire(&record).await.map_err(Error::wire(&name));
+    let records = Store::open(&lock)?.endpoints()?;
+    for record in &records {
+        let name = &record.spec.name;
+        let unwired = unwire(record).await.map_err(Error::wire(name));
         cleanup.note(unwired, |()| Some(format!("endpoint {name}")));
     }
     let Cleanup { removed, errors } = dataplane(&config.agent.pins, &netlink).await;
     cleanup.removed.extend(removed);
     cleanup.errors.extend(errors);
+    // Last: as long as the programs answered for the endpoints, the node could learn them anew.
+    for record in &records {
+        cleanup.note(forget_neighbours(record, &netlink).await, |()| None);
+    }
     // What could not be removed is found again by what the store knows.
     if cleanup.errors.is_empty() {
         let state = &config.agent.state;
@@ -74,6 +79,15 @@ pub(super) async fn dataplane(pins: &Path, netlink: &Netlink) -> Cleanup {
         there.then(|| format!("interface {}", entry::NAME))
     });
     cleanup
+}
+
+async fn forget_neighbours(record: &Record, netlink: &Netlink) -> Result<(), netlink::Error> {
+    if let Some(parent) = netlink.link_by_name(record.spec.parent.as_str()).await? {
+        for address in record.addresses() {
+            netlink.forget_neighbour(parent.index, address).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn qdisc(parent: &str, netlink: &Netlink) -> Result<bool, netlink::Error> {

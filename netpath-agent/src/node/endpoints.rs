@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Error, Node};
 use crate::{
-    api::types::{Added, Endpoint, Removed},
+    api::types::{Added, Endpoint},
     config::Switching,
     endpoint::{EndpointSpec, Plan, Record, is_wired, link_local, unwire},
     error::chain,
@@ -60,25 +60,35 @@ impl Node {
     }
 
     /// Removes an endpoint. Every part is tried; the endpoint is forgotten when none is left.
-    pub(super) async fn remove_endpoint(&mut self, name: &EndpointName) -> Result<Removed, Error> {
-        let Some(record) = self.state.endpoint(name).cloned() else {
-            return Ok(Removed { removed: false });
-        };
+    pub(super) async fn remove_endpoint(&mut self, name: &EndpointName) -> Result<Endpoint, Error> {
+        let missing = || Error::NoEndpoint(name.clone());
+        let record = self.state.endpoint(name).ok_or_else(missing)?.clone();
+        let removed = self.show(&record);
         let mut errors = Vec::new();
         errors.extend(unwire(&record).await.map_err(Error::wire(name)).err());
         self.state.remove(name);
         for address in record.addresses() {
             errors.extend(self.write(address).err());
+            errors.extend(self.forget_neighbour(&record, address).await.err());
         }
         if errors.is_empty() {
             errors.extend(self.store.remove_endpoint(name.as_str()).err().map(Error::from));
         }
         if errors.is_empty() {
             tracing::info!(endpoint = %name, "endpoint removed");
-            return Ok(Removed { removed: true });
+            return Ok(removed);
         }
         self.state.insert(record);
         Err(Error::Remaining { what: format!("endpoint {name}"), errors })
+    }
+
+    /// Makes the node forget that the parent's own Ethernet address leads to the endpoint: the
+    /// address may turn up on another node at once.
+    async fn forget_neighbour(&self, record: &Record, address: IpAddr) -> Result<(), Error> {
+        match self.state.parents.get(&record.spec.parent) {
+            Some(parent) => Ok(self.netlink.forget_neighbour(parent.link.index, address).await?),
+            None => Ok(()),
+        }
     }
 
     /// Chooses what the agent chooses, and checks what takes the node to check.

@@ -110,6 +110,19 @@ pub enum Error {
         /// The parents there are.
         known: String,
     },
+    /// No endpoint of that name.
+    #[error("endpoint {0} is not there; `netpath endpoint list` shows those that are")]
+    NoEndpoint(EndpointName),
+    /// No such route.
+    #[error(
+        "route: {prefix} is not in table {table}; `netpath route list` shows those that are there"
+    )]
+    NoRoute {
+        /// The prefix.
+        prefix: IpNet,
+        /// The table.
+        table: route::Table,
+    },
     /// All slots are taken.
     #[error("endpoint: all {0} places are taken; raise capacity.endpoints")]
     NoSlot(u32),
@@ -223,6 +236,7 @@ impl Error {
             | Self::AddressIsHost(_)
             | Self::RouteTaken { .. }
             | Self::RouteConfigured { .. } => Kind::Conflict,
+            Self::NoEndpoint(_) | Self::NoRoute { .. } => Kind::Missing,
             Self::NoSlot(_) => Kind::Full,
             Self::Datapath(error) if error.is_full() => Kind::Full,
             _ => Kind::Failed,

@@ -119,7 +119,7 @@ impl Node {
         let mut failed = None;
         for parent in state.parents.values() {
             if let Err(error) = datapath.attach(&ParentSpec::from(parent)) {
-                tracing::error!(parent = %parent.config.name, error = chain(&error), "not attached");
+                tracing::warn!(parent = %parent.config.name, error = chain(&error), "not attached");
                 failed = Some(error);
             }
         }
@@ -132,7 +132,7 @@ impl Node {
             .collect();
         for ifindex in stale {
             if let Err(error) = datapath.detach(ifindex) {
-                tracing::error!(ifindex, error = chain(&error), "not detached");
+                tracing::warn!(ifindex, error = chain(&error), "not detached");
                 failed = Some(error);
             }
         }

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::{Error, Node, RouteEntry};
 use crate::{
-    api::types::{Added, Removed, Route},
+    api::types::{Added, Route},
     route::{RouteSpec, Table, key},
 };
 
@@ -45,19 +45,18 @@ impl Node {
     }
 
     /// Removes a route that was added at runtime.
-    pub(super) fn remove_route(&mut self, table: Table, prefix: IpNet) -> Result<Removed, Error> {
-        let Some(entry) = self.state.route(table, prefix) else {
-            return Ok(Removed { removed: false });
-        };
+    pub(super) fn remove_route(&mut self, table: Table, prefix: IpNet) -> Result<Route, Error> {
+        let entry = self.state.route(table, prefix).ok_or(Error::NoRoute { prefix, table })?;
         if entry.configured {
             return Err(Error::RouteConfigured { prefix, table });
         }
+        let removed = show(entry);
         self.store.remove_route(table, prefix)?;
         self.datapath.remove_route(&key(table, prefix))?;
         self.state.remove_route(table, prefix);
         self.follow(prefix)?;
         tracing::info!(%table, %prefix, "route removed");
-        Ok(Removed { removed: true })
+        Ok(removed)
     }
 
     /// Brings what depends on the routes in line: the flag of an endpoint that a route for

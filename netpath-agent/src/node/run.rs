@@ -1,6 +1,6 @@
 //! The agent's life: requests, events and the timer, one at a time.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -8,7 +8,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Error, Node};
+use super::{Error, Node, start::Ground};
 use crate::{api, api::Command, config::Config, error::chain, netlink::Monitor};
 
 /// Requests that may wait. More than that wait in their connections.
@@ -24,10 +24,18 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let mut monitor = Monitor::start()?;
     let mut watching = true;
 
-    let mut node = Node::start(config).await?;
-    let socket = node.config.agent.socket.clone();
+    let socket = config.agent.socket.clone();
+    let ground = Ground::check(config).await?;
+    let listener = api::listen(&socket)?;
+    let mut node = match ground.start().await {
+        Ok(node) => node,
+        Err(error) => {
+            forget(&socket);
+            return Err(error);
+        }
+    };
     let (sender, mut requests) = mpsc::channel(WAITING);
-    tokio::spawn(api::serve(api::listen(&socket)?, sender));
+    tokio::spawn(api::serve(listener, sender));
     tracing::info!(socket = %socket.display(), "ready");
 
     let period = Duration::from_secs(node.config.datapath.reconcile_seconds.into());
@@ -57,9 +65,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
         }
     }
     tracing::info!("stopping; the dataplane goes on");
-    // A successor may have its own already, and what is left of it hurts nobody.
-    let _ = fs::remove_file(&socket);
+    forget(&socket);
     Ok(())
+}
+
+/// Removes the socket's file. One that stays hurts nobody: the next agent replaces it.
+fn forget(socket: &Path) {
+    let _ = fs::remove_file(socket);
 }
 
 impl Node {

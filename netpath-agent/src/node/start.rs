@@ -2,91 +2,83 @@
 
 use std::{path::Path, time::Instant};
 
+use netpath_common::ABI;
+
 use super::{Error, Node, RouteEntry, State, bpffs, cleanup, entry, parents};
 use crate::{
     config::Config,
-    datapath::{self, Datapath},
+    datapath::{Datapath, Options},
     endpoint::Record,
     error::chain,
     netlink::Netlink,
     store::{Lock, Store},
 };
 
-impl Node {
-    /// Starts the node: checks everything that can be checked before anything is touched, then
-    /// fills the maps, then attaches the programs. Maps and links of a predecessor are adopted.
-    /// A first start that fails is undone.
-    pub async fn start(config: Config) -> Result<Self, Error> {
+/// A node that was found fit and is nobody else's, not yet touched.
+#[derive(Debug)]
+pub(super) struct Ground {
+    config: Config,
+    lock: Lock,
+    netlink: Netlink,
+}
+
+impl Ground {
+    /// Checks everything that can be checked without touching the kernel.
+    pub(super) async fn check(config: Config) -> Result<Self, Error> {
         if !nix::unistd::geteuid().is_root() {
             return Err(Error::NotRoot);
         }
-        let lock = Lock::take(&config.agent.state)?;
         let netlink = Netlink::connect()?;
         parents::check(&config.parents, &netlink.links().await?)?;
         bpffs::check_abi(&config.agent.pins)?;
-        bpffs::ensure(&config.agent.pins)?;
-        let store = Store::open(&lock)?;
-        let state = restore(&config, &store)?;
+        let lock = Lock::take(&config.agent.state)?;
+        Ok(Self { config, lock, netlink })
+    }
 
+    /// Fills the maps, then attaches the programs. Maps and links of a predecessor are adopted; a
+    /// first start that fails is undone.
+    pub(super) async fn start(self) -> Result<Node, Error> {
+        let Self { config, lock, netlink } = self;
         let pins = config.agent.pins.clone();
-        let adopting = pins.exists();
-        let started = Self::install(config, lock, store, netlink.clone(), state).await;
+        bpffs::ensure(&pins)?;
+        let adopting = pins.join(format!("v{ABI}")).exists();
+        let started = install(config, lock, netlink.clone()).await;
         if started.is_err() && !adopting {
             undo(&pins, &netlink).await;
         }
         started
     }
+}
 
-    async fn install(
-        config: Config,
-        lock: Lock,
-        store: Store,
-        netlink: Netlink,
-        state: State,
-    ) -> Result<Self, Error> {
-        let datapath = Datapath::open(&datapath::Options::from(&config))?;
-        let entry = entry::ensure(&netlink).await?;
-        let mut node = Self {
-            config,
-            store,
-            netlink,
-            datapath,
-            entry,
-            state,
-            repairs: 0,
-            started: Instant::now(),
-            _lock: lock,
-        };
-        node.forget_the_dead()?;
-        node.observe().await?;
-        let changes = node.repair_tables()?;
-        node.set_node()?;
-        node.attach()?;
-        tracing::info!(
-            parents = node.state.parents.len(),
-            endpoints = node.state.endpoints().len(),
-            routes = node.state.routes().len(),
-            changes,
-            "the dataplane is attached"
-        );
-        Ok(node)
-    }
-
-    /// Forgets endpoints whose namespace is gone, as after a reboot: their addresses are free.
-    fn forget_the_dead(&mut self) -> Result<(), Error> {
-        let dead: Vec<Record> =
-            self.state.endpoints().filter(|record| !record.spec.netns.exists()).cloned().collect();
-        for Record { spec, .. } in dead {
-            tracing::warn!(
-                endpoint = %spec.name,
-                netns = %spec.netns.display(),
-                "its network namespace is gone; the endpoint is removed"
-            );
-            self.store.remove_endpoint(spec.name.as_str())?;
-            self.state.remove(&spec.name);
-        }
-        Ok(())
-    }
+async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, Error> {
+    let store = Store::open(&lock)?;
+    let state = restore(&config, &store)?;
+    let datapath = Datapath::open(&Options::from(&config))?;
+    let entry = entry::ensure(&netlink).await?;
+    let mut node = Node {
+        config,
+        store,
+        netlink,
+        datapath,
+        entry,
+        state,
+        repairs: 0,
+        started: Instant::now(),
+        _lock: lock,
+    };
+    node.forget_the_dead()?;
+    node.observe().await?;
+    let changes = node.repair_tables()?;
+    node.set_node()?;
+    node.attach()?;
+    tracing::info!(
+        parents = node.state.parents.len(),
+        endpoints = node.state.endpoints().len(),
+        routes = node.state.routes().len(),
+        changes,
+        "the dataplane is attached"
+    );
+    Ok(node)
 }
 
 /// What the configuration and the store ask for. Where both have a route, the configuration's
@@ -108,5 +100,23 @@ fn restore(config: &Config, store: &Store) -> Result<State, Error> {
 async fn undo(pins: &Path, netlink: &Netlink) {
     for error in cleanup::dataplane(pins, netlink).await.errors {
         tracing::warn!(error = chain(&error), "could not be undone");
+    }
+}
+
+impl Node {
+    /// Forgets endpoints whose namespace is gone, as after a reboot: their addresses are free.
+    fn forget_the_dead(&mut self) -> Result<(), Error> {
+        let dead: Vec<Record> =
+            self.state.endpoints().filter(|record| !record.spec.netns.exists()).cloned().collect();
+        for Record { spec, .. } in dead {
+            tracing::warn!(
+                endpoint = %spec.name,
+                netns = %spec.netns.display(),
+                "its network namespace is gone; the endpoint is removed"
+            );
+            self.store.remove_endpoint(spec.name.as_str())?;
+            self.state.remove(&spec.name);
+        }
+        Ok(())
     }
 }

@@ -4,13 +4,11 @@ mod arguments;
 mod output;
 mod tables;
 
-use clap::Parser as _;
-
 use self::{
     arguments::{Cli, Command, Endpoint, Route},
     output::{show, show_change},
 };
-use super::{FAILED, OK, UNREACHABLE, complain, completions};
+use super::{FAILED, OK, UNREACHABLE, complain, completions, parse};
 use crate::{
     api::{Client, client},
     error::chain,
@@ -20,7 +18,10 @@ use crate::{
 /// Runs the program and returns its exit code.
 #[must_use]
 pub fn main() -> u8 {
-    let cli = Cli::parse();
+    let cli = match parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     if let Command::Completions { shell } = cli.command {
         completions::<Cli>(shell);
         return OK;
@@ -58,8 +59,7 @@ async fn execute(cli: Cli) -> Result<(), client::Error> {
         }
         Command::Endpoint(Endpoint::Del { name }) => {
             let removed = agent.remove_endpoint(&name).await?;
-            let text = if removed.removed { "removed" } else { "is not there" };
-            show_change(output, &removed, &format!("endpoint {name} {text}"));
+            show_change(output, &removed, &format!("endpoint {name} removed"));
         }
         Command::Route(Route::List { table }) => {
             show(output, &agent.routes(table).await?, |list| tables::routes(list));
@@ -71,8 +71,7 @@ async fn execute(cli: Cli) -> Result<(), client::Error> {
         }
         Command::Route(Route::Del { prefix, table }) => {
             let removed = agent.remove_route(table, prefix).await?;
-            let text = if removed.removed { "removed" } else { "is not there" };
-            show_change(output, &removed, &format!("route {prefix} in table {table} {text}"));
+            show_change(output, &removed, &format!("route {prefix} in table {table} removed"));
         }
         Command::Counters { endpoints: false } => {
             show(output, &agent.counters().await?, |list| tables::counters(list));
