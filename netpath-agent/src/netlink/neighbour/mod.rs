@@ -1,0 +1,3 @@
+//! What the node knows of its neighbours' Ethernet addresses.
+
+mod delete;
