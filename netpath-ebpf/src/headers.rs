@@ -238,6 +238,10 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
                 }
             }
             protocol => {
+                // An extension header that reaches beyond the frame.
+                if at > frame.length() {
+                    return None;
+                }
                 packet.protocol = protocol;
                 if protocol == ICMPV6 {
                     return neighbour_discovery(frame, at, packet);

@@ -3,7 +3,7 @@
 //! | file | part |
 //! | --- | --- |
 //! | `load` | the object, its maps pinned or adopted |
-//! | `endpoints`, `routes`, `counters` | what is in the maps |
+//! | `endpoints`, `routes`, `flows`, `counters` | what is in the maps |
 //! | `attach` | the hooks of a parent |
 //! | `tc`, `xdp` | one kind of hook each |
 //! | `pins` | where everything is pinned |
@@ -16,6 +16,7 @@ mod counters;
 mod endpoints;
 mod error;
 mod explain;
+mod flows;
 mod load;
 mod pins;
 mod routes;

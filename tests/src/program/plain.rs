@@ -8,9 +8,7 @@ use std::{
 
 use anyhow::Result;
 use netpath_agent::datapath::Datapath;
-use netpath_common::{
-    Address, Endpoint, FlowKey, Node, Parent, Route, RouteKey, Tables,
-};
+use netpath_common::{Address, Endpoint, FlowKey, Node, Parent, Route, RouteKey, Tables};
 
 /// What the maps hold.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +62,7 @@ impl Plain {
         Ok(datapath.set_node(&self.node)?)
     }
 
-    /// Removes from the maps what [`Self::load`] wrote.
+    /// Removes from the maps what [`Self::load`] and the programs wrote.
     pub fn unload(&self, datapath: &mut Datapath) -> Result<()> {
         for (address, endpoint) in &self.endpoints {
             datapath.remove_endpoint(address)?;
@@ -76,7 +74,7 @@ impl Plain {
             let key = RouteKey { prefix_len: *prefix_len, table: *table, address: *address };
             datapath.remove_route(&key)?;
         }
-        Ok(())
+        Ok(datapath.forget_flows(|_| true)?)
     }
 }
 
@@ -103,7 +101,8 @@ impl Tables for Plain {
     }
 
     fn route(&self, key: &RouteKey) -> Option<Copied<Route>> {
-        let of_table = (key.table, 0, Address::UNSPECIFIED)..(key.table + 1, 0, Address::UNSPECIFIED);
+        let of_table =
+            (key.table, 0, Address::UNSPECIFIED)..(key.table + 1, 0, Address::UNSPECIFIED);
         self.routes
             .range(of_table)
             .rev()

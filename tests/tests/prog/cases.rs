@@ -126,18 +126,8 @@ impl Row {
     }
 
     fn into_case(self, world: &World, family: &Family, group: &str) -> Case {
-        let Self {
-            name,
-            hook,
-            parent,
-            forwarded,
-            mark,
-            frame,
-            result,
-            after,
-            mark_after,
-            moves,
-        } = self;
+        let Self { name, hook, parent, forwarded, mark, frame, result, after, mark_after, moves } =
+            self;
         let after = after.unwrap_or_else(|| frame.clone());
         let ifindex = world.parents[parent];
         Case {

@@ -49,33 +49,74 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// Runs frames against one set of tables, and compares the counters at the end. If they differ,
+/// it runs them again and compares after every frame: to read the maps takes far longer than to
+/// run a program.
 fn round(world: &mut World, seed: u64, frames: u64) -> Result<()> {
+    if let Err(error) = compare(world, seed, frames, false) {
+        compare(world, seed, frames, true)?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn compare(world: &mut World, seed: u64, frames: u64, each: bool) -> Result<()> {
     let mut random = Random { rng: Rng::with_seed(seed), parents: world.parents };
     let tables = random.tables();
     tables.load(&mut world.kernel.datapath)?;
     world.kernel.watch(SLOTS.collect());
+    let result = frames_agree(world, &mut random, &tables, frames, each);
+    tables.unload(&mut world.kernel.datapath)?;
+    result
+}
+
+fn frames_agree(
+    world: &mut World,
+    random: &mut Random,
+    tables: &Plain,
+    frames: u64,
+    each: bool,
+) -> Result<()> {
     let before = world.kernel.counters()?;
     let mut expected = Counters::new();
-    let mut result = Ok(());
     for number in 0..frames {
-        let arrival = random.arrival();
+        let mut arrival = random.arrival();
+        while is_refused(&arrival) {
+            arrival = random.arrival();
+        }
         let outcome = world.kernel.run(&arrival)?;
-        let oracle = oracle::expect(&tables, &arrival, &mut expected);
+        let oracle = oracle::expect(tables, &arrival, &mut expected);
         if outcome != oracle {
-            let arrival = format!("{arrival:02x?}");
-            result = Err(anyhow::anyhow!(
-                "frame {number}: {arrival}\n kernel {outcome:02x?}\n oracle {oracle:02x?}"
-            ));
-            break;
+            bail!("frame {number}: {arrival:02x?}\n kernel {outcome:02x?}\n oracle {oracle:02x?}");
+        }
+        if each || number + 1 == frames {
+            let counted = moved(&before, &world.kernel.counters()?);
+            if counted != expected {
+                let only = |a: &Counters, b: &Counters| {
+                    a.iter()
+                        .filter(|(key, by)| b.get(key) != Some(by))
+                        .map(|(key, _)| *key)
+                        .collect::<Vec<_>>()
+                };
+                let (kernel, oracle) = (only(&counted, &expected), only(&expected, &counted));
+                bail!(
+                    "counters after frame {number}: {arrival:02x?}\n kernel {kernel:?}\n oracle {oracle:?}"
+                );
+            }
         }
     }
-    let counted = moved(&before, &world.kernel.counters()?);
-    tables.unload(&mut world.kernel.datapath)?;
-    result?;
-    if counted != expected {
-        bail!("counters:\n kernel {counted:?}\n oracle {expected:?}");
-    }
     Ok(())
+}
+
+/// Whether the kernel refuses to make an skb of the frame: test runs want whole IP headers there
+/// (6.18). XDP gets to see such frames.
+fn is_refused(arrival: &Arrival) -> bool {
+    let least = match arrival.frame[12..14] {
+        [0x08, 0x00] => 14 + 20,
+        [0x86, 0xdd] => 14 + 40,
+        _ => 14,
+    };
+    arrival.hook != Hook::Xdp && arrival.frame.len() < least
 }
 
 /// Slots of the endpoints.
@@ -115,7 +156,15 @@ impl Random {
     fn mac(&mut self) -> Mac {
         let group = Mac::new([0x33, 0x33, 0, 0, 0, 1]);
         self.pick(&[
-            PARENT[0], PARENT[0], PARENT[0], PARENT[1], PARENT[1], ROUTER, ROUTER, STRANGER, group,
+            PARENT[0],
+            PARENT[0],
+            PARENT[0],
+            PARENT[1],
+            PARENT[1],
+            ROUTER,
+            ROUTER,
+            STRANGER,
+            group,
             Mac::BROADCAST,
         ])
     }
@@ -151,7 +200,8 @@ impl Random {
             self.route(&mut plain);
         }
         for (parent, ifindex) in self.parents.into_iter().enumerate() {
-            let flags = self.pick(&[0, FLAG_DRIVER, FLAG_XDP_NATIVE, FLAG_DRIVER | FLAG_XDP_NATIVE]);
+            let flags =
+                self.pick(&[0, FLAG_DRIVER, FLAG_XDP_NATIVE, FLAG_DRIVER | FLAG_XDP_NATIVE]);
             plain.parents.insert(ifindex, Parent { mac: PARENT[parent], flags });
         }
         let entry = if self.chance(8) { 0 } else { ENTRY };

@@ -11,12 +11,7 @@ use netpath_common::{
     route::TABLE_MAIN,
 };
 use netpath_tests::program::{
-    Arrival, Counter, Counters, Outcome,
-    kernel::Kernel,
-    moved,
-    oracle,
-    plain::Plain,
-    room::Room,
+    Arrival, Counter, Counters, Outcome, kernel::Kernel, moved, oracle, plain::Plain, room::Room,
 };
 
 /// Ethernet addresses: of the parents, of the kernel entry, and of others on the wire.
@@ -180,7 +175,8 @@ impl World {
     }
 
     fn name(&self, counter: &Counter) -> String {
-        let slot = |slot: &u32| SLOTS.iter().find(|(_, it)| it == slot).map_or("?", |(name, _)| name);
+        let slot =
+            |slot: &u32| SLOTS.iter().find(|(_, it)| it == slot).map_or("?", |(name, _)| name);
         match counter {
             Counter::Received(it) => format!("{} received", slot(it)),
             Counter::Sent(it) => format!("{} sent", slot(it)),

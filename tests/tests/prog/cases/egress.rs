@@ -25,9 +25,11 @@ fn from_endpoints(family: &Family) -> Vec<Row> {
     let Family { a, b, c, d, host, service, .. } = *family;
     let tcp = |from, to| Ip::tcp(from, to, 4000, 80).frame(ROUTER, OWN);
     vec![
-        row("endpoint to sibling", Ip::tcp(a, b, 4000, 80).frame(OWN, OWN))
-            .received(OWN)
-            .moves(&["egress local endpoint", "a sent", "b received"]),
+        row("endpoint to sibling", Ip::tcp(a, b, 4000, 80).frame(OWN, OWN)).received(OWN).moves(&[
+            "egress local endpoint",
+            "a sent",
+            "b received",
+        ]),
         row("endpoint to sibling by udp", Ip::udp(a, b, 4000, 53).frame(OWN, OWN))
             .received(OWN)
             .moves(&["egress local endpoint", "a sent", "b received"]),
@@ -37,12 +39,16 @@ fn from_endpoints(family: &Family) -> Vec<Row> {
         row("endpoint to sibling of another subnet by the router", tcp(a, c))
             .received(OWN)
             .moves(&["egress local endpoint", "a sent", "c received"]),
-        row("endpoint to endpoint on another parent", tcp(a, d))
-            .received(PARENT[1])
-            .moves(&["egress local endpoint", "a sent", "d received"]),
-        row("endpoint to itself", tcp(a, a))
-            .received(OWN)
-            .moves(&["egress local endpoint", "a sent", "a received"]),
+        row("endpoint to endpoint on another parent", tcp(a, d)).received(PARENT[1]).moves(&[
+            "egress local endpoint",
+            "a sent",
+            "d received",
+        ]),
+        row("endpoint to itself", tcp(a, a)).received(OWN).moves(&[
+            "egress local endpoint",
+            "a sent",
+            "a received",
+        ]),
         row("endpoint to the node", tcp(a, host))
             .received(OWN)
             .moves(&["egress host host-address", "a sent"]),
@@ -132,8 +138,11 @@ fn from_the_stack(family: &Family) -> Vec<Row> {
         row("answer to what was forwarded", Ip::tcp(b, elsewhere, 8080, 30_000).frame(ROUTER, OWN))
             .entered()
             .moves(&["egress kernel flow", "b sent"]),
-        row("another flow of the same endpoint", Ip::tcp(b, elsewhere, 8081, 30_000).frame(ROUTER, OWN))
-            .moves(&["egress router no-route", "b sent"]),
+        row(
+            "another flow of the same endpoint",
+            Ip::tcp(b, elsewhere, 8081, 30_000).frame(ROUTER, OWN),
+        )
+        .moves(&["egress router no-route", "b sent"]),
         row("forwarded for an endpoint", flow(b, elsewhere))
             .forwarded()
             .moves(&["egress router stack-routed"]),
@@ -179,9 +188,7 @@ fn shapes(family: &Family) -> Vec<Row> {
     let udp = || Ip::udp(a, b, 4000, 53);
     let whole = udp().frame(OWN, OWN);
     let mut rows = vec![
-        row("first fragment", udp().fragment(0, true).frame(OWN, OWN))
-            .received(OWN)
-            .moves(sibling),
+        row("first fragment", udp().fragment(0, true).frame(OWN, OWN)).received(OWN).moves(sibling),
         row("later fragment", udp().fragment(185, false).frame(OWN, OWN))
             .received(OWN)
             .moves(sibling),
@@ -189,7 +196,7 @@ fn shapes(family: &Family) -> Vec<Row> {
             .received(OWN)
             .moves(sibling),
         row("trailing padding", [whole.clone(), vec![0; 30]].concat()).received(OWN).moves(sibling),
-        row("truncated header", whole[..14 + 12].to_vec())
+        row("truncated behind the header", whole[..14 + if v4 { 20 } else { 40 }].to_vec())
             .dropped()
             .moves(&["egress drop malformed"]),
         row("truncated payload", whole[..whole.len() - 1].to_vec())
@@ -201,16 +208,25 @@ fn shapes(family: &Family) -> Vec<Row> {
         row("tagged by an endpoint", frame::tagged(&whole, 7))
             .dropped()
             .moves(&["egress drop tagged-endpoint", "a sent"]),
-        row("tagged by the node", frame::tagged(&Ip::udp(host, elsewhere, 1, 2).frame(ROUTER, OWN), 7))
-            .moves(&["egress router tagged"]),
-        row("tagged with a foreign source", frame::tagged(&Ip::udp(elsewhere, a, 1, 2).frame(ROUTER, OWN), 7))
-            .dropped()
-            .moves(&["egress drop source-not-owned"]),
+        row(
+            "tagged by the node",
+            frame::tagged(&Ip::udp(host, elsewhere, 1, 2).frame(ROUTER, OWN), 7),
+        )
+        .moves(&["egress router tagged"]),
+        row(
+            "tagged with a foreign source",
+            frame::tagged(&Ip::udp(elsewhere, a, 1, 2).frame(ROUTER, OWN), 7),
+        )
+        .dropped()
+        .moves(&["egress drop source-not-owned"]),
         row("neither IP nor ARP", frame::ethernet(GROUP, OWN, 0x88cc, &[0; 46]))
             .moves(&["egress router not-ip"]),
-        row("neither IP nor ARP from a stranger", frame::ethernet(GROUP, STRANGER, 0x88cc, &[0; 46]))
-            .dropped()
-            .moves(&["egress drop source-mac"]),
+        row(
+            "neither IP nor ARP from a stranger",
+            frame::ethernet(GROUP, STRANGER, 0x88cc, &[0; 46]),
+        )
+        .dropped()
+        .moves(&["egress drop source-mac"]),
     ];
     let mut version = whole;
     version[14] ^= 0x10;

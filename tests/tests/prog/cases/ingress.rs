@@ -34,8 +34,7 @@ fn from_the_wire(family: &Family) -> Vec<Row> {
         row("to a prefix of the node", tcp(elsewhere, family.served))
             .moves(&["ingress host route"]),
         row("to a kernel prefix", tcp(elsewhere, family.kernel)).moves(&["ingress kernel route"]),
-        row("to a routed prefix", tcp(elsewhere, family.routed))
-            .moves(&["ingress kernel transit"]),
+        row("to a routed prefix", tcp(elsewhere, family.routed)).moves(&["ingress kernel transit"]),
         row("to elsewhere", tcp(family.routed, elsewhere)).moves(&["ingress kernel transit"]),
         row("to a local prefix without endpoint", tcp(elsewhere, family.unassigned))
             .dropped()
@@ -54,7 +53,9 @@ fn from_the_wire(family: &Family) -> Vec<Row> {
         row("with the node's source", tcp(host, a))
             .dropped()
             .moves(&["ingress drop claims-local-address"]),
-        row("truncated", whole[..20].to_vec()).dropped().moves(&["ingress drop malformed"]),
+        row("truncated", whole[..whole.len() - 1].to_vec())
+            .dropped()
+            .moves(&["ingress drop malformed"]),
         row("tagged", frame::tagged(&whole, 7)).moves(&["ingress host tagged"]),
         row("neither IP nor ARP", frame::ethernet(GROUP, ROUTER, 0x88cc, &[0; 46]))
             .moves(&["ingress host not-ip"]),
@@ -98,12 +99,18 @@ fn from_the_driver(family: &Family) -> Vec<Row> {
             .on_parent1()
             .dropped()
             .moves(&["ingress drop source-parent of parent 1"]),
-        row("foreign Ethernet source through the driver", Ip::tcp(d, host, 1, 2).frame(ROUTER, ROUTER))
-            .on_parent1()
-            .dropped()
-            .moves(&["ingress drop source-mac of parent 1"]),
-        row("nothing comes from the driver where the parent switches", Ip::tcp(a, host, 1, 2).frame(OWN, OWN))
-            .dropped()
-            .moves(&["ingress drop claims-local-address"]),
+        row(
+            "foreign Ethernet source through the driver",
+            Ip::tcp(d, host, 1, 2).frame(ROUTER, ROUTER),
+        )
+        .on_parent1()
+        .dropped()
+        .moves(&["ingress drop source-mac of parent 1"]),
+        row(
+            "nothing comes from the driver where the parent switches",
+            Ip::tcp(a, host, 1, 2).frame(OWN, OWN),
+        )
+        .dropped()
+        .moves(&["ingress drop claims-local-address"]),
     ]
 }

@@ -48,8 +48,7 @@ impl Speaker {
                 (asker_mac, asker),
             );
         }
-        frame::discovery((owner, asker), 136, owner, Some((2, claimed)))
-            .frame(destination, source)
+        frame::discovery((owner, asker), 136, owner, Some((2, claimed))).frame(destination, source)
     }
 
     /// The parent's answer to the question of `asker` for `target`.
@@ -57,8 +56,8 @@ impl Speaker {
         if self.v4 {
             return frame::arp((asker_mac, OWN), ARP_REPLY, (OWN, target), (asker_mac, asker));
         }
-        let mut frame = frame::discovery((target, asker), 136, target, Some((2, OWN)))
-            .frame(asker_mac, OWN);
+        let mut frame =
+            frame::discovery((target, asker), 136, target, Some((2, OWN))).frame(asker_mac, OWN);
         // Hop limit 255; solicited, override; the checksum over pseudo header and message.
         frame[14 + 7] = 255;
         frame[14 + 40 + 4] = 0x60;
@@ -79,9 +78,9 @@ fn solicited(target: IpAddr) -> IpAddr {
 /// The ICMPv6 checksum of a packet without extension headers, whose checksum field is 0.
 fn checksum(packet: &[u8]) -> u16 {
     let length = u32::try_from(packet.len() - 40).expect("short");
-    let words = packet[8..].chunks(2).map(|pair| {
-        u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0))
-    });
+    let words = packet[8..]
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)));
     let mut sum = words.sum::<u32>() + length + 58;
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -134,9 +133,7 @@ fn questions(family: &Family, speaker: &Speaker) -> Vec<Row> {
             .moves(&["egress router neighbour"]),
         row("nobody asks for an endpoint", ask(family.nobody, a))
             .moves(&["egress router no-source"]),
-        row("stranger asks", ask(elsewhere, a))
-            .dropped()
-            .moves(&["egress drop source-not-owned"]),
+        row("stranger asks", ask(elsewhere, a)).dropped().moves(&["egress drop source-not-owned"]),
         row("endpoint asks with a foreign Ethernet address", speaker.question(a, b, STRANGER))
             .dropped()
             .moves(&["egress drop neighbour-forged", "a sent"]),
@@ -147,26 +144,34 @@ fn statements(family: &Family, speaker: &Speaker) -> Vec<Row> {
     let Family { a, b, d, host, elsewhere, .. } = *family;
     let say = |owner, asker| speaker.statement((OWN, OWN), owner, asker, OWN);
     vec![
-        row("endpoint answers a sibling", say(a, b))
-            .received(OWN)
-            .moves(&["egress local neighbour", "a sent", "b received"]),
+        row("endpoint answers a sibling", say(a, b)).received(OWN).moves(&[
+            "egress local neighbour",
+            "a sent",
+            "b received",
+        ]),
         row("endpoint answers the node", say(a, host))
             .received(OWN)
             .moves(&["egress host neighbour", "a sent"]),
         row("endpoint answers the wire", speaker.statement((ROUTER, OWN), a, elsewhere, OWN))
             .moves(&["egress router neighbour", "a sent"]),
-        row("endpoint answers with a foreign Ethernet address", speaker.statement((ROUTER, OWN), a, elsewhere, STRANGER))
-            .dropped()
-            .moves(&["egress drop neighbour-forged", "a sent"]),
+        row(
+            "endpoint answers with a foreign Ethernet address",
+            speaker.statement((ROUTER, OWN), a, elsewhere, STRANGER),
+        )
+        .dropped()
+        .moves(&["egress drop neighbour-forged", "a sent"]),
         row("endpoint answers for the router", speaker.statement((OWN, OWN), elsewhere, b, OWN))
             .dropped()
             .moves(&["egress drop source-not-owned"]),
         row("endpoint answers for another parent's", say(d, b))
             .dropped()
             .moves(&["egress drop source-parent"]),
-        row("endpoint answers from a foreign Ethernet address", speaker.statement((ROUTER, STRANGER), a, elsewhere, STRANGER))
-            .dropped()
-            .moves(&["egress drop source-mac"]),
+        row(
+            "endpoint answers from a foreign Ethernet address",
+            speaker.statement((ROUTER, STRANGER), a, elsewhere, STRANGER),
+        )
+        .dropped()
+        .moves(&["egress drop source-mac"]),
         row("node answers the wire", speaker.statement((ROUTER, OWN), host, elsewhere, OWN))
             .moves(&["egress router neighbour"]),
     ]
@@ -198,29 +203,42 @@ fn discovery(family: &Family) -> Vec<Row> {
         row("solicitation without option grows", ask(None).frame(GROUP, OWN))
             .answered(answer())
             .moves(&["egress host neighbour-answered", "a sent"]),
-        row("solicitation behind an extension header", ask(Some((1, OWN))).extensions(&[60]).frame(GROUP, OWN))
-            .answered(answer())
-            .moves(&["egress host neighbour-answered", "a sent"]),
-        row("advertisement for a sibling", frame::discovery((a, b), 136, b, Some((2, OWN))).frame(OWN, OWN))
-            .dropped()
-            .moves(&["egress drop neighbour-forged", "a sent"]),
-        row("unsolicited advertisement", frame::discovery((a, group), 136, a, Some((2, OWN))).frame(GROUP, OWN))
-            .moves(&["egress router neighbour", "a sent"]),
+        row(
+            "solicitation behind an extension header",
+            ask(Some((1, OWN))).extensions(&[60]).frame(GROUP, OWN),
+        )
+        .answered(answer())
+        .moves(&["egress host neighbour-answered", "a sent"]),
+        row(
+            "advertisement for a sibling",
+            frame::discovery((a, b), 136, b, Some((2, OWN))).frame(OWN, OWN),
+        )
+        .dropped()
+        .moves(&["egress drop neighbour-forged", "a sent"]),
+        row(
+            "unsolicited advertisement",
+            frame::discovery((a, group), 136, a, Some((2, OWN))).frame(GROUP, OWN),
+        )
+        .moves(&["egress router neighbour", "a sent"]),
         row("router advertisement from an endpoint", router(134).frame(GROUP, OWN))
             .dropped()
             .moves(&["egress drop router-forged", "a sent"]),
         row("redirect from an endpoint", router(137).frame(GROUP, OWN))
             .dropped()
             .moves(&["egress drop router-forged", "a sent"]),
-        row("advertisement hidden behind extension headers", frame::discovery((a, group), 136, host, Some((2, OWN))).extensions(&[0, 60]).frame(GROUP, OWN))
-            .dropped()
-            .moves(&["egress drop neighbour-forged", "a sent"]),
+        row(
+            "advertisement hidden behind extension headers",
+            frame::discovery((a, group), 136, host, Some((2, OWN)))
+                .extensions(&[0, 60])
+                .frame(GROUP, OWN),
+        )
+        .dropped()
+        .moves(&["egress drop neighbour-forged", "a sent"]),
         row("truncated solicitation", truncated(&ask(None).frame(GROUP, OWN)))
             .dropped()
             .moves(&["egress drop malformed"]),
     ]
 }
-
 
 fn message(kind: u8) -> Vec<u8> {
     let mut message = vec![0; 40];

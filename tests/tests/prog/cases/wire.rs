@@ -26,9 +26,12 @@ pub fn rows(family: &Family) -> Vec<Row> {
         row("with the node's source", tcp(host, a))
             .dropped()
             .moves(&["xdp drop claims-local-address"]),
-        row("with an endpoint's source in a fragment", Ip::udp(b, a, 1, 2).fragment(3, true).frame(OWN, ROUTER))
-            .dropped()
-            .moves(&["xdp drop claims-local-address"]),
+        row(
+            "with an endpoint's source in a fragment",
+            Ip::udp(b, a, 1, 2).fragment(3, true).frame(OWN, ROUTER),
+        )
+        .dropped()
+        .moves(&["xdp drop claims-local-address"]),
         row("from a dropped prefix", tcp(family.dropped, a))
             .dropped()
             .moves(&["xdp drop blackhole-source"]),
