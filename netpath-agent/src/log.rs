@@ -9,8 +9,10 @@ use crate::config::LogFormat;
 /// The environment variable that goes before the configuration's level.
 pub const VARIABLE: &str = "NETPATH_LOG";
 
-/// Libraries that report what is no news; a filter that names them overrides it.
-const QUIET: &str = "netlink_proto=error,netlink_packet_route=error,rtnetlink=error";
+/// Libraries that report what is no news, or whose debug level would bury ours. A filter that names
+/// them goes before this.
+const QUIET: &str = "aya=warn,aya_obj=warn,hyper=warn,netlink_proto=error,\
+                     netlink_packet_route=error,rtnetlink=error";
 
 /// A level that can not be used.
 #[derive(Debug, thiserror::Error)]

@@ -63,6 +63,7 @@ impl Error {
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Create(IpvlanFlags),
+    Name,
     NoLinkLocal,
     Alias(String),
     Mtu(u32),
@@ -76,6 +77,7 @@ enum Step {
 pub struct Plan {
     namespace: Namespace,
     interface: String,
+    draft: String,
     netns: PathBuf,
     parent: u32,
     steps: Vec<Step>,
@@ -89,7 +91,8 @@ impl Plan {
         if namespace.is_own()? {
             return Err(Error::OwnNamespace(spec.netns.clone()));
         }
-        let mut steps = vec![Step::Create(flags), Step::NoLinkLocal, Step::Alias(alias(record))];
+        let mut steps =
+            vec![Step::Create(flags), Step::Name, Step::NoLinkLocal, Step::Alias(alias(record))];
         steps.extend(spec.mtu.map(Step::Mtu));
         steps.extend(spec.addresses.iter().copied().map(Step::Address));
         steps.extend(record.link_local.map(|address| {
@@ -101,6 +104,7 @@ impl Plan {
         Ok(Self {
             namespace,
             interface: spec.interface.to_string(),
+            draft: draft(record),
             netns: spec.netns.clone(),
             parent: parent.index,
             steps,
@@ -135,11 +139,15 @@ impl Plan {
     ) -> Result<(), Error> {
         match step {
             Step::Create(flags) => {
-                node.add_ipvlan(self.parent, &self.interface, &self.namespace, *flags)
+                node.add_ipvlan(self.parent, &self.draft, &self.namespace, *flags)
                     .await
                     .map_err(|error| self.refused(error))?;
-                let link = pod.link_by_name(&self.interface).await?;
-                *index = link.ok_or_else(|| Error::Vanished(self.interface.clone()))?.index;
+                let link = pod.link_by_name(&self.draft).await?;
+                *index = link.ok_or_else(|| Error::Vanished(self.draft.clone()))?.index;
+            }
+            Step::Name => {
+                let named = pod.set_name(*index, &self.interface).await;
+                named.map_err(|error| self.refused(error))?;
             }
             Step::NoLinkLocal => pod.set_no_link_local(*index).await?,
             Step::Alias(alias) => pod.set_alias(*index, alias).await?,
@@ -179,9 +187,10 @@ impl Plan {
     }
 }
 
-/// Whether the endpoint's interface is there.
+/// Whether the endpoint's interface is there, under its name.
 pub async fn is_wired(record: &Record) -> Result<bool, Error> {
-    Ok(find(record).await?.is_some())
+    let found = find(record).await?;
+    Ok(found.is_some_and(|(_, link)| link.name == record.spec.interface.as_str()))
 }
 
 /// Removes the interface of an endpoint. An interface or a namespace that is gone is no error.
@@ -200,11 +209,20 @@ async fn find(record: &Record) -> Result<Option<(Netlink, Link)>, Error> {
         Err(error) => return Err(error.into()),
     };
     let pod = namespace.connect()?;
-    let link = pod.link_by_name(record.spec.interface.as_str()).await?;
-    let ours = |link: &Link| {
-        link.kind == LinkKind::Ipvlan && link.alias.as_deref() == Some(&alias(record))
+    let named = pod.link_by_name(record.spec.interface.as_str()).await?;
+    let ours = |link: &Link| link.alias.as_deref() == Some(&alias(record));
+    // A killed agent may have left it unnamed.
+    let link = match named.filter(ours) {
+        Some(link) => Some(link),
+        None => pod.link_by_name(&draft(record)).await?,
     };
-    Ok(link.filter(ours).map(|link| (pod, link)))
+    Ok(link.filter(|link| link.kind == LinkKind::Ipvlan).map(|link| (pod, link)))
+}
+
+/// What the interface is called until it has its name: unique on the node, and not what anybody
+/// else would choose.
+fn draft(record: &Record) -> String {
+    format!("np-{:x}", record.slot)
 }
 
 /// The mark that tells our interfaces from others'.

@@ -50,13 +50,12 @@ pub async fn run(config: Config) -> Result<(), Error> {
                 node.answer(request).await;
                 Ok(())
             }
-            change = monitor.changed(), if watching => match change {
-                Some(change) => node.refresh(change).await,
-                None => {
-                    watching = false;
-                    tracing::error!("the kernel's events are lost; the timer goes on");
-                    Ok(())
-                }
+            change = monitor.changed(), if watching => if let Some(change) = change {
+                node.refresh(change).await
+            } else {
+                watching = false;
+                tracing::error!("the kernel's events are lost; the timer goes on");
+                Ok(())
             },
             _ = timer.tick() => node.reconcile().await,
         };

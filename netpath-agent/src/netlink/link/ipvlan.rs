@@ -18,8 +18,12 @@ pub enum IpvlanFlags {
 }
 
 impl Netlink {
-    /// Creates an ipvlan child in L2 mode, under its final name and in its final namespace at
-    /// once: moving and renaming later costs a grace period each.
+    /// Creates an ipvlan child in L2 mode, in its final namespace at once: to move it there later
+    /// would cost grace periods.
+    ///
+    /// The name must be free in this namespace as well: before Linux 6.13 the kernel looks it up
+    /// where the request comes from (`rtnl_newlink`), and the parent is often called what the child
+    /// shall be.
     pub async fn add_ipvlan(
         &self,
         parent: u32,

@@ -8,6 +8,14 @@ use rtnetlink::{
 use crate::netlink::{Error, Netlink};
 
 impl Netlink {
+    /// Renames an interface, which must be down.
+    pub async fn set_name(&self, index: u32, name: &str) -> Result<(), Error> {
+        self.set(LinkUnspec::new_with_index(index).name(name), || {
+            format!("name interface {index} {name}")
+        })
+        .await
+    }
+
     /// Sets an interface up.
     pub async fn set_up(&self, index: u32) -> Result<(), Error> {
         self.set(LinkUnspec::new_with_index(index).up(), || format!("set interface {index} up"))
