@@ -22,3 +22,6 @@ pub use self::{
     listen::{ListenError, listen},
     server::serve,
 };
+
+#[cfg(test)]
+mod tests;

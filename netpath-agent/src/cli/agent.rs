@@ -159,3 +159,10 @@ fn cleanup(file: &Path) -> Result<u8, Error> {
 fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
+
+/// The command line, for its own test.
+#[cfg(test)]
+pub(super) fn command() -> clap::Command {
+    use clap::CommandFactory as _;
+    Cli::command()
+}

@@ -58,3 +58,14 @@ fn print(text: &str) {
 fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "error: {text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_command_lines_hold_together() {
+        agent::command().debug_assert();
+        operator::command().debug_assert();
+    }
+}

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     link_local::link_local,
     spec::{EndpointSpec, Invalid},
-    wire::{Error, Plan, is_wired, unwire},
+    wire::{Error, Plan, is_wired, set_switching, unwire},
 };
 
 /// An endpoint as the store keeps it: what was asked for, and what the agent chose.

@@ -37,6 +37,11 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The parent has children or a master of another kind.
+    #[error(
+        "the parent is in use by macvlan, a bridge, a bond or the like, maybe in another network namespace, which excludes ipvlan; free it or use another NIC"
+    )]
+    ParentBusy(#[source] netlink::Error),
     /// The kernel has no ipvlan.
     #[error(
         "this kernel has no ipvlan (CONFIG_IPVLAN, module ipvlan); load the module or use a kernel with it"
@@ -53,6 +58,7 @@ impl Error {
                 Some("netns")
             }
             Self::InterfaceExists { .. } => Some("interface"),
+            Self::ParentBusy(_) => Some("parent"),
             _ => None,
         }
     }
@@ -176,6 +182,7 @@ impl Plan {
 
     fn refused(&self, error: netlink::Error) -> Error {
         match error.errno() {
+            Some(nix::libc::EBUSY) => Error::ParentBusy(error),
             Some(nix::libc::EOPNOTSUPP) => Error::NoIpvlan(error),
             Some(nix::libc::EEXIST) => self.exists(),
             _ => error.into(),
@@ -191,6 +198,17 @@ impl Plan {
 pub async fn is_wired(record: &Record) -> Result<bool, Error> {
     let found = find(record).await?;
     Ok(found.is_some_and(|(_, link)| link.name == record.spec.interface.as_str()))
+}
+
+/// Sets how the endpoint's parent switches, through its child. Tells whether there was one.
+pub async fn set_switching(record: &Record, flags: IpvlanFlags) -> Result<bool, Error> {
+    match find(record).await? {
+        Some((pod, link)) => {
+            pod.set_ipvlan_flags(link.index, flags).await?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
 }
 
 /// Removes the interface of an endpoint. An interface or a namespace that is gone is no error.

@@ -5,11 +5,9 @@ use std::net::IpAddr;
 use super::{Error, Node};
 use crate::{
     api::types::{Added, Endpoint},
-    config::Switching,
     endpoint::{EndpointSpec, Plan, Record, is_wired, link_local, unwire},
     error::chain,
     name::EndpointName,
-    netlink::IpvlanFlags,
 };
 
 impl Node {
@@ -37,11 +35,7 @@ impl Node {
         let record = self.plan(spec)?;
         let name = record.spec.name.clone();
         let parent = &self.state.parents[&record.spec.parent];
-        let flags = match parent.config.switching {
-            Switching::Parent => IpvlanFlags::Vepa,
-            Switching::Driver => IpvlanFlags::Bridge,
-        };
-        let plan = Plan::new(&record, &parent.link, flags).map_err(Error::wire(&name))?;
+        let plan = Plan::new(&record, &parent.link, parent.flags()).map_err(Error::wire(&name))?;
 
         // The store first: whatever happens next, removal knows what there may be. The maps
         // second: the interface's first packet must find itself known.

@@ -8,7 +8,7 @@ use super::{Error, Node, RouteEntry, State, bpffs, cleanup, entry, parents};
 use crate::{
     config::Config,
     datapath::{Datapath, Options},
-    endpoint::Record,
+    endpoint::{Record, set_switching},
     error::chain,
     netlink::Netlink,
     store::{Lock, Store},
@@ -71,6 +71,7 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
     let changes = node.repair_tables()?;
     node.set_node()?;
     node.attach()?;
+    node.set_switching().await;
     tracing::info!(
         parents = node.state.parents.len(),
         endpoints = node.state.endpoints().len(),
@@ -104,6 +105,25 @@ async fn undo(pins: &Path, netlink: &Netlink) {
 }
 
 impl Node {
+    /// Sets how every parent switches: the configuration may have changed since its children were
+    /// made. The children share one port, so the first one that is there will do.
+    async fn set_switching(&self) {
+        for parent in self.state.parents.values() {
+            let on_it = |record: &&Record| record.spec.parent == parent.config.name;
+            for record in self.state.endpoints().filter(on_it) {
+                match set_switching(record, parent.flags()).await {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(
+                        endpoint = %record.spec.name,
+                        error = chain(&error),
+                        "can not set how its parent switches"
+                    ),
+                }
+            }
+        }
+    }
+
     /// Forgets endpoints whose namespace is gone, as after a reboot: their addresses are free.
     fn forget_the_dead(&mut self) -> Result<(), Error> {
         let dead: Vec<Record> =

@@ -13,10 +13,10 @@ use netpath_common::{
 
 use super::tables::Tables;
 use crate::{
-    config,
+    config::{self, Switching},
     endpoint::Record,
     name::{EndpointName, InterfaceName},
-    netlink::Link,
+    netlink::{IpvlanFlags, Link},
     route::{RouteSpec, Table},
 };
 
@@ -27,6 +27,17 @@ pub struct Parent {
     pub config: config::Parent,
     /// The device.
     pub link: Link,
+}
+
+impl Parent {
+    /// How the ipvlan port switches.
+    #[must_use]
+    pub const fn flags(&self) -> IpvlanFlags {
+        match self.config.switching {
+            Switching::Parent => IpvlanFlags::Vepa,
+            Switching::Driver => IpvlanFlags::Bridge,
+        }
+    }
 }
 
 /// A route and who asked for it.
@@ -198,3 +209,6 @@ const fn host_entry(flags: u8) -> Endpoint {
         flags,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,10 @@ async fn execute(cli: Cli) -> Result<(), client::Error> {
     }
     Ok(())
 }
+
+/// The command line, for its own test.
+#[cfg(test)]
+pub(super) fn command() -> clap::Command {
+    use clap::CommandFactory as _;
+    Cli::command()
+}

@@ -1,7 +1,8 @@
 //! Creating ipvlan children.
 
 use rtnetlink::{
-    LinkIpVlan,
+    LinkIpVlan, LinkMessageBuilder,
+    packet_core::{NLM_F_ACK, NLM_F_REQUEST},
     packet_route::link::{IpVlanFlags, IpVlanMode},
 };
 
@@ -15,6 +16,15 @@ pub enum IpvlanFlags {
     Bridge,
     /// Every unicast frame goes out by the parent (Linux 4.15).
     Vepa,
+}
+
+impl From<IpvlanFlags> for IpVlanFlags {
+    fn from(flags: IpvlanFlags) -> Self {
+        match flags {
+            IpvlanFlags::Bridge => Self::empty(),
+            IpvlanFlags::Vepa => Self::Vepa,
+        }
+    }
 }
 
 impl Netlink {
@@ -31,12 +41,8 @@ impl Netlink {
         namespace: &Namespace,
         flags: IpvlanFlags,
     ) -> Result<(), Error> {
-        let flags = match flags {
-            IpvlanFlags::Bridge => IpVlanFlags::empty(),
-            IpvlanFlags::Vepa => IpVlanFlags::Vepa,
-        };
         let message = LinkIpVlan::new(name, parent, IpVlanMode::L2)
-            .flag(flags)
+            .flag(flags.into())
             .setns_by_fd(namespace.fd())
             .build();
         self.handle
@@ -45,5 +51,18 @@ impl Netlink {
             .execute()
             .await
             .map_err(Error::request(|| format!("create ipvlan interface {name}")))
+    }
+
+    /// Sets how the port of an existing child switches, its siblings included.
+    pub async fn set_ipvlan_flags(&self, index: u32, flags: IpvlanFlags) -> Result<(), Error> {
+        let message = LinkMessageBuilder::<LinkIpVlan>::default().index(index).flag(flags.into());
+        // Changing what is particular to a kind takes the request that creates, without leave to.
+        self.handle
+            .link()
+            .add(message.build())
+            .set_flags(NLM_F_REQUEST | NLM_F_ACK)
+            .execute()
+            .await
+            .map_err(Error::request(|| format!("set the flags of ipvlan interface {index}")))
     }
 }

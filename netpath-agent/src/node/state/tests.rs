@@ -1,0 +1,141 @@
+//! The desired state and the tables that follow from it.
+
+use netpath_common::Mac;
+
+use super::*;
+use crate::{config::Xdp, endpoint::EndpointSpec, netlink::LinkKind};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("address")
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().expect("prefix")
+}
+
+fn parent() -> Parent {
+    Parent {
+        config: config::Parent {
+            name: InterfaceName::ETH0,
+            switching: Switching::Parent,
+            xdp: Xdp::Off,
+        },
+        link: Link {
+            index: 2,
+            name: "eth0".to_owned(),
+            mac: Some(Mac::new([2, 0, 0, 0, 0, 1])),
+            mtu: 1500,
+            up: true,
+            loopback: false,
+            kind: LinkKind::Other,
+            port_of: None,
+            lower: None,
+            alias: None,
+        },
+    }
+}
+
+fn record(name: &str, slot: u32, addresses: &[&str]) -> Record {
+    Record {
+        spec: EndpointSpec {
+            name: name.parse().expect("name"),
+            netns: "/run/netns/a".into(),
+            interface: InterfaceName::ETH0,
+            parent: InterfaceName::ETH0,
+            addresses: addresses.iter().map(|text| net(text)).collect(),
+            gateways: Vec::new(),
+            table: Table(7),
+            mtu: None,
+        },
+        slot,
+        link_local: Some("fe80::5".parse().expect("address")),
+    }
+}
+
+fn route(table: Table, prefix: &str, path: Path) -> RouteEntry {
+    let spec = RouteSpec { table, prefix: net(prefix), path, via: None };
+    RouteEntry { spec, configured: false }
+}
+
+fn state() -> State {
+    let mut state = State::default();
+    state.parents.insert(InterfaceName::ETH0, parent());
+    state.host.insert(ip("10.0.0.1"));
+    state.insert(record("a", 0, &["10.0.1.5/24", "fd00::5/64"]));
+    state
+}
+
+#[test]
+fn every_address_has_an_entry() {
+    let tables = state().tables();
+    let mut found: Vec<_> = tables.endpoints.keys().map(ToString::to_string).collect();
+    found.sort();
+    assert_eq!(found, ["10.0.0.1", "10.0.1.5", "fd00::5", "fe80::5"]);
+    let endpoint = tables.endpoints[&ip("fd00::5").into()];
+    assert_eq!((endpoint.parent, endpoint.slot, endpoint.table), (2, 0, 7));
+    assert_eq!(endpoint.mac, Mac::new([2, 0, 0, 0, 0, 1]));
+    assert!(tables.endpoints[&ip("10.0.0.1").into()].is_host());
+}
+
+#[test]
+fn single_entries_are_those_of_the_whole() {
+    let mut state = state();
+    state.insert_route(route(Table(7), "10.0.1.5/32", Path::Kernel));
+    state.insert_route(route(Table::MAIN, "10.0.0.1/32", Path::Kernel));
+    for (address, endpoint) in state.tables().endpoints {
+        assert_eq!(state.entry(address.into()), Some(endpoint), "{address}");
+    }
+    assert_eq!(state.entry(ip("10.0.1.6")), None);
+}
+
+#[test]
+fn only_full_length_routes_set_the_flag() {
+    let mut state = state();
+    let routed = |state: &State| state.entry(ip("10.0.1.5")).is_some_and(|e| e.is_routed());
+    state.insert_route(route(Table::MAIN, "10.0.1.0/24", Path::Kernel));
+    assert!(!routed(&state));
+    state.insert_route(route(Table::MAIN, "10.0.1.5/32", Path::Kernel));
+    state.insert_route(route(Table(7), "10.0.1.5/32", Path::Drop));
+    state.insert_route(route(Table(7), "10.0.1.5/32", Path::Kernel));
+    state.remove_route(Table(7), net("10.0.1.5/32"));
+    assert!(routed(&state), "the main table still has one");
+    state.remove_route(Table::MAIN, net("10.0.1.5/32"));
+    state.remove_route(Table::MAIN, net("10.0.1.5/32"));
+    assert!(!routed(&state));
+}
+
+#[test]
+fn endpoints_vanish_with_their_parent_and_come_back() {
+    let mut state = state();
+    let parents = std::mem::take(&mut state.parents);
+    assert_eq!(state.tables().endpoints.len(), 1, "the node's own address");
+    state.parents = parents;
+    assert_eq!(state.tables().endpoints.len(), 4);
+}
+
+#[test]
+fn an_endpoint_keeps_its_address_from_the_node() {
+    let mut state = state();
+    state.host.insert(ip("10.0.1.5"));
+    assert!(!state.tables().endpoints[&ip("10.0.1.5").into()].is_host());
+    assert!(!state.entry(ip("10.0.1.5")).is_some_and(|entry| entry.is_host()));
+}
+
+#[test]
+fn slots_and_addresses_are_free_again_after_removal() {
+    let mut state = state();
+    state.insert(Record { link_local: None, ..record("b", 1, &["10.0.1.6/24"]) });
+    assert_eq!(state.free_slot(), 2);
+    state.remove(&"a".parse().expect("name"));
+    assert_eq!(state.free_slot(), 0);
+    assert_eq!(state.owner(ip("fe80::5")), None);
+    assert_eq!(state.owner(ip("10.0.1.6")).map(ToString::to_string).as_deref(), Some("b"));
+}
+
+#[test]
+fn a_dropped_prefix_is_a_black_hole() {
+    let mut state = state();
+    assert!(!state.has_blackholes());
+    state.insert_route(route(Table(9), "fd00:bad::/32", Path::Drop));
+    assert!(state.has_blackholes());
+}
