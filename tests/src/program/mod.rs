@@ -8,8 +8,11 @@
 //! | `frame` | frames as bytes |
 //! | `plain` | the tables as plain collections |
 //! | `oracle` | what a program must do with a frame |
+//! | `bench`, `empty` | what a run costs |
 //! | `read` | a second parser, written apart from the programs' |
 
+pub mod bench;
+mod empty;
 pub mod frame;
 pub mod kernel;
 pub mod oracle;
