@@ -3,7 +3,7 @@
 use rtnetlink::{
     LinkIpVlan, LinkMessageBuilder,
     packet_core::{NLM_F_ACK, NLM_F_REQUEST},
-    packet_route::link::{IpVlanFlags, IpVlanMode},
+    packet_route::link::{InfoKind, IpVlanFlags, IpVlanMode},
 };
 
 use crate::netlink::{Error, Namespace, Netlink};
@@ -55,7 +55,9 @@ impl Netlink {
 
     /// Sets how the port of an existing child switches, its siblings included.
     pub async fn set_ipvlan_flags(&self, index: u32, flags: IpvlanFlags) -> Result<(), Error> {
-        let message = LinkMessageBuilder::<LinkIpVlan>::default().index(index).flag(flags.into());
+        let message = LinkMessageBuilder::<LinkIpVlan>::new_with_info_kind(InfoKind::IpVlan)
+            .index(index)
+            .flag(flags.into());
         // Changing what is particular to a kind takes the request that creates, without leave to.
         self.handle
             .link()
