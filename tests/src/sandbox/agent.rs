@@ -21,7 +21,7 @@ use super::{
     address::Family,
     command,
     counter::Counter,
-    probe::Proto,
+    server::ECHO_PORT,
     topology::{INTERFACE, Place, Pod},
     wait,
 };
@@ -69,7 +69,7 @@ impl Programs {
 }
 
 /// How the agents of a sandbox are configured; words as in the configuration file.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Settings {
     /// Who switches between pods of one node.
     #[arg(long, default_value = "parent", value_parser = ["parent", "driver"])]
@@ -81,7 +81,7 @@ pub struct Settings {
     #[arg(long, default_value = "auto", value_parser = ["auto", "tcx", "netlink"])]
     pub attach: String,
     /// Routes: prefix and path.
-    #[arg(skip)]
+    #[arg(skip = service_routes())]
     pub routes: Vec<(String, String)>,
 }
 
@@ -91,9 +91,14 @@ impl Default for Settings {
             switching: "parent".into(),
             xdp: "off".into(),
             attach: "auto".into(),
-            routes: Vec::new(),
+            routes: service_routes(),
         }
     }
+}
+
+/// Services are the host stack's business.
+fn service_routes() -> Vec<(String, String)> {
+    ["10.96.0.0/16", "fd00:96::/64"].map(|prefix| (prefix.into(), "kernel".into())).into()
 }
 
 /// The files of one node's agent: what stays when the process ends.
@@ -132,7 +137,7 @@ fn configuration(files: &Files, state: &Path, settings: &Settings) -> Result<Str
     let mut text = String::new();
     let (socket, state, pins) = (socket.display(), state.display(), pins.display());
     writeln!(text, "[agent]\nsocket = '{socket}'\nstate = '{state}'\npins = '{pins}'")?;
-    writeln!(text, "[log]\nlevel = \"debug\"")?;
+    writeln!(text, "[log]\nlevel = \"info\"")?;
     writeln!(text, "[datapath]\nattach = {attach:?}")?;
     // Small: the kernel zeroes preallocated maps, which an emulated guest feels.
     writeln!(text, "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096")?;
@@ -268,14 +273,13 @@ impl Agent {
         Ok(())
     }
 
-    /// The path that a flow takes, as `netpath explain` says.
-    pub fn path(&self, from: IpAddr, to: IpAddr, proto: Proto, port: u16) -> Result<String> {
-        let (from, to, port) = (from.to_string(), to.to_string(), port.to_string());
-        let mut arguments = vec!["explain", &from, &to, "--proto", proto.name()];
-        if proto != Proto::Icmp {
-            arguments.extend(["--dport", &port]);
-        }
-        let Explanation { verdict } = serde_json::from_value(self.netpath_json(&arguments)?)?;
+    /// The path of packets to the echo service, as `netpath explain` says.
+    pub fn path(&self, from: IpAddr, to: IpAddr) -> Result<String> {
+        let [from, to, port] = [from.to_string(), to.to_string(), ECHO_PORT.to_string()];
+        let answer =
+            self.netpath_json(&["explain", &from, &to, "--proto", "tcp", "--dport", &port])?;
+        let Explanation { verdict } =
+            serde_json::from_value(answer).with_context(|| format!("explain {from} {to}"))?;
         Ok(verdict.path)
     }
 
@@ -314,10 +318,9 @@ mod tests {
             pins: "/sys/fs/bpf/x".into(),
             log: "/x/agent.log".into(),
         };
-        let routes = vec![("10.96.0.0/16".into(), "kernel".into())];
-        let settings = Settings { routes, ..Settings::default() };
+        let settings = Settings::default();
         let text = configuration(&files, Path::new("/x/state"), &settings).unwrap();
         assert!(text.contains("socket = '/x/agent.sock'\n"), "{text}");
-        assert!(text.ends_with("prefix = \"10.96.0.0/16\"\npath = \"kernel\"\n"), "{text}");
+        assert!(text.ends_with("prefix = \"fd00:96::/64\"\npath = \"kernel\"\n"), "{text}");
     }
 }

@@ -9,7 +9,6 @@ use tempfile::TempDir;
 
 use super::{
     agent::{self, Agent, Files, Programs, Settings},
-    server::ECHO_PORT,
     table::{self, Row},
     topology::Topology,
 };
@@ -89,7 +88,7 @@ impl Lab {
     /// The table with plain ipvlan pods, which are gone again afterwards.
     pub fn table_before(&self) -> Result<Vec<Row>> {
         self.topology.add_plain_pods()?;
-        let rows = table::measure(&self.topology, |pair| pair.plain, |_, _, _, _| Ok(None))?;
+        let rows = table::measure(&self.topology, |pair| pair.plain, |_, _, _| Ok(None))?;
         self.topology.remove_plain_pods()?;
         Ok(rows)
     }
@@ -99,10 +98,10 @@ impl Lab {
         table::measure(
             &self.topology,
             |_| true,
-            |pair, from, to, proto| {
+            |pair, from, to| {
                 // The node that decides: the sender's, or the receiver's for what comes from afar.
                 let node = self.topology.node_of(pair.from).or(self.topology.node_of(pair.to));
-                node.map(|node| self.agents[node].path(from, to, proto, ECHO_PORT)).transpose()
+                node.map(|node| self.agents[node].path(from, to)).transpose()
             },
         )
     }

@@ -101,15 +101,13 @@ fn paths(pair: &[Row]) -> String {
 
 fn render_counters(counters: &serde_json::Value) -> String {
     let mut table = plain_table();
-    let rows = counters.as_array().map(Vec::as_slice).unwrap_or_default();
-    if let Some(first) = rows.first().and_then(serde_json::Value::as_object) {
-        table.set_header(first.keys());
-    }
-    for row in rows.iter().filter_map(serde_json::Value::as_object) {
-        table.add_row(
-            row.values()
-                .map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)),
-        );
+    let columns = ["hook", "path", "reason", "packets", "bytes"];
+    table.set_header(columns);
+    for row in counters.as_array().map(Vec::as_slice).unwrap_or_default() {
+        table.add_row(columns.map(|column| {
+            let value = &row[column];
+            value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+        }));
     }
     table.to_string()
 }

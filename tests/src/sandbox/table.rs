@@ -37,7 +37,7 @@ const fn pair(
 }
 
 /// The name of the node-local service address in the table.
-const SERVICE_NAME: &str = "service";
+pub const SERVICE_NAME: &str = "service";
 
 /// Every kind of pair on an underlay node.
 pub const PAIRS: [Pair; 14] = [
@@ -127,18 +127,20 @@ pub fn start_servers(topology: &Topology) -> Result<Vec<Server>> {
         .collect()
 }
 
-/// Asks everything at once. `explain` names the path of a flow from one address to another.
+/// Asks everything at once. `explain` names the path from one address to another: of these flows,
+/// which the host stack has no part in, the protocol makes no difference.
 pub fn measure(
     topology: &Topology,
     expected: impl Fn(&Pair) -> bool,
-    explain: impl Fn(&Pair, IpAddr, IpAddr, Proto) -> Result<Option<String>>,
+    explain: impl Fn(&Pair, IpAddr, IpAddr) -> Result<Option<String>>,
 ) -> Result<Vec<Row>> {
     let servers = start_servers(topology)?;
     let mut rows = Vec::new();
     for pair in &PAIRS {
         for family in Family::BOTH {
+            let from = topology.place(pair.from).address.of(family);
+            let path = explain(pair, from, target(topology, pair.to).of(family))?;
             for proto in Proto::ALL {
-                let (from, to) = (topology.place(pair.from).address, target(topology, pair.to));
                 rows.push(Row {
                     from: pair.from,
                     to: pair.to,
@@ -146,7 +148,7 @@ pub fn measure(
                     proto,
                     expected: expected(pair),
                     ok: false,
-                    path: explain(pair, from.of(family), to.of(family), proto)?,
+                    path: path.clone(),
                     about: pair.about,
                     expected_path: pair.path,
                 });
@@ -158,7 +160,9 @@ pub fn measure(
     Ok(rows)
 }
 
-fn target(topology: &Topology, name: &str) -> Dual {
+/// The addresses that a name in the table stands for.
+#[must_use]
+pub fn target(topology: &Topology, name: &str) -> Dual {
     if name == SERVICE_NAME { SERVICE } else { topology.place(name).address }
 }
 

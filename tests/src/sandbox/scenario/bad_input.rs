@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Bench, Outcome, Scenario};
+use super::{Bench, Effort, Outcome, Scenario};
 use crate::sandbox::{
     agent::{Agent, Files, Settings},
     lab::Lab,
@@ -22,10 +22,10 @@ use crate::sandbox::{
 /// The file, the parents, the machine, and requests to a running agent.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::new("bad_input::file", |bench| refused(bench, &FILES)),
-        Scenario::new("bad_input::parent", |bench| refused(bench, &PARENTS)),
-        Scenario::new("bad_input::machine", machine),
-        Scenario::new("bad_input::request", request),
+        Scenario::own("bad_input::file", |bench| refused(bench, &FILES)),
+        Scenario::own("bad_input::parent", |bench| refused(bench, &PARENTS)),
+        Scenario::own("bad_input::machine", machine),
+        Scenario::shared("bad_input::request", &Settings::default(), 1500, request),
     ]
 }
 
@@ -62,16 +62,16 @@ const FILES: [Case; 8] = [
     file("same parent twice", ("", "[[parent]]\nname = \"eth0\"\n"), &["parent[1].name", "eth0"]),
     file(
         "host bits",
-        ("", "[[route]]\nprefix = \"10.96.0.1/16\"\npath = \"kernel\"\n"),
-        &["route[0].prefix", "10.96.0.1/16", "10.96.0.0/16"],
+        ("", "[[route]]\nprefix = \"10.97.0.1/16\"\npath = \"kernel\"\n"),
+        &["route[2].prefix", "10.97.0.1/16", "10.97.0.0/16"],
     ),
     file(
         "same route twice",
         (
             "",
-            "[[route]]\nprefix = \"fd00:96::/64\"\npath = \"kernel\"\n[[route]]\nprefix = \"fd00:96::/64\"\npath = \"drop\"\n",
+            "[[route]]\nprefix = \"fd00:97::/64\"\npath = \"kernel\"\n[[route]]\nprefix = \"fd00:97::/64\"\npath = \"drop\"\n",
         ),
-        &["route[1].prefix", "fd00:96::/64"],
+        &["route[3].prefix", "fd00:97::/64"],
     ),
     file("no capacity", ("routes = 1000", "routes = 0"), &["capacity.routes", "0"]),
 ];
@@ -246,26 +246,25 @@ const ROUTES: [Request; 4] = [
     ("no such route", &["route", "del", "fd00:97::/64"], &["fd00:97::/64"]),
 ];
 
-fn request(bench: &Bench) -> Result<Outcome> {
-    let lab = Lab::ready(&bench.programs, &Settings::default(), 1500)?;
+fn request(lab: &Lab, _: Effort) -> Result<Outcome> {
     // The remote host's namespace stands in for a new pod's.
     let netns = lab.topology.remote.namespace.path();
-    let before = endpoints_and_routes(&lab)?;
+    let before = endpoints_and_routes(lab)?;
     let mut failures = Vec::new();
     for (name, arguments, words) in ENDPOINTS {
         let netns = netns.to_string_lossy();
         let arguments =
             [ADD.as_slice(), &["--interface", "extra0", "--netns", &netns], arguments].concat();
-        failures.extend(refusal(&lab, &arguments, words).err().map(|e| format!("{name}: {e:#}")));
+        failures.extend(refusal(lab, &arguments, words).err().map(|e| format!("{name}: {e:#}")));
     }
     for (name, arguments, words) in ROUTES {
-        failures.extend(refusal(&lab, arguments, words).err().map(|e| format!("{name}: {e:#}")));
+        failures.extend(refusal(lab, arguments, words).err().map(|e| format!("{name}: {e:#}")));
     }
     let missing = Path::new("/run/netns/ghost").to_string_lossy();
     let arguments = [ADD.as_slice(), &["--address", "10.0.1.91/24", "--netns", &missing]].concat();
-    let result = refusal(&lab, &arguments, &["/run/netns/ghost"]);
+    let result = refusal(lab, &arguments, &["/run/netns/ghost"]);
     failures.extend(result.err().map(|error| format!("no namespace: {error:#}")));
-    ensure!(before == endpoints_and_routes(&lab)?, "a refused request changed something");
+    ensure!(before == endpoints_and_routes(lab)?, "a refused request changed something");
     all_refused(&failures)
 }
 

@@ -19,7 +19,7 @@ use crate::sandbox::{
 pub(super) fn scenarios() -> Vec<Scenario> {
     [("tcx", "generic", Signal::SIGTERM), ("netlink", "native", Signal::SIGKILL)]
         .map(|(attach, xdp, signal)| {
-            Scenario::new(format!("cleanup::attach_{attach}::after_{signal}"), move |bench| {
+            Scenario::own(format!("cleanup::attach_{attach}::after_{signal}"), move |bench| {
                 if attach == "tcx" && !kernel::at_least(6, 6)? {
                     return Ok(Outcome::Ignored("tcx links need Linux 6.6".into()));
                 }

@@ -8,21 +8,18 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Bench, Outcome, Scenario};
+use super::{Effort, Outcome, Scenario};
 use crate::sandbox::{agent::Settings, command, lab::Lab};
 
 /// Programs and maps.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::new("inspect::bpftool", bpftool)]
+    vec![Scenario::shared("inspect::bpftool", &Settings::default(), 1500, bpftool)]
 }
 
-fn bpftool(bench: &Bench) -> Result<Outcome> {
+fn bpftool(lab: &Lab, _: Effort) -> Result<Outcome> {
     if !command::exists("bpftool") {
         return Ok(Outcome::Ignored("bpftool is not installed".into()));
     }
-    let lab = Lab::ready(&bench.programs, &Settings::default(), 1500)?;
-    lab.table_after()?;
-
     let programs = command::run(Command::new("bpftool").args(["prog", "show"]))?;
     let missing: Vec<_> = ["netpath_egress", "netpath_ingress"]
         .into_iter()

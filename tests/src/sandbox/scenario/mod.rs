@@ -1,24 +1,27 @@
-//! Scenarios: what real programs must do in the sandbox, each in a sandbox of its own.
+//! Scenarios: what real programs must do in the sandbox.
+//!
+//! A scenario that leaves the sandbox as it found it runs on a lab that others with the same
+//! settings use as well: loading programs takes seconds in an emulated guest. The others make
+//! their own.
 
 mod bad_input;
 mod cleanup;
 mod inspect;
 mod restart;
+mod runner;
 mod service;
 mod spoof;
 mod table;
 mod transfer;
 
-use std::{
-    io::Write,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
-};
-
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Args;
 
-use super::{agent::Programs, wait};
+pub use self::runner::{Tally, run};
+use super::{
+    agent::{Programs, Settings},
+    lab::Lab,
+};
 
 /// What all scenarios are given.
 #[derive(Clone, Debug)]
@@ -32,7 +35,7 @@ pub struct Bench {
 /// How much the scenarios do.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Effort {
-    /// Size of a TCP transfer, in megabytes (1,000,000 bytes).
+    /// Size of a TCP transfer by a local path, in megabytes (1,000,000 bytes).
     #[arg(long, default_value_t = 200)]
     pub megabytes: u64,
 }
@@ -46,17 +49,36 @@ pub enum Outcome {
     Ignored(String),
 }
 
-type Run = Box<dyn Fn(&Bench) -> Result<Outcome>>;
-
 /// A named test.
 pub struct Scenario {
     name: String,
     run: Run,
 }
 
+type OnLab = dyn Fn(&Lab, Effort) -> Result<Outcome>;
+type Alone = dyn Fn(&Bench) -> Result<Outcome>;
+
+enum Run {
+    /// On a lab with these settings, which is left as it was.
+    Shared(Settings, u32, Box<OnLab>),
+    /// With what it makes itself.
+    Own(Box<Alone>),
+}
+
 impl Scenario {
-    fn new(name: impl Into<String>, run: impl Fn(&Bench) -> Result<Outcome> + 'static) -> Self {
-        Self { name: name.into(), run: Box::new(run) }
+    /// Runs on a ready lab with these settings and this MTU, and leaves it as it was.
+    fn shared(
+        name: impl Into<String>,
+        settings: &Settings,
+        mtu: u32,
+        run: impl Fn(&Lab, Effort) -> Result<Outcome> + 'static,
+    ) -> Self {
+        Self { name: name.into(), run: Run::Shared(settings.clone(), mtu, Box::new(run)) }
+    }
+
+    /// Makes what it needs itself.
+    fn own(name: impl Into<String>, run: impl Fn(&Bench) -> Result<Outcome> + 'static) -> Self {
+        Self { name: name.into(), run: Run::Own(Box::new(run)) }
     }
 
     /// The name that filters match.
@@ -64,12 +86,20 @@ impl Scenario {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// What a lab that it can share is like.
+    fn lab(&self) -> Option<(&Settings, u32)> {
+        match &self.run {
+            Run::Shared(settings, mtu, _) => Some((settings, *mtu)),
+            Run::Own(_) => None,
+        }
+    }
 }
 
-/// Every scenario whose name contains `filter`.
+/// Every scenario whose name contains `filter`; those that share a lab stand together.
 #[must_use]
 pub fn matching(filter: &str) -> Vec<Scenario> {
-    let mut all = [
+    let all = [
         table::scenarios(),
         transfer::scenarios(),
         restart::scenarios(),
@@ -78,52 +108,42 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         bad_input::scenarios(),
         service::scenarios(),
         inspect::scenarios(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect::<Vec<_>>();
-    all.retain(|scenario| scenario.name.contains(filter));
-    all
-}
-
-/// How many ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Everything as expected.
-    pub passed: u32,
-    /// Something was not.
-    pub failed: u32,
-    /// Not possible on this machine.
-    pub ignored: u32,
-}
-
-/// Runs scenarios one after another, and goes on when one fails. The last line is the tally.
-pub fn run(scenarios: &[Scenario], bench: &Bench, out: &mut impl Write) -> Result<Tally> {
-    let mut tally = Tally::default();
-    for Scenario { name, run } in scenarios {
-        wait::check_interrupt()?;
-        write!(out, "test {name} ... ")?;
-        out.flush()?;
-        let start = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(bench)))
-            .unwrap_or_else(|_| Err(anyhow!("panicked")));
-        let seconds = start.elapsed().as_secs_f32();
-        match outcome {
-            Ok(Outcome::Passed) => {
-                tally.passed += 1;
-                writeln!(out, "ok ({seconds:.1} s)")?;
-            }
-            Ok(Outcome::Ignored(why)) => {
-                tally.ignored += 1;
-                writeln!(out, "ignored ({why})")?;
-            }
-            Err(error) => {
-                tally.failed += 1;
-                writeln!(out, "FAILED ({seconds:.1} s)\n  {error:#}")?;
-            }
+    ];
+    let mut groups: Vec<Vec<Scenario>> = Vec::new();
+    for scenario in all.into_iter().flatten().filter(|scenario| scenario.name.contains(filter)) {
+        let same = |group: &&mut Vec<Scenario>| {
+            scenario.lab().is_some() && group.iter().any(|other| other.lab() == scenario.lab())
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(scenario),
+            None => groups.push(vec![scenario]),
         }
     }
-    let Tally { passed, failed, ignored } = tally;
-    writeln!(out, "{passed} passed, {failed} failed, {ignored} ignored")?;
-    Ok(tally)
+    groups.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_filters_narrow() {
+        let all = matching("");
+        let names: BTreeSet<_> = all.iter().map(Scenario::name).collect();
+        assert_eq!(names.len(), all.len());
+        let some = matching("nodeport");
+        assert!(!some.is_empty() && some.len() < all.len());
+    }
+
+    #[test]
+    fn a_lab_is_made_once() {
+        let all = matching("");
+        let labs: Vec<_> =
+            all.chunk_by(|a, b| a.lab() == b.lab()).map(|same| same[0].lab()).collect();
+        for (at, lab) in labs.iter().enumerate() {
+            assert!(lab.is_none() || !labs[..at].contains(lab), "{lab:?} twice");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use crate::sandbox::{
 pub(super) fn scenarios() -> Vec<Scenario> {
     ["tcx", "netlink"]
         .map(|attach| {
-            Scenario::new(format!("restart::killed::attach_{attach}"), move |bench| {
+            Scenario::own(format!("restart::killed::attach_{attach}"), move |bench| {
                 if attach == "tcx" && !kernel::at_least(6, 6)? {
                     return Ok(Outcome::Ignored("tcx links need Linux 6.6".into()));
                 }

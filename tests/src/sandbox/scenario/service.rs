@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Bench, Outcome, Scenario};
+use super::{Outcome, Scenario};
 use crate::sandbox::{
     address::{Dual, Family},
     agent::Settings,
@@ -17,9 +17,12 @@ use crate::sandbox::{
 
 /// By where the backend is and who asks.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let service = |name: &str, switching: &'static str, client, backend| {
-        Scenario::new(format!("service::{name}"), move |bench| {
-            cluster_ip(bench, switching, client, backend)
+    let settings =
+        |switching: &str| Settings { switching: switching.into(), ..Settings::default() };
+    let service = |name: &str, switching, client, backend| {
+        let name = format!("service::{name}");
+        Scenario::shared(name, &settings(switching), 1500, move |lab, _| {
+            cluster_ip(lab, client, backend)
         })
     };
     let mut scenarios = vec![
@@ -35,9 +38,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ];
     for switching in ["parent", "driver"] {
         for (name, backend) in [("pod_on_node", "a1"), ("pod_on_other_node", "a3")] {
-            scenarios.push(Scenario::new(format!("nodeport::{name}::{switching}"), move |bench| {
-                node_port(bench, switching, backend)
-            }));
+            let name = format!("nodeport::{name}::{switching}");
+            let scenario = Scenario::shared(name, &settings(switching), 1500, move |lab, _| {
+                node_port(lab, backend)
+            });
+            scenarios.push(scenario);
         }
     }
     scenarios
@@ -51,27 +56,16 @@ const CLUSTER_IP: Dual = Dual {
 const SERVICE_PORT: u16 = 80;
 const NODE_PORT: u16 = 30_080;
 
-fn settings(switching: &str) -> Settings {
-    let kernel = |prefix: &str| (prefix.to_owned(), "kernel".to_owned());
-    Settings {
-        switching: switching.into(),
-        routes: vec![kernel("10.96.0.0/16"), kernel("fd00:96::/64")],
-        ..Settings::default()
-    }
-}
-
-fn cluster_ip(bench: &Bench, switching: &str, client: &str, backend: &str) -> Result<Outcome> {
-    let lab = Lab::ready(&bench.programs, &settings(switching), 1500)?;
+fn cluster_ip(lab: &Lab, client: &str, backend: &str) -> Result<Outcome> {
     let backend = lab.topology.place(backend);
     translate(&lab.topology.nodes[0], CLUSTER_IP, SERVICE_PORT, backend.address)?;
-    answers(&lab, client, CLUSTER_IP, SERVICE_PORT)
+    answers(lab, client, CLUSTER_IP, SERVICE_PORT)
 }
 
-fn node_port(bench: &Bench, switching: &str, backend: &str) -> Result<Outcome> {
-    let lab = Lab::ready(&bench.programs, &settings(switching), 1500)?;
+fn node_port(lab: &Lab, backend: &str) -> Result<Outcome> {
     let node = &lab.topology.nodes[0];
     translate(node, node.address, NODE_PORT, lab.topology.place(backend).address)?;
-    answers(&lab, "remote", node.address, NODE_PORT)
+    answers(lab, "remote", node.address, NODE_PORT)
 }
 
 /// Destination NAT on a node, for what it forwards and what it sends. Source NAT only where the
@@ -91,7 +85,9 @@ fn translate(node: &Place, from: Dual, port: u16, to: Dual) -> Result<()> {
     }
     let (destination, source) = (destination.join("\n"), source.join("\n"));
     let rules = format!(
-        "table inet service {{
+        "add table inet service
+        delete table inet service
+        table inet service {{
             chain forwarded {{ type nat hook prerouting priority dstnat;\n{destination}\n}}
             chain sent {{ type nat hook output priority -100;\n{destination}\n}}
             chain own {{ type nat hook postrouting priority srcnat;\n{source}\n}}

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Bench, Outcome, Scenario};
+use super::{Bench, Effort, Outcome, Scenario};
 use crate::sandbox::{
     address::Family,
     agent::{Agent, Settings},
@@ -21,18 +21,16 @@ use crate::sandbox::{
 
 /// From a pod and from the wire.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut scenarios = vec![Scenario::new("spoof::plain_ipvlan", plain)];
+    let mut scenarios = vec![Scenario::own("spoof::plain_ipvlan", plain)];
     for switching in ["parent", "driver"] {
         let settings = Settings { switching: switching.into(), ..Settings::default() };
-        scenarios.push(Scenario::new(format!("spoof::from_pod::{switching}"), move |bench| {
-            from_pod(bench, &settings)
-        }));
+        let name = format!("spoof::from_pod::{switching}");
+        scenarios.push(Scenario::shared(name, &settings, 1500, from_pod));
     }
     for xdp in ["off", "generic", "native"] {
         let settings = Settings { xdp: xdp.into(), ..Settings::default() };
-        scenarios.push(Scenario::new(format!("spoof::from_wire::xdp_{xdp}"), move |bench| {
-            from_wire(bench, &settings)
-        }));
+        let name = format!("spoof::from_wire::xdp_{xdp}");
+        scenarios.push(Scenario::shared(name, &settings, 1500, from_wire));
     }
     scenarios
 }
@@ -59,23 +57,21 @@ const TIMES: u64 = 3;
 /// How long the counters may take to move.
 const LIMIT: Duration = Duration::from_secs(5);
 
-fn from_pod(bench: &Bench, settings: &Settings) -> Result<Outcome> {
-    let lab = Lab::ready(&bench.programs, settings, 1500)?;
+fn from_pod(lab: &Lab, _: Effort) -> Result<Outcome> {
     let pod = &lab.topology.place("a1").namespace;
     let sender = Wire::open(pod, INTERFACE)?;
     let wire = Wire::open(&lab.topology.router, "node1")?;
     let host = Wire::open(&lab.topology.nodes[0].namespace, INTERFACE)?;
     let forgeries = forgery::by_pod(&Cast::of(&lab.topology)?)?;
-    judge(&lab, &sender, &forgeries, [("the wire", wire), ("the host", host)])
+    judge(lab, &sender, &forgeries, [("the wire", wire), ("the host", host)])
 }
 
-fn from_wire(bench: &Bench, settings: &Settings) -> Result<Outcome> {
-    let lab = Lab::ready(&bench.programs, settings, 1500)?;
+fn from_wire(lab: &Lab, _: Effort) -> Result<Outcome> {
     let sender = Wire::open(&lab.topology.router, "node1")?;
     let pod = Wire::open(&lab.topology.place("a1").namespace, INTERFACE)?;
     let sibling = Wire::open(&lab.topology.place("b1").namespace, INTERFACE)?;
     let forgeries = forgery::by_wire(&Cast::of(&lab.topology)?)?;
-    judge(&lab, &sender, &forgeries, [("a1", pod), ("b1", sibling)])
+    judge(lab, &sender, &forgeries, [("a1", pod), ("b1", sibling)])
 }
 
 /// Sends every forgery, and reports each that was seen where it must not be, or not counted.

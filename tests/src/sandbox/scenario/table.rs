@@ -1,33 +1,32 @@
 //! The reachability table with every way of switching, XDP mode and generation of TC hooks.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{agent::Settings, kernel, lab::Lab, table};
 
 /// One scenario per combination.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut scenarios = vec![Scenario::new("table::plain_ipvlan", plain)];
+    let mut scenarios = vec![Scenario::own("table::plain_ipvlan", plain)];
     for switching in ["parent", "driver"] {
         for xdp in ["off", "generic", "native"] {
             let settings =
                 Settings { switching: switching.into(), xdp: xdp.into(), ..Settings::default() };
-            scenarios.push(Scenario::new(format!("table::{switching}::xdp_{xdp}"), move |bench| {
-                netpath(bench, &settings, 1500)
-            }));
+            let name = format!("table::{switching}::xdp_{xdp}");
+            scenarios.push(Scenario::shared(name, &settings, 1500, netpath));
         }
     }
-    for attach in ["tcx", "netlink"] {
-        let settings = Settings { attach: attach.into(), ..Settings::default() };
-        scenarios.push(Scenario::new(format!("table::attach_{attach}"), move |bench| {
-            if attach == "tcx" && !kernel::at_least(6, 6)? {
-                return Ok(Outcome::Ignored("tcx links need Linux 6.6".into()));
-            }
-            netpath(bench, &settings, 1500)
-        }));
-    }
-    scenarios
-        .push(Scenario::new("table::mtu_9000", |bench| netpath(bench, &Settings::default(), 9000)));
+    let settings = Settings { attach: "netlink".into(), ..Settings::default() };
+    scenarios.push(Scenario::shared("table::attach_netlink", &settings, 1500, |lab, _| {
+        attached(lab, "clsact")?;
+        surprises_or_passed(&table::surprises(&lab.table_after()?))
+    }));
+    let settings = Settings::default();
+    scenarios.push(Scenario::shared("table::attach_auto", &settings, 1500, |lab, _| {
+        attached(lab, if kernel::at_least(6, 6)? { "tcx" } else { "clsact" })?;
+        Ok(Outcome::Passed)
+    }));
+    scenarios.push(Scenario::shared("table::mtu_9000", &settings, 9000, netpath));
     scenarios
 }
 
@@ -37,8 +36,7 @@ fn plain(bench: &Bench) -> Result<Outcome> {
     surprises_or_passed(&table::surprises(&lab.table_before()?))
 }
 
-fn netpath(bench: &Bench, settings: &Settings, mtu: u32) -> Result<Outcome> {
-    let lab = Lab::ready(&bench.programs, settings, mtu)?;
+fn netpath(lab: &Lab, _: super::Effort) -> Result<Outcome> {
     surprises_or_passed(&table::surprises(&lab.table_after()?))
 }
 
@@ -47,4 +45,17 @@ pub(super) fn surprises_or_passed(surprises: &[String]) -> Result<Outcome> {
         return Ok(Outcome::Passed);
     }
     bail!("{} not as expected: {}", surprises.len(), surprises.join("; "))
+}
+
+/// Every TC hook of every node is attached this way, as `netpath status` says.
+fn attached(lab: &Lab, how: &str) -> Result<()> {
+    for agent in &lab.agents {
+        let status = agent.netpath_json(&["status"])?;
+        let hooks = status["parents"][0]["hooks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        ensure!(
+            hooks.len() == 2 && hooks.iter().all(|hook| hook["attached"] == how),
+            "wanted two hooks by {how}, got {hooks:?}"
+        );
+    }
+    Ok(())
 }

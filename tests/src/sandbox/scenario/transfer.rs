@@ -2,14 +2,14 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Bench, Outcome, Scenario};
+use super::{Effort, Outcome, Scenario};
 use crate::sandbox::{
-    address::{Family, SERVICE},
+    address::Family,
     agent::Settings,
     counter,
     lab::Lab,
     probe::{self, Patience},
-    table,
+    table::{self, SERVICE_NAME},
     traffic::transfer,
 };
 
@@ -17,34 +17,41 @@ use crate::sandbox::{
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mtu in [1500, 9000] {
-        scenarios.push(Scenario::new(
-            format!("transfer::pings_of_8000_bytes::mtu_{mtu}"),
-            move |bench| pings(bench, mtu),
-        ));
-        for switching in ["parent", "driver"] {
-            let settings = Settings { switching: switching.into(), ..Settings::default() };
-            scenarios.push(Scenario::new(
-                format!("transfer::tcp::mtu_{mtu}::{switching}"),
-                move |bench| tcp(bench, &settings, mtu),
-            ));
-        }
+        let parent = Settings::default();
+        let driver = Settings { switching: "driver".into(), ..Settings::default() };
+        let name = |what| format!("transfer::{what}::mtu_{mtu}");
+        scenarios.push(Scenario::shared(name("pings_of_8000_bytes"), &parent, mtu, pings));
+        scenarios.push(Scenario::shared(name("local"), &parent, mtu, move |lab, effort| {
+            transfers(lab, &LOCAL, effort.megabytes * MEGABYTE)?;
+            whole(lab, mtu)
+        }));
+        scenarios.push(Scenario::shared(name("wire"), &parent, mtu, |lab, effort| {
+            transfers(lab, &WIRE, effort.megabytes * MEGABYTE / 10)
+        }));
+        scenarios.push(Scenario::shared(name("local::driver"), &driver, mtu, |lab, effort| {
+            transfers(lab, &LOCAL, effort.megabytes * MEGABYTE / 10)
+        }));
     }
     scenarios
 }
 
-/// The local paths, and one over the wire.
-const PAIRS: [(&str, &str); 6] =
-    [("node1", "a1"), ("a1", "node1"), ("a1", "a2"), ("a1", "b1"), ("a1", "a3"), ("a1", "remote")];
+const MEGABYTE: u64 = 1_000_000;
 
-fn pings(bench: &Bench, mtu: u32) -> Result<Outcome> {
-    let lab = Lab::ready(&bench.programs, &Settings::default(), mtu)?;
+/// The local paths; the last one leads to the node-local service.
+const LOCAL: [(&str, &str); 5] =
+    [("node1", "a1"), ("a1", "node1"), ("a1", "a2"), ("a1", "b1"), ("b1", SERVICE_NAME)];
+
+/// Paths over the wire, and back in.
+const WIRE: [(&str, &str); 4] = [("a1", "a3"), ("node1", "a3"), ("a1", "remote"), ("remote", "b1")];
+
+fn pings(lab: &Lab, _: Effort) -> Result<Outcome> {
     let mut silent = Vec::new();
-    for (from, to) in PAIRS {
+    for (from, to) in LOCAL.iter().chain(&WIRE) {
         for family in Family::BOTH {
-            let (from, to) = (lab.topology.place(from), lab.topology.place(to));
-            let address = to.address.of(family);
+            let from = lab.topology.place(from);
+            let address = table::target(&lab.topology, to).of(family);
             if !probe::ping_of(&from.namespace, address, 8_000, Patience::EXPECTED)? {
-                silent.push(format!("{} -> {} ({address})", from.name, to.name));
+                silent.push(format!("{} -> {to} ({address})", from.name));
             }
         }
     }
@@ -54,30 +61,24 @@ fn pings(bench: &Bench, mtu: u32) -> Result<Outcome> {
     bail!("no answer to 8,000 bytes: {}", silent.join(", "))
 }
 
-fn tcp(bench: &Bench, settings: &Settings, mtu: u32) -> Result<Outcome> {
-    let lab = Lab::ready(&bench.programs, settings, mtu)?;
+fn transfers(lab: &Lab, pairs: &[(&str, &str)], bytes: u64) -> Result<Outcome> {
     let servers = table::start_servers(&lab.topology)?;
-    let bytes = bench.effort.megabytes * 1_000_000;
     for family in Family::BOTH {
-        for (from, to) in PAIRS {
-            let (from, to) = (lab.topology.place(from), lab.topology.place(to));
-            transfer(&from.namespace, to.address.of(family), bytes)
-                .with_context(|| format!("{} -> {} {family:?}", from.name, to.name))?;
+        for (from, to) in pairs {
+            let address = table::target(&lab.topology, to).of(family);
+            transfer(&lab.topology.place(from).namespace, address, bytes)
+                .with_context(|| format!("{from} -> {to} ({address})"))?;
         }
-        let pod = lab.topology.place("b1");
-        transfer(&pod.namespace, SERVICE.of(family), bytes)
-            .with_context(|| format!("b1 -> service {family:?}"))?;
     }
     drop(servers);
-    whole(&lab, mtu)?;
     Ok(Outcome::Passed)
 }
 
 /// The hooks saw packets larger than any wire carries: nobody cut them before or after.
-fn whole(lab: &Lab, mtu: u32) -> Result<()> {
+fn whole(lab: &Lab, mtu: u32) -> Result<Outcome> {
     let [agent, ..] = lab.agents.as_slice() else { bail!("no agent") };
     let (packets, bytes) = counter::of_path(&agent.counters()?, "local");
     let mean = bytes.checked_div(packets).context("no packet was counted as local")?;
     ensure!(mean > u64::from(mtu) + 14, "{mean} bytes per packet: GSO packets were cut");
-    Ok(())
+    Ok(Outcome::Passed)
 }
