@@ -266,6 +266,7 @@ impl MacWord {
     /// The first 12 bytes of an Ethernet header, as three words in the order of memory.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the parts of a word")]
     pub const fn header(destination: Self, source: Self) -> [u32; 3] {
         let (destination, source) = (destination.0, source.0);
         let head = destination | source << 48;
@@ -282,6 +283,7 @@ impl From<Mac> for MacWord {
 
 impl From<MacWord> for Mac {
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the parts of a word")]
     fn from(word: MacWord) -> Self {
         let MacWord(word) = word;
         Self::from_words([

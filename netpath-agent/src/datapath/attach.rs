@@ -90,16 +90,25 @@ impl Datapath {
         Ok(status)
     }
 
-    /// Detaches the programs from a parent and forgets it. A parent that is gone took its hooks
-    /// with it.
-    pub fn detach(&mut self, ifindex: u32) -> Result<(), Error> {
+    /// Detaches the programs from a parent and forgets it; tells whether netpath added its clsact
+    /// qdisc, which is the caller's to remove. A parent that is gone took its hooks with it.
+    pub fn detach(&mut self, ifindex: u32) -> Result<bool, Error> {
+        let added = self.parents.get(&ifindex, 0).is_ok_and(|parent| parent.added_qdisc());
         xdp::detach(&self.pins, ifindex)?;
         tc::detach(&self.pins, ifindex)?;
         self.attached.remove(&ifindex);
-        super::endpoints::absent(self.parents.remove(&ifindex)).map_err(Error::map("parents"))
+        super::endpoints::absent(self.parents.remove(&ifindex)).map_err(Error::map("parents"))?;
+        Ok(added)
+    }
+
+    /// Interface indexes of the parents that the programs were attached to, by this agent or by a
+    /// predecessor.
+    pub fn known_parents(&self) -> Result<Vec<u32>, Error> {
+        self.parents.keys().collect::<Result<_, _>>().map_err(Error::map("parents"))
     }
 
     /// The parents with their hooks.
+    #[must_use]
     pub fn parents(&self) -> Vec<ParentStatus> {
         self.attached.values().cloned().collect()
     }

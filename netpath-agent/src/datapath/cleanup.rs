@@ -32,6 +32,7 @@ impl fmt::Display for Removed {
 impl Datapath {
     /// Detaches everything of ours and removes the pins. It works without a running agent, and
     /// goes on past what fails.
+    #[must_use]
     pub fn cleanup(pins: &Path) -> Removed {
         let pins = Pins::new(pins);
         let mut removed = Removed::default();

@@ -37,7 +37,7 @@ impl Datapath {
     }
 
     /// Clears a slot for its next endpoint: what its last one counted, and that it had flows.
-    pub fn clear_endpoint_counter(&mut self, slot: u32) -> Result<(), Error> {
+    pub fn clear_slot(&mut self, slot: u32) -> Result<(), Error> {
         let error = Error::map("endpoint_counters");
         let cpus = self.endpoint_counters.get(&slot, 0).map_err(&error)?.len();
         let zero = PerCpuValues::try_from(vec![EndpointCount::default(); cpus])

@@ -11,7 +11,7 @@ impl Datapath {
     /// Writes the entry of an address, in one step if there is one already.
     pub fn put_endpoint(&mut self, address: Address, endpoint: &Endpoint) -> Result<(), Error> {
         let full = Error::insert(MAP, self.capacity.endpoints);
-        self.endpoints.insert(&address, endpoint, 0).map_err(full)
+        self.endpoints.insert(address, endpoint, 0).map_err(full)
     }
 
     /// Removes the entry of an address. One that is not there is no error.

@@ -1,14 +1,24 @@
 //! The `flows` map, which the programs fill.
 
-use netpath_common::FlowKey;
+use netpath_common::{Address, FlowKey};
 
 use super::{Datapath, Error, endpoints::absent};
 
 const MAP: &str = "flows";
 
 impl Datapath {
-    /// Forgets flows, as when one of their ends is removed: the address may get a new owner, whose
+    /// Forgets the flows of an endpoint that is gone: its addresses may get a new owner, whose
     /// packets must not take the old one's path.
+    pub fn retire(&mut self, slot: u32, addresses: &[Address]) -> Result<(), Error> {
+        let gate = self.endpoint_flows.get(&slot, 0).map_err(Error::map("endpoint_flows"))?;
+        if gate == 0 {
+            return Ok(());
+        }
+        let gone = |address: &Address| addresses.contains(address);
+        self.forget_flows(|flow| gone(&flow.source) || gone(&flow.destination))
+    }
+
+    /// Forgets flows.
     pub fn forget_flows(&mut self, which: impl Fn(&FlowKey) -> bool) -> Result<(), Error> {
         let keys: Vec<FlowKey> =
             self.flows.keys().collect::<Result<_, _>>().map_err(Error::map(MAP))?;

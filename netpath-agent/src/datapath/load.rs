@@ -62,7 +62,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
     pins.create()?;
     let mut loader = EbpfLoader::new();
     for Shape { name, entries, .. } in &shapes {
-        loader.map_max_entries(name, *entries).map_pin_path(*name, pins.map(name));
+        loader.map_max_entries(name, *entries).map_pin_path(name, pins.map(name));
     }
     let mut ebpf = loader.load(OBJECT).map_err(|error| Error::Load(Box::new(error)))?;
     for name in [EGRESS, INGRESS] {

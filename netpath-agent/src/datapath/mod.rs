@@ -104,6 +104,6 @@ impl Datapath {
 
     /// Writes what the programs know of a parent.
     pub fn put_parent(&mut self, ifindex: u32, parent: &Parent) -> Result<(), Error> {
-        self.parents.insert(&ifindex, parent, 0).map_err(Error::map("parents"))
+        self.parents.insert(ifindex, parent, 0).map_err(Error::map("parents"))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use netpath_common::Address;
+
 use super::{Error, Node};
 use crate::{
     api::types::{Added, Endpoint},
@@ -65,6 +67,8 @@ impl Node {
             errors.extend(self.write(address).err());
             errors.extend(self.forget_neighbour(&record, address).await.err());
         }
+        let gone: Vec<Address> = record.addresses().map(Address::from).collect();
+        errors.extend(self.datapath.retire(record.slot, &gone).err().map(Error::from));
         if errors.is_empty() {
             errors.extend(self.store.remove_endpoint(name.as_str()).err().map(Error::from));
         }
@@ -121,7 +125,7 @@ impl Node {
     }
 
     fn register(&mut self, record: &Record) -> Result<(), Error> {
-        self.datapath.clear_endpoint_counter(record.slot)?;
+        self.datapath.clear_slot(record.slot)?;
         record.addresses().try_for_each(|address| self.write(address))
     }
 

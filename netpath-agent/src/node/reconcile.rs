@@ -10,7 +10,11 @@ use super::{
     parents,
     tables::{Changes, Tables},
 };
-use crate::{datapath::ParentSpec, error::chain, netlink::Change};
+use crate::{
+    datapath::{Datapath, ParentSpec},
+    error::chain,
+    netlink::{Change, Netlink},
+};
 
 impl Node {
     /// Compares everything with the kernel and puts right what differs.
@@ -23,7 +27,7 @@ impl Node {
             self.repairs += repaired as u64;
         }
         self.set_node()?;
-        self.attach()
+        self.attach().await
     }
 
     /// Acts on a change of links, addresses or hooks. The tables are compared with what they were
@@ -39,7 +43,7 @@ impl Node {
         }
         self.set_node()?;
         if change.hooks || parents != self.state.parents {
-            self.attach()?;
+            self.attach().await?;
         }
         Ok(())
     }
@@ -112,31 +116,26 @@ impl Node {
         Ok(())
     }
 
-    /// Attaches the programs to every parent, and lets go of those that are no longer wanted. A
-    /// parent that fails does not keep the others from being attached.
-    pub(super) fn attach(&mut self) -> Result<(), Error> {
-        let Self { state, datapath, .. } = self;
-        let mut failed = None;
+    /// Attaches the programs to every parent, and lets go of those that are no longer wanted: of
+    /// this run, and of predecessors. A parent that fails does not keep the others from being
+    /// attached.
+    pub(super) async fn attach(&mut self) -> Result<(), Error> {
+        let Self { state, datapath, netlink, .. } = self;
+        let mut failed: Option<Error> = None;
         for parent in state.parents.values() {
             if let Err(error) = datapath.attach(&ParentSpec::from(parent)) {
                 tracing::warn!(parent = %parent.config.name, error = chain(&error), "not attached");
-                failed = Some(error);
+                failed = Some(error.into());
             }
         }
         let wanted = |ifindex| state.parents.values().any(|parent| parent.link.index == ifindex);
-        let stale: Vec<u32> = datapath
-            .parents()
-            .iter()
-            .map(|parent| parent.ifindex)
-            .filter(|ifindex| !wanted(*ifindex))
-            .collect();
-        for ifindex in stale {
-            if let Err(error) = datapath.detach(ifindex) {
+        for ifindex in datapath.known_parents()?.into_iter().filter(|ifindex| !wanted(*ifindex)) {
+            if let Err(error) = let_go(datapath, netlink, ifindex).await {
                 tracing::warn!(ifindex, error = chain(&error), "not detached");
                 failed = Some(error);
             }
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        failed.map_or(Ok(()), Err)
     }
 
     /// Writes what every program reads of the node.
@@ -146,4 +145,12 @@ impl Node {
         let node = netpath_common::Node { entry: ifindex, entry_mac: mac, flags };
         Ok(self.datapath.set_node(&node)?)
     }
+}
+
+/// Takes the programs off a parent, and the qdisc that they needed.
+async fn let_go(datapath: &mut Datapath, netlink: &Netlink, ifindex: u32) -> Result<(), Error> {
+    if datapath.detach(ifindex)? && netlink.link_by_index(ifindex).await?.is_some() {
+        netlink.delete_idle_clsact(ifindex).await?;
+    }
+    Ok(())
 }

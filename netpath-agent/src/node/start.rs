@@ -70,7 +70,7 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
     node.observe().await?;
     let changes = node.repair_tables()?;
     node.set_node()?;
-    node.attach()?;
+    node.attach().await?;
     node.set_switching().await;
     tracing::info!(
         parents = node.state.parents.len(),

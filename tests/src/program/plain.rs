@@ -67,7 +67,7 @@ impl Plain {
         for (address, endpoint) in &self.endpoints {
             datapath.remove_endpoint(address)?;
             if !endpoint.is_host() {
-                datapath.clear_endpoint_counter(endpoint.slot)?;
+                datapath.clear_slot(endpoint.slot)?;
             }
         }
         for (table, prefix_len, address) in self.routes.keys() {

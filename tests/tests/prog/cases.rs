@@ -11,7 +11,7 @@ use netpath_tests::program::{Arrival, Outcome, Return, oracle};
 use crate::world::{Case, ENTRY_MAC, Family, World, families};
 
 /// Every case, in both families.
-pub fn all(world: &World) -> Vec<Case> {
+pub(crate) fn all(world: &World) -> Vec<Case> {
     let mut cases = Vec::new();
     for family in families() {
         for (group, rows) in [
@@ -27,7 +27,7 @@ pub fn all(world: &World) -> Vec<Case> {
 }
 
 /// A row in the making: how a frame arrives, and what comes of it.
-pub struct Row {
+pub(crate) struct Row {
     name: &'static str,
     hook: Hook,
     parent: usize,
@@ -42,7 +42,7 @@ pub struct Row {
 
 impl Row {
     /// A frame that a hook of parent 0 passes.
-    pub const fn new(hook: Hook, name: &'static str, frame: Vec<u8>) -> Self {
+    pub(crate) const fn new(hook: Hook, name: &'static str, frame: Vec<u8>) -> Self {
         Self {
             name,
             hook,
@@ -58,38 +58,38 @@ impl Row {
     }
 
     /// On parent 1.
-    pub const fn on_parent1(mut self) -> Self {
+    pub(crate) const fn on_parent1(mut self) -> Self {
         self.parent = 1;
         self
     }
 
     /// Forwarded by the host stack.
-    pub const fn forwarded(mut self) -> Self {
+    pub(crate) const fn forwarded(mut self) -> Self {
         self.forwarded = true;
         self
     }
 
     /// With a mark, which a program that lets it pass or drops it leaves.
-    pub const fn marked(mut self, mark: u32) -> Self {
+    pub(crate) const fn marked(mut self, mark: u32) -> Self {
         self.mark = mark;
         self.mark_after = mark;
         self
     }
 
     /// With the mark taken off.
-    pub const fn unmarked(mut self) -> Self {
+    pub(crate) const fn unmarked(mut self) -> Self {
         self.mark_after = 0;
         self
     }
 
     /// Dropped.
-    pub const fn dropped(mut self) -> Self {
+    pub(crate) const fn dropped(mut self) -> Self {
         self.result = Return::Drop;
         self
     }
 
     /// Received by the parent with this Ethernet address.
-    pub fn received(mut self, mac: Mac) -> Self {
+    pub(crate) fn received(mut self, mac: Mac) -> Self {
         self.result = Return::Redirect;
         self.after = Some(oracle::addressed(&self.frame, mac, mac));
         self.mark_after = MARK_REDIRECTED;
@@ -97,7 +97,7 @@ impl Row {
     }
 
     /// Received by the kernel entry.
-    pub fn entered(mut self) -> Self {
+    pub(crate) fn entered(mut self) -> Self {
         let source = Mac::new(self.frame[6..12].try_into().expect("six bytes"));
         self.result = Return::Redirect;
         self.after = Some(oracle::addressed(&self.frame, ENTRY_MAC, source));
@@ -106,7 +106,7 @@ impl Row {
     }
 
     /// Turned into this frame, which the parent receives.
-    pub fn answered(mut self, frame: Vec<u8>) -> Self {
+    pub(crate) fn answered(mut self, frame: Vec<u8>) -> Self {
         self.result = Return::Redirect;
         self.after = Some(frame);
         self.mark_after = MARK_REDIRECTED;
@@ -114,13 +114,13 @@ impl Row {
     }
 
     /// Redirected as it is.
-    pub const fn redirected(mut self) -> Self {
+    pub(crate) const fn redirected(mut self) -> Self {
         self.result = Return::Redirect;
         self
     }
 
     /// Counted here, and nowhere else.
-    pub fn moves(mut self, moves: &[&'static str]) -> Self {
+    pub(crate) fn moves(mut self, moves: &[&'static str]) -> Self {
         self.moves = moves.to_vec();
         self
     }

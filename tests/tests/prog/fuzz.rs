@@ -26,7 +26,7 @@ const ROUND: u64 = 2_000;
 
 /// Runs the fuzzing. A difference names the seed of its round: with it in `NETPATH_FUZZ_SEED` and
 /// 2000 in `NETPATH_FUZZ_PACKETS`, that round is run again.
-pub fn run(world: &mut World) -> Result<()> {
+pub(crate) fn run(world: &mut World) -> Result<()> {
     let seed = variable("NETPATH_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
     let packets = variable("NETPATH_FUZZ_PACKETS").unwrap_or(PACKETS);
     let started = Instant::now();

@@ -15,49 +15,50 @@ use netpath_tests::program::{
 };
 
 /// Ethernet addresses: of the parents, of the kernel entry, and of others on the wire.
-pub const PARENT: [Mac; 2] = [Mac::new([2, 0, 0, 0, 0, 0xa0]), Mac::new([2, 0, 0, 0, 0, 0xa1])];
-pub const ENTRY_MAC: Mac = Mac::new([2, 0, 0, 0, 0, 0xee]);
-pub const ROUTER: Mac = Mac::new([2, 0, 0, 0, 0, 0x01]);
-pub const STRANGER: Mac = Mac::new([2, 0, 0, 0, 0, 0x66]);
+pub(crate) const PARENT: [Mac; 2] =
+    [Mac::new([2, 0, 0, 0, 0, 0xa0]), Mac::new([2, 0, 0, 0, 0, 0xa1])];
+pub(crate) const ENTRY_MAC: Mac = Mac::new([2, 0, 0, 0, 0, 0xee]);
+pub(crate) const ROUTER: Mac = Mac::new([2, 0, 0, 0, 0, 0x01]);
+pub(crate) const STRANGER: Mac = Mac::new([2, 0, 0, 0, 0, 0x66]);
 /// Interface index of the kernel entry; no test run looks for the device.
-pub const ENTRY: u32 = 4242;
+pub(crate) const ENTRY: u32 = 4242;
 /// Endpoint c's own table.
-pub const TABLE: u32 = 100;
+pub(crate) const TABLE: u32 = 100;
 /// Slots of the endpoints a, b, c and d.
-pub const SLOTS: [(&str, u32); 4] = [("a", 11), ("b", 12), ("c", 13), ("d", 14)];
+pub(crate) const SLOTS: [(&str, u32); 4] = [("a", 11), ("b", 12), ("c", 13), ("d", 14)];
 
 /// The addresses of the world in one family.
 #[derive(Clone, Copy, Debug)]
-pub struct Family {
-    pub name: &'static str,
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
     /// On parent 0; a and b in one subnet.
-    pub a: IpAddr,
-    pub b: IpAddr,
+    pub(crate) a: IpAddr,
+    pub(crate) b: IpAddr,
     /// On parent 0, in another subnet, with a table of its own.
-    pub c: IpAddr,
+    pub(crate) c: IpAddr,
     /// On parent 1, whose children the driver switches, with native XDP.
-    pub d: IpAddr,
+    pub(crate) d: IpAddr,
     /// The node, and a service that only its stack serves.
-    pub host: IpAddr,
-    pub service: IpAddr,
+    pub(crate) host: IpAddr,
+    pub(crate) service: IpAddr,
     /// In the prefix of the main table whose path is ...
-    pub kernel: IpAddr,
-    pub dropped: IpAddr,
-    pub unassigned: IpAddr,
-    pub served: IpAddr,
-    pub routed: IpAddr,
-    pub via: IpAddr,
+    pub(crate) kernel: IpAddr,
+    pub(crate) dropped: IpAddr,
+    pub(crate) unassigned: IpAddr,
+    pub(crate) served: IpAddr,
+    pub(crate) routed: IpAddr,
+    pub(crate) via: IpAddr,
     /// Dropped by c's table only.
-    pub dropped_for_c: IpAddr,
+    pub(crate) dropped_for_c: IpAddr,
     /// In no prefix.
-    pub elsewhere: IpAddr,
-    pub group: IpAddr,
-    pub nobody: IpAddr,
+    pub(crate) elsewhere: IpAddr,
+    pub(crate) group: IpAddr,
+    pub(crate) nobody: IpAddr,
     prefixes: [(u32, &'static str, u8, Path); 7],
     next_hop: (&'static str, u8, &'static str),
 }
 
-pub fn families() -> [Family; 2] {
+pub(crate) fn families() -> [Family; 2] {
     let at = |text: &str| text.parse().expect("address");
     [
         Family {
@@ -123,23 +124,23 @@ pub fn families() -> [Family; 2] {
 
 /// A row of a table.
 #[derive(Clone, Debug)]
-pub struct Case {
-    pub name: String,
-    pub arrival: Arrival,
-    pub outcome: Outcome,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) arrival: Arrival,
+    pub(crate) outcome: Outcome,
     /// The counters that move, as text: "egress local endpoint", "a sent", "b received".
-    pub moves: Vec<String>,
+    pub(crate) moves: Vec<String>,
 }
 
 /// The programs, and the tables that they and the oracle share.
-pub struct World {
-    pub kernel: Kernel,
-    pub parents: [u32; 2],
-    pub plain: Plain,
+pub(crate) struct World {
+    pub(crate) kernel: Kernel,
+    pub(crate) parents: [u32; 2],
+    pub(crate) plain: Plain,
 }
 
 impl World {
-    pub fn enter() -> Result<Self> {
+    pub(crate) fn enter() -> Result<Self> {
         let room = Room::enter()?;
         let parents = room.parents;
         let mut kernel = Kernel::load(&room, 1024, 1024)?;
@@ -152,7 +153,7 @@ impl World {
     }
 
     /// Runs a case on the kernel and on the oracle.
-    pub fn check(&mut self, case: &Case) -> Result<(), String> {
+    pub(crate) fn check(&mut self, case: &Case) -> Result<(), String> {
         let error = |error: anyhow::Error| format!("{error:#}");
         let before = self.kernel.counters().map_err(error)?;
         let outcome = self.kernel.run(&case.arrival).map_err(error)?;
@@ -160,11 +161,11 @@ impl World {
         let moved = moved(&before, &after);
         same("the kernel's outcome", &outcome, &case.outcome)?;
         let bytes = case.arrival.frame.len() as u64;
-        let mut moves: Vec<String> = moved.keys().map(|counter| self.name(counter)).collect();
+        let mut found: Vec<String> = moved.keys().map(|counter| self.name(counter)).collect();
         let mut expected = case.moves.clone();
-        moves.sort();
+        found.sort();
         expected.sort();
-        same("the counters that moved", &moves, &expected)?;
+        same("the counters that moved", &found, &expected)?;
         for (counter, by) in &moved {
             same(&format!("{} moved by", self.name(counter)), by, &(1, bytes))?;
         }

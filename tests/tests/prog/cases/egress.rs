@@ -13,7 +13,7 @@ fn row(name: &'static str, frame: Vec<u8>) -> Row {
 }
 
 /// The rows of one family.
-pub fn rows(family: &Family) -> Vec<Row> {
+pub(crate) fn rows(family: &Family) -> Vec<Row> {
     let mut rows = from_endpoints(family);
     rows.extend(from_the_stack(family));
     rows.extend(forged(family));
@@ -98,7 +98,7 @@ fn from_endpoints(family: &Family) -> Vec<Row> {
 }
 
 /// Some group's Ethernet address.
-pub const GROUP: Mac = Mac::new([0x33, 0x33, 0, 0, 0, 0xfb]);
+pub(crate) const GROUP: Mac = Mac::new([0x33, 0x33, 0, 0, 0, 0xfb]);
 
 fn from_the_stack(family: &Family) -> Vec<Row> {
     let Family { a, b, d, host, elsewhere, .. } = *family;

@@ -13,7 +13,7 @@ fn row(name: &'static str, frame: Vec<u8>) -> Row {
 }
 
 /// The rows of one family.
-pub fn rows(family: &Family) -> Vec<Row> {
+pub(crate) fn rows(family: &Family) -> Vec<Row> {
     let mut rows = from_the_wire(family);
     rows.extend(from_the_driver(family));
     rows

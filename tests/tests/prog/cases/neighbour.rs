@@ -89,7 +89,7 @@ fn checksum(packet: &[u8]) -> u16 {
 }
 
 /// The rows of one family.
-pub fn rows(family: &Family) -> Vec<Row> {
+pub(crate) fn rows(family: &Family) -> Vec<Row> {
     let speaker = Speaker { v4: family.a.is_ipv4() };
     let mut rows = questions(family, &speaker);
     rows.extend(statements(family, &speaker));

@@ -9,7 +9,7 @@ use crate::world::{Family, PARENT, ROUTER};
 const OWN: Mac = PARENT[0];
 
 /// The rows of one family.
-pub fn rows(family: &Family) -> Vec<Row> {
+pub(crate) fn rows(family: &Family) -> Vec<Row> {
     let Family { a, b, d, host, elsewhere, .. } = *family;
     let row = |name, frame| Row::new(Hook::Xdp, name, frame);
     let tcp = |from, to| Ip::tcp(from, to, 4000, 80).frame(OWN, ROUTER);
