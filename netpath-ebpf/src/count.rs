@@ -13,7 +13,7 @@ pub(crate) fn verdict(verdict: &Verdict, ifindex: u32, hook: Hook, bytes: u64) {
         path: verdict.path as u8,
         reason: verdict.reason as u16,
     };
-    match COUNTERS.get_ptr_mut(&key) {
+    match COUNTERS.get_ptr_mut(key) {
         Some(count) => add(count, bytes),
         None => first(&key, bytes),
     }

@@ -18,13 +18,13 @@ pub(crate) fn record(packet: &Packet) {
     // SAFETY: a read of the clock.
     let now = unsafe { bpf_ktime_get_ns() };
     // SAFETY: the value is one aligned word, read once.
-    if let Some(flow) = unsafe { FLOWS.get(&key) }
+    if let Some(flow) = unsafe { FLOWS.get(key) }
         && now.wrapping_sub(flow.seen) < FRESH
     {
         return;
     }
     // An LRU map makes room by itself.
-    let _: Result<(), i32> = FLOWS.insert(&key, Flow { seen: now }, 0);
+    let _: Result<(), i32> = FLOWS.insert(key, Flow { seen: now }, 0);
     open(&packet.source);
     open(&packet.destination);
 }

@@ -15,6 +15,12 @@
 #![no_main]
 // The pinned compiler builds core for this target anyway; inline assembly for BPF is as unstable.
 #![feature(asm_experimental_arch)]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "helpers and registers are wider than what they carry"
+)]
+#![expect(clippy::needless_pass_by_value, reason = "the program macros hand the context over")]
 
 mod act;
 mod answer;
@@ -44,7 +50,9 @@ use crate::tables::Maps;
 fn netpath_egress(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the kernel hands every program a valid context.
-    let (ifindex, ingress) = unsafe { ((*skb).ifindex, (*skb).ingress_ifindex) };
+    let ifindex = unsafe { (*skb).ifindex };
+    // SAFETY: as above.
+    let ingress = unsafe { (*skb).ingress_ifindex };
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
     let origin = Origin { ifindex, forwarded: ingress != 0 };
@@ -60,7 +68,9 @@ fn netpath_egress(ctx: TcContext) -> i32 {
 fn netpath_ingress(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the kernel hands every program a valid context.
-    let (ifindex, mark) = unsafe { ((*skb).ifindex, (*skb).mark) };
+    let ifindex = unsafe { (*skb).ifindex };
+    // SAFETY: as above.
+    let mark = unsafe { (*skb).mark };
     if mark == MARK_REDIRECTED {
         // Our own redirect: decided on and counted already. The stack and the pod see no mark.
         ctx.set_mark(0);
