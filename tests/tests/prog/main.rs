@@ -6,6 +6,7 @@
 
 mod cases;
 mod fuzz;
+mod live;
 mod world;
 
 use std::sync::{Arc, Mutex};
@@ -34,9 +35,17 @@ fn main() {
             })
         })
         .collect();
-    trials.push(Trial::test("fuzz::programs_agree_with_the_oracle", move || {
-        let mut world = world.lock().map_err(|_| Failed::without_message())?;
-        fuzz::run(&mut world).map_err(|error| Failed::from(format!("{error:#}")))
+    let checks: [(&str, fn(&mut World) -> anyhow::Result<()>); 3] = [
+        ("live::full_maps_are_named", live::full_maps_are_named),
+        ("live::explain_says_what_the_programs_do", live::explain_says_what_the_programs_do),
+        ("fuzz::programs_agree_with_the_oracle", fuzz::run),
+    ];
+    trials.extend(checks.map(|(name, check)| {
+        let world = Arc::clone(&world);
+        Trial::test(name, move || {
+            let mut world = world.lock().map_err(|_| Failed::without_message())?;
+            check(&mut world).map_err(|error| Failed::from(format!("{error:#}")))
+        })
     }));
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -22,6 +22,8 @@ pub(crate) const ROUTER: Mac = Mac::new([2, 0, 0, 0, 0, 0x01]);
 pub(crate) const STRANGER: Mac = Mac::new([2, 0, 0, 0, 0, 0x66]);
 /// Interface index of the kernel entry; no test run looks for the device.
 pub(crate) const ENTRY: u32 = 4242;
+/// Entries that the maps hold.
+pub(crate) const CAPACITY: u32 = 1024;
 /// Endpoint c's own table.
 pub(crate) const TABLE: u32 = 100;
 /// Slots of the endpoints a, b, c and d.
@@ -143,7 +145,7 @@ impl World {
     pub(crate) fn enter() -> Result<Self> {
         let room = Room::enter()?;
         let parents = room.parents;
-        let mut kernel = Kernel::load(&room, 1024, 1024)?;
+        let mut kernel = Kernel::load(&room, CAPACITY, CAPACITY)?;
         // The bpf file system lives as long as the namespace.
         std::mem::forget(room);
         let plain = tables(parents);

@@ -1,0 +1,118 @@
+//! What the agent does with the live maps: it says when one is full, and explains as the programs
+//! decide.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use netpath_agent::datapath::{Error, Query};
+use netpath_common::{
+    Address, Endpoint, Hook, Mac, Path, Reason, Route, RouteKey, route::TABLE_MAIN,
+};
+use netpath_tests::program::{Arrival, Counter, frame::Ip, moved};
+
+use crate::world::{CAPACITY, Family, PARENT, ROUTER, World, families};
+
+/// Fills a map until it is full: the error names the map and what it holds.
+pub(crate) fn full_maps_are_named(world: &mut World) -> Result<()> {
+    let datapath = &mut world.kernel.datapath;
+    let address = |number: u32| Address::from(IpAddr::from((0x7f00_0000 + number).to_be_bytes()));
+    let key = |number| RouteKey::prefix(TABLE_MAIN, address(number), 32);
+
+    let endpoints = (0..=CAPACITY)
+        .find_map(|number| datapath.put_endpoint(address(number), &Endpoint::default()).err());
+    let routes = (0..=CAPACITY).find_map(|number| {
+        datapath.put_route(&key(number), &Route::new(&key(number), Path::Drop)).err()
+    });
+    for number in 0..=CAPACITY {
+        datapath.remove_endpoint(&address(number))?;
+        datapath.remove_route(&key(number))?;
+    }
+    for (map, error) in [("endpoints", endpoints), ("routes", routes)] {
+        let error = error.with_context(|| format!("{map} took more than its capacity"))?;
+        ensure!(matches!(error, Error::Full { .. }), "{map}: {error}");
+        let text = error.to_string();
+        let expected = format!("map {map} is full: it holds {CAPACITY} entries");
+        ensure!(text.starts_with(&expected), "{text}");
+    }
+    Ok(())
+}
+
+/// Between every two addresses of a family: explain says what the program counts.
+pub(crate) fn explain_says_what_the_programs_do(world: &mut World) -> Result<()> {
+    let mut asked = 0;
+    for family in families() {
+        for (source, destination) in pairs(&family) {
+            asked += 1;
+            explain(world, source, destination)
+                .with_context(|| format!("{source} to {destination}"))?;
+        }
+    }
+    ensure!(asked == 2 * 6 * 14, "{asked} pairs");
+    Ok(())
+}
+
+fn pairs(family: &Family) -> Vec<(IpAddr, IpAddr)> {
+    let Family { a, b, c, host, service, elsewhere, .. } = *family;
+    let senders = [a, b, c, host, service, elsewhere];
+    let receivers = [
+        a,
+        b,
+        c,
+        family.d,
+        host,
+        service,
+        elsewhere,
+        family.kernel,
+        family.dropped,
+        family.unassigned,
+        family.served,
+        family.routed,
+        family.via,
+        family.dropped_for_c,
+    ];
+    // Ingress from elsewhere to elsewhere included: in transit.
+    senders.into_iter().flat_map(|from| receivers.map(|to| (from, to))).collect()
+}
+
+fn explain(world: &mut World, source: IpAddr, destination: IpAddr) -> Result<()> {
+    let [ifindex, _] = world.parents;
+    let explanation = world.kernel.datapath.explain(&Query {
+        ifindex,
+        source,
+        destination,
+        protocol: 6,
+        source_port: 4000,
+        destination_port: 80,
+    })?;
+    let macs = match explanation.hook {
+        Hook::Egress => (ROUTER, PARENT[0]),
+        Hook::Ingress | Hook::Xdp => (PARENT[0], ROUTER),
+    };
+    let counted = count(world, explanation.hook, macs, source, destination)?;
+    let explained = (explanation.verdict.path, explanation.verdict.reason);
+    ensure!(explained == counted, "explained {explained:?}, counted {counted:?}");
+    ensure!(!explanation.steps.is_empty(), "no steps");
+    Ok(())
+}
+
+/// Path and reason under which the program counts a packet.
+fn count(
+    world: &mut World,
+    hook: Hook,
+    (to, from): (Mac, Mac),
+    source: IpAddr,
+    destination: IpAddr,
+) -> Result<(Path, Reason)> {
+    let [ifindex, _] = world.parents;
+    let frame = Ip::tcp(source, destination, 4000, 80).frame(to, from);
+    let before = world.kernel.counters()?;
+    world.kernel.run(&Arrival { hook, ifindex, forwarded: false, mark: 0, frame })?;
+    for counter in moved(&before, &world.kernel.counters()?).into_keys() {
+        if let Counter::Verdict(key) = counter {
+            let path = Path::from_u8(key.path).context("an unknown path")?;
+            let reason = Reason::from_u16(key.reason).context("an unknown reason")?;
+            return Ok((path, reason));
+        }
+    }
+    bail!("nothing was counted")
+}
