@@ -15,6 +15,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::world::World;
 
+/// A test that is more than a row.
+type Check = fn(&mut World) -> anyhow::Result<()>;
+
 fn main() {
     let mut arguments = Arguments::from_args();
     // All cases share one set of maps, and one thread's namespaces.
@@ -35,7 +38,7 @@ fn main() {
             })
         })
         .collect();
-    let checks: [(&str, fn(&mut World) -> anyhow::Result<()>); 3] = [
+    let checks: [(&str, Check); 3] = [
         ("live::full_maps_are_named", live::full_maps_are_named),
         ("live::explain_says_what_the_programs_do", live::explain_says_what_the_programs_do),
         ("fuzz::programs_agree_with_the_oracle", fuzz::run),
