@@ -135,12 +135,12 @@ fn by_pod_ip(cast: &Cast) -> Result<Vec<Forgery>> {
         add(name, "source-mac", &ends)?;
     }
     let vlan = VlanId::try_new(7).context("a VLAN")?;
-    for (name, source) in [
-        ("VLAN tag, IPv4 source of nobody", IpAddr::from(nobody().v4)),
-        ("VLAN tag, own IPv6 address", cast.pod.v6.into()),
+    for (name, reason, source) in [
+        ("VLAN tag, IPv4 source of nobody", owned, IpAddr::from(nobody().v4)),
+        ("VLAN tag, own IPv6 address", "tagged-endpoint", cast.pod.v6.into()),
     ] {
         let frame = frame::udp(&cast.outward(source), name)?.tagged(vlan);
-        forgeries.push(Forgery { name, reason: "tagged-endpoint", frame });
+        forgeries.push(Forgery { name, reason, frame });
     }
     Ok(forgeries)
 }
@@ -158,9 +158,10 @@ fn to_host(cast: &Cast, source: impl Into<IpAddr>) -> Ends {
 fn by_pod_arp(cast: &Cast) -> Vec<Forgery> {
     let Cast { node_mac, router_mac, pod, gateway, remote: _, sibling: _, node: _ } = *cast;
     let (request, reply) = (ArpOperation::REQUEST, ArpOperation::REPLY);
-    let says = |name, to, operation, mac, sender, target| {
+    let says = |name, to, operation, mac, sender: Ipv4Addr, target| {
         let arp = frame::arp_says(operation, mac, sender, target);
-        Forgery { name, reason: "neighbour-forged", frame: frame::arp(node_mac, to, &arp) }
+        let reason = if sender == pod.v4 { "neighbour-forged" } else { "source-not-owned" };
+        Forgery { name, reason, frame: frame::arp(node_mac, to, &arp) }
     };
     let other = nobody().v4;
     vec![
@@ -205,7 +206,7 @@ fn by_pod_discovery(cast: &Cast) -> Result<Vec<Forgery>> {
     let body = frame::target(gateway.v6, SOURCE_LINK, STRANGER);
     add("NS with a foreign MAC", forged, router(pod.v6), SOLICITATION, none, &body)?;
     let body = frame::target(gateway.v6, SOURCE_LINK, node_mac);
-    let reason = "neighbour-forged";
+    let reason = "source-not-owned";
     add("NS in another's name", reason, router(other), SOLICITATION, none, &body)?;
     let lifetime = [64, 0, 7, 8];
     let body = [[0; 8].as_slice(), &[SOURCE_LINK, 1], &node_mac].concat();

@@ -58,19 +58,23 @@ const NODE_PORT: u16 = 30_080;
 
 fn cluster_ip(lab: &Lab, client: &str, backend: &str) -> Result<Outcome> {
     let backend = lab.topology.place(backend);
-    translate(&lab.topology.nodes[0], CLUSTER_IP, SERVICE_PORT, backend.address)?;
+    translate(&lab.topology.nodes[0], CLUSTER_IP, SERVICE_PORT, backend.address, false)?;
     answers(lab, client, CLUSTER_IP, SERVICE_PORT)
 }
 
 fn node_port(lab: &Lab, backend: &str) -> Result<Outcome> {
     let node = &lab.topology.nodes[0];
-    translate(node, node.address, NODE_PORT, lab.topology.place(backend).address)?;
+    // A backend elsewhere would answer the client directly: kube-proxy masquerades there.
+    let elsewhere = lab.topology.node_of(backend) != Some(0);
+    let backend = lab.topology.place(backend).address;
+    translate(node, node.address, NODE_PORT, backend, elsewhere)?;
     answers(lab, "remote", node.address, NODE_PORT)
 }
 
 /// Destination NAT on a node, for what it forwards and what it sends. Source NAT only where the
-/// backend would answer itself, as kube-proxy does for a pod that calls its own Service.
-fn translate(node: &Place, from: Dual, port: u16, to: Dual) -> Result<()> {
+/// backend would answer itself, as kube-proxy does for a pod that calls its own Service, and where
+/// `masquerade` says so.
+fn translate(node: &Place, from: Dual, port: u16, to: Dual, masquerade: bool) -> Result<()> {
     let mut destination = Vec::new();
     let mut source = Vec::new();
     for (ip, (from, to), backend) in [
@@ -81,7 +85,8 @@ fn translate(node: &Place, from: Dual, port: u16, to: Dual) -> Result<()> {
             let what = format!("{ip} daddr {from} {proto} dport {port}");
             destination.push(format!("{what} dnat {ip} to {backend}"));
         }
-        source.push(format!("{ip} saddr {to} {ip} daddr {to} ct status dnat masquerade"));
+        let whose = if masquerade { String::new() } else { format!("{ip} saddr {to} ") };
+        source.push(format!("{whose}{ip} daddr {to} ct status dnat masquerade"));
     }
     let (destination, source) = (destination.join("\n"), source.join("\n"));
     let rules = format!(

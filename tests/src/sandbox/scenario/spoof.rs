@@ -41,7 +41,7 @@ fn plain(bench: &Bench) -> Result<Outcome> {
     lab.topology.add_plain_pods()?;
     let sender = Wire::open(&lab.topology.place("a1").namespace, INTERFACE)?;
     let mut wire = Wire::open(&lab.topology.router, "node1")?;
-    let mut host = Wire::open(&lab.topology.nodes[0].namespace, INTERFACE)?;
+    let mut host = Wire::open_stack(&lab.topology.nodes[0].namespace, INTERFACE)?;
     for Forgery { name, reason: _, frame } in forgery::by_pod(&Cast::of(&lab.topology)?)? {
         sender.send(&frame.bytes)?;
         wait::until(&format!("{name} arrives"), LIMIT, || {
@@ -61,7 +61,7 @@ fn from_pod(lab: &Lab, _: Effort) -> Result<Outcome> {
     let pod = &lab.topology.place("a1").namespace;
     let sender = Wire::open(pod, INTERFACE)?;
     let wire = Wire::open(&lab.topology.router, "node1")?;
-    let host = Wire::open(&lab.topology.nodes[0].namespace, INTERFACE)?;
+    let host = Wire::open_stack(&lab.topology.nodes[0].namespace, INTERFACE)?;
     let forgeries = forgery::by_pod(&Cast::of(&lab.topology)?)?;
     judge(lab, &sender, &forgeries, [("the wire", wire), ("the host", host)])
 }

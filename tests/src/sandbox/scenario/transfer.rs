@@ -18,7 +18,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for mtu in [1500, 9000] {
         let parent = Settings::default();
-        let driver = Settings { switching: "driver".into(), ..Settings::default() };
         let name = |what| format!("transfer::{what}::mtu_{mtu}");
         scenarios.push(Scenario::shared(name("pings_of_8000_bytes"), &parent, mtu, pings));
         scenarios.push(Scenario::shared(name("local"), &parent, mtu, move |lab, effort| {
@@ -28,10 +27,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         scenarios.push(Scenario::shared(name("wire"), &parent, mtu, |lab, effort| {
             transfers(lab, &WIRE, effort.megabytes * MEGABYTE / 10)
         }));
-        scenarios.push(Scenario::shared(name("local::driver"), &driver, mtu, |lab, effort| {
-            transfers(lab, &LOCAL, effort.megabytes * MEGABYTE / 10)
-        }));
     }
+    let driver = Settings { switching: "driver".into(), ..Settings::default() };
+    scenarios.push(Scenario::shared("transfer::local::driver", &driver, 1500, |lab, effort| {
+        transfers(lab, &LOCAL, effort.megabytes * MEGABYTE)
+    }));
     scenarios
 }
 
