@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use netpath_common::{Action, MARK_REDIRECTED, Packet, Verdict, address::MacWord};
 
-use crate::answer;
+use crate::{answer, next_hop};
 
 /// A helper refused to change the packet.
 pub(crate) struct RewriteFailed;
@@ -24,7 +24,7 @@ pub(crate) fn carry_out(
         // Not TC_ACT_OK: the next program of the chain has its say as well.
         Action::Pass => return Ok(TC_ACT_UNSPEC),
         Action::Drop => return Ok(TC_ACT_SHOT),
-        Action::NextHop => return answer::next_hop(ctx, packet, ifindex),
+        Action::NextHop => return next_hop::send(ctx, packet, ifindex),
         // Source and destination alike: no switch forwards such a frame, so that generic XDP can
         // tell it from the wire's.
         Action::Receive => address(ctx, verdict.mac, verdict.mac)?,

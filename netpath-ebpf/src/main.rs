@@ -8,6 +8,7 @@
 //! | `headers` | from a frame to a packet: everything else |
 //! | `act` | rewrite and redirect |
 //! | `answer` | ARP replies and neighbour advertisements |
+//! | `next_hop` | routes with a next hop |
 //! | `count` | counters |
 //! | `flows` | remembering what the host stack forwarded |
 
@@ -28,6 +29,7 @@ mod count;
 mod flows;
 mod headers;
 mod maps;
+mod next_hop;
 mod parse;
 mod tables;
 
@@ -39,7 +41,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use netpath_common::{
-    Hook, MARK_REDIRECTED, Packet, Reason, Verdict,
+    Action, Hook, MARK_REDIRECTED, Packet, Reason, Verdict,
     decide::{self, Origin},
 };
 
@@ -57,6 +59,10 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     let packet = parse::tc(&ctx, &mut packet);
     let origin = Origin { ifindex, forwarded: ingress != 0 };
     let verdict = decide::egress(&Maps, packet, origin);
+    if verdict.action == Action::NextHop && next_hop::is_sent(&ctx) {
+        // Counted when it came by first.
+        return TC_ACT_UNSPEC;
+    }
     if verdict.record {
         flows::record(packet);
     }
