@@ -19,10 +19,14 @@ use super::{namespace::Namespace, pattern::Pattern, probe::Pinger, server::SINK_
 const STALL: Duration = Duration::from_secs(30);
 /// A reply that takes longer is lost.
 const REPLY: Duration = Duration::from_secs(2);
-/// Between two pings of the background.
+/// Between two pings of the background, and between two writes of a background transfer: together
+/// they leave an emulated guest time for what is tested meanwhile.
 const PING_PACE: Duration = Duration::from_millis(1);
+const WRITE_PACE: Duration = Duration::from_millis(5);
 /// Bytes handed to the kernel at once.
 const CHUNK: usize = 65_000;
+/// The same for a background transfer: more than a packet, so that GSO is at work.
+const WRITE: usize = 16_000;
 
 /// Sends `bytes` bytes to the sink of `to`, which compares every one of them.
 pub fn transfer(from: &Namespace, to: IpAddr, bytes: u64) -> Result<()> {
@@ -108,7 +112,8 @@ impl Traffic {
         self.spawn(format!("transfer to {to}"), move |stop, progress| {
             let wanted = |sent| {
                 progress.store(sent, Ordering::Relaxed);
-                if stop.load(Ordering::Relaxed) { 0 } else { CHUNK }
+                thread::sleep(WRITE_PACE);
+                if stop.load(Ordering::Relaxed) { 0 } else { WRITE }
             };
             send(connection, wanted).map(drop)
         });

@@ -43,7 +43,7 @@ fn killed(bench: &Bench, attach: &str) -> Result<Outcome> {
     let mut traffic = Traffic::default();
     let place = |name| lab.topology.place(name);
     for family in Family::BOTH {
-        for (from, to) in [("node1", "a1"), ("a1", "b1"), ("a1", "remote")] {
+        for (from, to) in [("node1", "a1"), ("a1", "b1")] {
             let to = place(to).address.of(family);
             traffic.stream(&place(from).namespace, to)?;
             traffic.ping(&place(from).namespace, to)?;
