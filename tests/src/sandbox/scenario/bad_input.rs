@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, Permissions},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
-    process::Stdio,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -140,11 +140,7 @@ fn all_refused(failures: &[String]) -> Result<Outcome> {
 }
 
 /// Starts the agent on node1, which must end by itself with one line that has all the words.
-fn is_refused(
-    lab: &Lab,
-    words: &[&str],
-    change: impl FnOnce(&mut std::process::Command),
-) -> Result<()> {
+fn is_refused(lab: &Lab, words: &[&str], change: impl FnOnce(&mut Command)) -> Result<()> {
     let node = &lab.topology.nodes[0];
     let files = &lab.files[0];
     let before = Snapshot::take(node, &files.pins)?;
@@ -156,13 +152,9 @@ fn is_refused(
 }
 
 /// What the agent prints on standard error until it ends.
-fn complaint(
-    lab: &Lab,
-    files: &Files,
-    change: impl FnOnce(&mut std::process::Command),
-) -> Result<String> {
+fn complaint(lab: &Lab, files: &Files, change: impl FnOnce(&mut Command)) -> Result<String> {
     let said = lab.folder.path().join("complaint");
-    let mut command = lab.topology.nodes[0].namespace.command(lab.programs.agent());
+    let mut command = Command::new(lab.programs.agent());
     command
         .args(["run", "--config"])
         .arg(&files.config)
@@ -171,7 +163,9 @@ fn complaint(
         .stdout(Stdio::null())
         .stderr(File::create(&said)?);
     change(&mut command);
-    let mut agent = command.spawn().context("start the agent")?;
+    // From inside the namespace: nobody could not enter it.
+    let namespace = &lab.topology.nodes[0].namespace;
+    let mut agent = namespace.enter(|| command.spawn().context("start the agent"))?;
     let status =
         wait::until("the agent gives up", Duration::from_secs(20), || Ok(agent.try_wait()?));
     if status.is_err() {
@@ -204,7 +198,7 @@ fn machine(bench: &Bench) -> Result<Outcome> {
 
     // The folder is root's alone; the configuration of a real node can be read by all.
     fs::set_permissions(lab.folder.path(), Permissions::from_mode(0o755))?;
-    let nobody = |command: &mut std::process::Command| {
+    let nobody = |command: &mut Command| {
         command.uid(NOBODY).gid(NOBODY);
     };
     check("no root", is_refused(&lab, &["root"], nobody));
