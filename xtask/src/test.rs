@@ -24,6 +24,8 @@ use crate::workspace::Workspace;
 const PROG: &str = "prog";
 /// All scenarios on one kernel, emulated.
 const LIMIT: Duration = Duration::from_mins(30);
+/// The longest scenario takes a minute or two, and prints at its end.
+const SILENCE: Duration = Duration::from_mins(6);
 
 /// `cargo xtask test`
 #[derive(Debug, clap::Args)]
@@ -192,6 +194,7 @@ fn scenario(
     let mut machine = Machine::new(series, command);
     machine.files = guest_programs(programs);
     machine.timeout = LIMIT;
+    machine.silence = SILENCE;
     Ok(machine.run(workspace, Channel::Output(counter))?.exit == 0)
 }
 
