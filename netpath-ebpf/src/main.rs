@@ -59,9 +59,11 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     let packet = parse::tc(&ctx, &mut packet);
     let origin = Origin { ifindex, forwarded: ingress != 0 };
     let verdict = decide::egress(&Maps, packet, origin);
-    if verdict.action == Action::NextHop && next_hop::is_sent(&ctx) {
-        // Counted when it came by first.
-        return TC_ACT_UNSPEC;
+    // Counted when it came by first.
+    if verdict.action == Action::NextHop
+        && let Some(result) = next_hop::resume(&ctx, packet, ifindex)
+    {
+        return result;
     }
     if verdict.record {
         flows::record(packet);

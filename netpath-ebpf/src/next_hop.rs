@@ -1,7 +1,10 @@
 //! Sending a packet to a route's next hop.
 
 use aya_ebpf::{
-    bindings::{bpf_redir_neigh as Neighbour, bpf_redir_neigh__bindgen_ty_1 as NeighbourAddress},
+    bindings::{
+        TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_redir_neigh as Neighbour,
+        bpf_redir_neigh__bindgen_ty_1 as NeighbourAddress,
+    },
     helpers::bpf_redirect_neigh,
     programs::TcContext,
 };
@@ -12,30 +15,46 @@ use crate::{act::RewriteFailed, tables::Maps};
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 
-/// `skb->tc_index` of a packet that the neighbour table sends. No queueing discipline of Linux uses
-/// the value; a pod that writes it by programs of its own only keeps the neighbour it chose.
+/// `skb->tc_index` of a packet that the neighbour table sends, for the first and the second time.
+/// No queueing discipline of Linux uses the values; a pod that writes them by programs of its own
+/// only keeps the neighbour it chose.
 const SENT: u32 = 0x6e70;
+const SENT_AGAIN: u32 = 0x6e71;
 
-/// Whether the packet comes from [`send`]: the neighbour table hands it to the parent as any other
-/// packet, so that it crosses TC egress again.
+/// Goes on with a packet of [`send`]: the neighbour table hands it to the parent as any other
+/// packet, so that it crosses TC egress again. `None` for all other packets.
+///
+/// It is sent twice. A packet that has waited for the next hop's Ethernet address leaves by the
+/// route it had before (`neigh_update` looks up the neighbour of the skb's dst), to the neighbour
+/// that the pod chose; the second time nothing has to wait.
 #[inline(always)]
-pub(crate) fn is_sent(ctx: &TcContext) -> bool {
-    let skb = ctx.skb.skb;
-    // SAFETY: the kernel hands every program a valid context.
-    let index = unsafe { &raw mut (*skb).tc_index };
-    // SAFETY: TC programs may read and write the field.
-    if unsafe { index.read() } != SENT {
-        return false;
+pub(crate) fn resume(ctx: &TcContext, packet: &Packet, ifindex: u32) -> Option<i32> {
+    // SAFETY: TC programs may read the field.
+    match unsafe { (*ctx.skb.skb).tc_index } {
+        SENT => Some(hand_over(ctx, packet, ifindex, SENT_AGAIN).unwrap_or(TC_ACT_SHOT)),
+        SENT_AGAIN => {
+            // SAFETY: TC programs may write the field.
+            unsafe { (*ctx.skb.skb).tc_index = 0 };
+            Some(TC_ACT_UNSPEC)
+        }
+        _ => None,
     }
-    // SAFETY: as above.
-    unsafe { index.write(0) };
-    true
 }
 
-/// Hands the packet to the host's neighbour table, which finds the next hop's Ethernet address and
-/// sends the packet on the same parent.
-#[inline(never)]
+/// Has the host's neighbour table find the next hop's Ethernet address and send the packet on the
+/// same parent.
+#[inline(always)]
 pub(crate) fn send(ctx: &TcContext, packet: &Packet, ifindex: u32) -> Result<i32, RewriteFailed> {
+    hand_over(ctx, packet, ifindex, SENT)
+}
+
+#[inline(never)]
+fn hand_over(
+    ctx: &TcContext,
+    packet: &Packet,
+    ifindex: u32,
+    index: u32,
+) -> Result<i32, RewriteFailed> {
     let address = decide::next_hop(&Maps, packet).ok_or(RewriteFailed)?;
     let words = address.to_words();
     let mut neighbour = Neighbour {
@@ -46,7 +65,7 @@ pub(crate) fn send(ctx: &TcContext, packet: &Packet, ifindex: u32) -> Result<i32
         neighbour.__bindgen_anon_1.ipv4_nh = words[3];
     }
     // SAFETY: TC programs may write the field.
-    unsafe { (*ctx.skb.skb).tc_index = SENT };
+    unsafe { (*ctx.skb.skb).tc_index = index };
     // SAFETY: the helper reads `neighbour`, whose size it is given.
     let result = unsafe {
         bpf_redirect_neigh(ifindex, &raw mut neighbour, size_of::<Neighbour>() as i32, 0)
