@@ -26,7 +26,7 @@ pub fn wire<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Option<Reas
 
 /// The reason to drop a packet for a prefix whose path is drop, if there is one.
 #[inline(always)]
-pub(super) fn blackhole<T: Tables>(tables: &T, packet: &Packet) -> Option<Reason> {
+fn blackhole<T: Tables>(tables: &T, packet: &Packet) -> Option<Reason> {
     if destination::is_blackhole(tables, &packet.source) {
         return Some(Reason::BlackholeSource);
     }

@@ -2,7 +2,7 @@
 //! and the rewriting spelled out once more.
 
 use netpath_common::{
-    Action, Count, CounterKey, Hook, Kind, MARK_REDIRECTED, Mac, Packet, Path, Reason, Verdict,
+    Action, CounterKey, Hook, Kind, MARK_REDIRECTED, Mac, Packet, Path, Reason, Verdict,
     decide::{self, Origin},
     endpoint::NO_SLOT,
     neighbour::{Question, advertisement, arp_reply},
@@ -66,10 +66,9 @@ fn count(verdict: &Verdict, ifindex: u32, hook: Hook, bytes: usize, counters: &m
         (receiver != NO_SLOT).then_some(Counter::Received(receiver)),
     ];
     for counter in counted.into_iter().flatten() {
-        let count = Count { packets: 1, bytes: bytes as u64 };
         let entry = counters.entry(counter).or_default();
-        entry.0 += count.packets;
-        entry.1 += count.bytes;
+        entry.0 += 1;
+        entry.1 += bytes as u64;
     }
 }
 
