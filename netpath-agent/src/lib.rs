@@ -10,5 +10,6 @@ pub mod log;
 pub mod name;
 pub mod netlink;
 pub mod node;
+pub mod pod;
 pub mod route;
 pub mod store;

@@ -113,7 +113,7 @@ async fn explain(
 
 async fn unknown(method: Method, uri: Uri) -> Error {
     let error = format!("{method} {uri} is not part of this API; this agent serves /v1");
-    Error(StatusCode::NOT_FOUND, Failure { error, field: None })
+    Error(StatusCode::NOT_FOUND, Failure { error, field: None, code: None })
 }
 
 /// Hands a command to the node and waits for its answer.
@@ -154,11 +154,11 @@ struct Error(StatusCode, Failure);
 impl Error {
     fn stopping() -> Self {
         let error = "the agent is stopping; try again when it runs".to_owned();
-        Self(StatusCode::SERVICE_UNAVAILABLE, Failure { error, field: None })
+        Self(StatusCode::SERVICE_UNAVAILABLE, Failure { error, field: None, code: None })
     }
 
     fn rejected(status: StatusCode, error: String) -> Self {
-        Self(status, Failure { error, field: None })
+        Self(status, Failure { error, field: None, code: None })
     }
 }
 
@@ -179,7 +179,7 @@ impl From<node::Error> for Error {
             Kind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let field = error.field().map(str::to_owned);
-        Self(status, Failure { error: chain(&error), field })
+        Self(status, Failure { error: chain(&error), field, code: None })
     }
 }
 

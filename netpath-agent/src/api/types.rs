@@ -324,4 +324,7 @@ pub struct Failure {
     /// The field that is wrong, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// What programs tell failures apart by: one of [`crate::pod::code`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
