@@ -9,7 +9,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use tokio::net::UnixStream;
 
 use super::types::{
@@ -19,6 +22,7 @@ use super::types::{
 use crate::{
     endpoint::EndpointSpec,
     name::EndpointName,
+    pod::{Collected, Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
     route::{RouteSpec, Table},
 };
 
@@ -34,8 +38,13 @@ pub enum Error {
         source: io::Error,
     },
     /// The agent refused.
-    #[error("{}", .0.error)]
-    Refused(Failure),
+    #[error("{}", failure.error)]
+    Refused {
+        /// The kind of refusal.
+        status: StatusCode,
+        /// What it said.
+        failure: Failure,
+    },
     /// The connection broke.
     #[error("the agent's answer broke off")]
     Broken(#[from] hyper::Error),
@@ -113,6 +122,37 @@ impl Client {
         self.get("/v1/explain", question).await
     }
 
+    /// Attaches a pod.
+    pub async fn add_pod(&self, spec: &PodSpec) -> Result<Added<Pod>, Error> {
+        self.post("/v1/pods", spec).await
+    }
+
+    /// All pods.
+    pub async fn pods(&self) -> Result<Vec<Pod>, Error> {
+        self.get("/v1/pods", &()).await
+    }
+
+    /// Detaches a pod.
+    pub async fn remove_pod(&self, id: &PodId) -> Result<Pod, Error> {
+        self.post("/v1/pods/del", id).await
+    }
+
+    /// Compares a pod with what its runtime believes.
+    pub async fn check_pod(&self, pod: &Pod) -> Result<Vec<Mismatch>, Error> {
+        self.post("/v1/pods/check", pod).await
+    }
+
+    /// Detaches the pods of a network that its runtime no longer has.
+    pub async fn collect_pods(&self, keep: &Keep) -> Result<Collected, Error> {
+        self.post("/v1/pods/gc", keep).await
+    }
+
+    /// Whether pods can be attached, to a network or at all. A refusal says why not.
+    pub async fn ready(&self, network: Option<&str>) -> Result<(), Error> {
+        let question = ReadyQuestion { network: network.map(str::to_owned) };
+        self.get("/v1/ready", &question).await.map(|IgnoredAny| ())
+    }
+
     async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -167,7 +207,7 @@ fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Error
     if status.is_success() {
         Ok(serde_json::from_slice(body)?)
     } else {
-        Err(Error::Refused(serde_json::from_slice(body)?))
+        Err(Error::Refused { status, failure: serde_json::from_slice(body)? })
     }
 }
 

@@ -83,7 +83,7 @@ fn start() -> (TempDir, Client) {
 
 fn refused(error: client::Error) -> super::types::Failure {
     match error {
-        client::Error::Refused(failure) => failure,
+        client::Error::Refused { failure, .. } => failure,
         other => panic!("expected a refusal, got {other}"),
     }
 }
