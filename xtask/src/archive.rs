@@ -18,26 +18,29 @@ const TEMPLATE: &str = "/usr/share/python-apt/templates/Debian.info";
 
 const MIRROR_LIST: Need = Need { what: TEMPLATE, package: "python-apt-common" };
 
-/// One suite of the archive, its package list downloaded.
+/// Suites of the archive, their package lists downloaded.
 #[derive(Debug)]
 pub(crate) struct Archive {
     folder: PathBuf,
 }
 
 impl Archive {
-    /// Downloads the list of a suite into a folder, which is created. apt checks signatures.
-    pub(crate) fn open(suite: &str, folder: &Path) -> Result<Self> {
+    /// Downloads the lists of suites into a folder, which is created. apt checks signatures.
+    pub(crate) fn open(suites: &[&str], folder: &Path) -> Result<Self> {
         for name in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(folder.join(name))
                 .with_context(|| format!("create {}", folder.join(name).display()))?;
         }
-        let mut mirror = mirror()?;
-        if suite.ends_with("-security") {
+        let mirror = mirror()?;
+        let source = |suite: &&str| {
             // The security archive is beside the main one.
-            mirror.push_str("-security");
-        }
-        let source = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
-        fs::write(folder.join("sources.list"), source).context("write sources.list")?;
+            let side = if suite.ends_with("-security") { "-security" } else { "" };
+            format!("deb [signed-by={KEYRING}] {mirror}{side} {suite} main\n")
+        };
+        let sources: String = suites.iter().map(source).collect();
+        fs::write(folder.join("sources.list"), sources).context("write sources.list")?;
+        // apt takes the machine for one on which nothing is installed.
+        fs::write(folder.join("status"), "").context("write an empty package state")?;
         let archive = Self { folder: folder.to_owned() };
         command::output(archive.apt("apt-get").arg("update"))?;
         Ok(archive)
@@ -51,9 +54,16 @@ impl Archive {
     /// Downloads packages and returns the files.
     pub(crate) fn download(&self, packages: &[String]) -> Result<Vec<PathBuf>> {
         command::run(self.apt("apt-get").arg("download").args(packages))?;
-        let folder = fs::read_dir(&self.folder).context("read the download folder")?;
-        let files = folder.flatten().map(|entry| entry.path());
-        Ok(files.filter(|path| path.extension().is_some_and(|kind| kind == "deb")).collect())
+        files(&self.folder)
+    }
+
+    /// Downloads packages and all that they depend on, down to the C library, and returns the
+    /// files.
+    pub(crate) fn download_whole(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        let mut apt = self.apt("apt-get");
+        apt.args(["install", "--yes", "--download-only", "--no-install-recommends"]);
+        command::output(apt.args(packages))?;
+        files(&self.folder.join("cache/archives"))
     }
 
     fn apt(&self, program: &str) -> Command {
@@ -64,6 +74,9 @@ impl Archive {
             option("Dir::Etc::SourceParts", Path::new("/dev/null")),
             option("Dir::State::Lists", &self.folder.join("lists")),
             option("Dir::Cache", &self.folder.join("cache")),
+            option("Dir::State::Status", &self.folder.join("status")),
+            // The lock is dpkg's own, below /var; nothing is installed.
+            "Debug::NoLocking=true".to_owned(),
             // Only package lists: no descriptions, no application catalogue.
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
@@ -76,6 +89,16 @@ impl Archive {
         apt.arg("-q").current_dir(&self.folder);
         apt
     }
+}
+
+/// The package files in a folder, in order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
+    let files = entries.flatten().map(|entry| entry.path());
+    let mut files: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|kind| kind == "deb")).collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Where this machine gets Debian packages from.

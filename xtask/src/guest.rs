@@ -9,6 +9,16 @@ pub const MODULES: &str = "/netpath/modules";
 pub const COMMAND: &str = "/netpath/command";
 /// `ROWS COLUMNS` of the user's terminal. Present only if the command gets a terminal.
 pub const TERMINAL: &str = "/netpath/terminal";
+/// Where each disk is mounted, one absolute path a line. Present only if there are disks.
+pub const DISKS: &str = "/netpath/disks";
+/// What lies over the disk that is mounted on `/`. Present only if there is such a disk.
+pub const FILES: &str = "/netpath/files";
+
+/// The serial number of a virtio disk, by its line in [`DISKS`], from 0.
+#[must_use]
+pub fn disk_serial(line: usize) -> String {
+    format!("netpath-{line}")
+}
 
 /// virtio-serial port that the command's standard input comes from.
 pub const STDIN: &str = "netpath.stdin";

@@ -149,7 +149,7 @@ fn fetch(series: Series, work: &Path) -> Result<Vec<PathBuf>> {
     let mut failures = Vec::new();
     for suite in series.suites() {
         step(format!("Looking for kernel {series} in Debian {suite}"));
-        let fetched = Archive::open(suite, &work.join(suite)).and_then(|archive| {
+        let fetched = Archive::open(&[suite], &work.join(suite)).and_then(|archive| {
             let (release, packages) = newest(series, &archive.package_names()?)
                 .with_context(|| format!("{suite} has no cloud kernel {series}"))?;
             step(format!("Downloading kernel {release}"));

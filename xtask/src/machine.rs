@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 
 use crate::build;
 use crate::console::Console;
+use crate::disk::Disk;
 use crate::kernel::{Kernel, Series};
 use crate::packages::{self, GUEST, NETWORK};
 use crate::progress::step;
@@ -66,6 +67,9 @@ pub(crate) struct Machine {
     /// Guest time counts instructions: comparable figures, one CPU.
     pub(crate) icount: bool,
     pub(crate) files: Vec<GuestFile>,
+    /// One that is mounted on `/` brings the userland; there are no programs of this machine
+    /// then.
+    pub(crate) disks: Vec<Disk>,
     pub(crate) command: Vec<String>,
     /// Wall-clock limit, the boot included.
     pub(crate) timeout: Duration,
@@ -103,6 +107,7 @@ impl Machine {
             cpus: 2,
             icount: false,
             files: Vec::new(),
+            disks: Vec::new(),
             command,
             timeout: Duration::from_mins(10),
             silence: Duration::from_mins(3),
@@ -131,6 +136,7 @@ impl Machine {
             init: &init,
             kernel: &kernel,
             files: &self.files,
+            disks: &self.disks,
             command: &self.command,
             terminal: terminal.as_ref().map(Terminal::size),
         };

@@ -6,6 +6,7 @@ mod build;
 mod command;
 mod console;
 mod cpio;
+mod disk;
 mod kernel;
 mod machine;
 mod modules;
@@ -18,6 +19,7 @@ mod setup;
 mod tally;
 mod terminal;
 mod test;
+mod userland;
 mod vm;
 mod workspace;
 

@@ -50,7 +50,15 @@ const NETFILTER: [&str; 26] = [
 
 const DIAGNOSIS: [&str; 4] = ["inet_diag", "tcp_diag", "udp_diag", "af_packet_diag"];
 
-/// All of them, channels first.
-pub(crate) fn all() -> Vec<&'static str> {
-    [&CHANNEL[..], &LINKS, &TRAFFIC_CONTROL, &NETFILTER, &DIAGNOSIS].concat()
+/// Disks, and the root folder that is made of one.
+const DISKS: [&str; 3] = ["virtio_blk", "ext4", "overlay"];
+
+/// What container runtimes ask iptables for.
+const RUNTIMES: [&str; 2] = ["xt_multiport", "xt_tcpudp"];
+
+/// All of them, channels first; those for disks only where there are any.
+pub(crate) fn all(disks: bool) -> Vec<&'static str> {
+    let always = [&CHANNEL[..], &LINKS, &TRAFFIC_CONTROL, &NETFILTER, &DIAGNOSIS].concat();
+    let with_disks = [&DISKS[..], &RUNTIMES].concat();
+    always.into_iter().chain(with_disks.into_iter().filter(|_| disks)).collect()
 }

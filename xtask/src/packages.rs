@@ -30,10 +30,11 @@ pub(crate) const NETWORK: [Need; 5] = [
 ];
 
 /// What making and starting a guest needs besides.
-pub(crate) const GUEST: [Need; 4] = [
+pub(crate) const GUEST: [Need; 5] = [
     need("qemu-system-x86_64", "qemu-system-x86"),
     need("busybox", "busybox-static"),
     need("xz", "xz-utils"),
+    need("mke2fs", "e2fsprogs"),
     need(KEYRING, "debian-archive-keyring"),
 ];
 

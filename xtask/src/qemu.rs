@@ -5,8 +5,9 @@ use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::process::Command;
 
-use xtask::guest::{STDERR, STDIN, STDOUT};
+use xtask::guest::{STDERR, STDIN, STDOUT, disk_serial};
 
+use crate::disk::Mode;
 use crate::machine::Machine;
 
 /// Kernel parameters. A bug ends the guest instead of leaving it half alive, and watchdogs
@@ -39,6 +40,18 @@ pub(crate) fn command(
     // The file has no name any more, but as one of our open files.
     qemu.arg(format!("/proc/{}/fd/{}", std::process::id(), initramfs.as_raw_fd()));
     qemu.args(["-append", PARAMETERS]);
+    for (line, disk) in machine.disks.iter().enumerate() {
+        let mode = match disk.mode {
+            Mode::Shared => "readonly=on",
+            // The guest sees a disk with a volatile cache: what it flushed is on this machine's
+            // own disk. What it had only in its memory is gone when QEMU is killed.
+            Mode::Kept => "cache=writeback",
+        };
+        let file = escaped(&disk.file);
+        qemu.arg("-drive").arg(format!("if=none,id=disk{line},format=raw,{mode},file={file}"));
+        let serial = disk_serial(line);
+        qemu.arg("-device").arg(format!("virtio-blk-pci,drive=disk{line},serial={serial}"));
+    }
     qemu.arg("-chardev").arg(format!("file,id=console,path={}", escaped(log)));
     qemu.args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);
     // Keys such as Ctrl-C go to the guest.

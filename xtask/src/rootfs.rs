@@ -1,5 +1,6 @@
 //! What is in a guest: its first process, kernel modules, a userland from this machine's own
-//! programs with their libraries, and the files that the caller brings.
+//! programs with their libraries (unless a disk brings one), and the files that the caller
+//! brings.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use xtask::guest::{COMMAND, MODULES, TERMINAL};
+use xtask::guest::{COMMAND, DISKS, FILES, MODULES, TERMINAL};
 
 use crate::command;
 use crate::cpio::Archive;
+use crate::disk::{self, Disk};
 use crate::kernel::Kernel;
 use crate::machine::GuestFile;
 use crate::modules;
@@ -31,6 +33,7 @@ pub(crate) struct Rootfs<'a> {
     pub(crate) init: &'a Path,
     pub(crate) kernel: &'a Kernel,
     pub(crate) files: &'a [GuestFile],
+    pub(crate) disks: &'a [Disk],
     pub(crate) command: &'a [String],
     /// Rows and columns, if the command gets a terminal.
     pub(crate) terminal: Option<&'a str>,
@@ -48,11 +51,24 @@ impl Rootfs<'_> {
         let mut content =
             Content { archive: Archive::new(BufWriter::new(file)), seen: BTreeSet::new() };
         content.copy(self.init, "/init")?;
-        content.userland()?;
-        for file in self.files {
-            content.program(&file.host, &file.guest)?;
+        if disk::has_root(self.disks) {
+            content.archive.folder(FILES).with_context(say)?;
+            for file in self.files {
+                // Without this machine's libraries: the disk has others.
+                content.copy(&file.host, &format!("{FILES}{}", file.guest))?;
+            }
+        } else {
+            content.userland()?;
+            for file in self.files {
+                content.program(&file.host, &file.guest)?;
+            }
         }
-        content.modules(self.kernel)?;
+        if !self.disks.is_empty() {
+            let mounts: String =
+                self.disks.iter().flat_map(|disk| [disk.mount.as_str(), "\n"]).collect();
+            content.text(DISKS, &mounts)?;
+        }
+        content.modules(self.kernel, !self.disks.is_empty())?;
         let command: String = self.command.iter().flat_map(|word| [word, "\0"]).collect();
         content.text(COMMAND, &command)?;
         if let Some(size) = self.terminal {
@@ -98,9 +114,9 @@ impl Content {
         Ok(())
     }
 
-    fn modules(&mut self, kernel: &Kernel) -> Result<()> {
+    fn modules(&mut self, kernel: &Kernel, disks: bool) -> Result<()> {
         let mut list = String::new();
-        for module in kernel.load_order(&modules::all())? {
+        for module in kernel.load_order(&modules::all(disks))? {
             let inside =
                 module.strip_prefix(&kernel.root).context("a module outside its kernel")?;
             let inside = format!("/{}", inside.display());

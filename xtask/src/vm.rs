@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::disk::{Disk, KeptDisk};
 use crate::kernel::Series;
 use crate::machine::{Channel, GuestFile, Machine};
 use crate::progress::step;
+use crate::userland;
 use crate::workspace::Workspace;
 
 /// `cargo xtask vm`
@@ -16,6 +18,8 @@ use crate::workspace::Workspace;
   cargo xtask vm --kernel 6.1                                  a shell in a guest
   cargo xtask vm --kernel 5.10 -- ip link add d0 type dummy    one command; its exit status is ours
   cargo xtask vm --kernel 7.3 --file target/x:/usr/bin/x -- x  with a program of this machine
+  cargo xtask vm --userland -- podman --version                in Debian, with container runtimes
+  cargo xtask vm --disk target/d.ext4:/data -- touch /data/x   with a disk that outlives the guest
 The console log is kept below target/vm.")]
 pub(crate) struct Args {
     /// Kernel series of the guest.
@@ -33,6 +37,12 @@ pub(crate) struct Args {
     /// Copy a file of this machine into the guest, with the libraries a program needs.
     #[arg(long = "file", value_name = "HOST:GUEST")]
     files: Vec<GuestFile>,
+    /// Programs of Debian 12, among them containerd and podman, instead of this machine's.
+    #[arg(long)]
+    userland: bool,
+    /// Mount a disk that is kept in a file of this machine, made if it is not there.
+    #[arg(long = "disk", value_name = "FILE:FOLDER")]
+    disks: Vec<KeptDisk>,
     /// End the guest after this many seconds [default: 600, none for a terminal]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -51,6 +61,12 @@ pub(crate) fn main(workspace: &Workspace, args: Args) -> Result<i32> {
     machine.cpus = if args.icount { 1 } else { args.cpus };
     machine.icount = args.icount;
     machine.files = args.files;
+    if args.userland {
+        machine.disks.push(userland::get(workspace)?);
+    }
+    for KeptDisk { file, mount } in args.disks {
+        machine.disks.push(Disk::kept(file, &mount)?);
+    }
     let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
     if interactive {
         machine.wait_forever();

@@ -4,6 +4,8 @@
 //! Its own words go through `/dev/kmsg`, never through a terminal: a record written there
 //! reaches the console as one whole line, whatever else the kernel prints.
 
+mod disk;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::symlink;
@@ -12,6 +14,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::disk::Disks;
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
@@ -29,7 +32,10 @@ const CANNOT_RUN: i32 = 127;
 /// Virtio ports appear while the driver talks to the device, shortly after its module loads.
 const PORT_WAIT: Duration = Duration::from_secs(20);
 
-const MOUNTS: [(&str, &str); 12] = [
+/// What loading modules and finding disks needs.
+const FIRST: [(&str, &str); 3] = [("devtmpfs", "/dev"), ("proc", "/proc"), ("sysfs", "/sys")];
+
+const MOUNTS: [(&str, &str); 13] = [
     ("devtmpfs", "/dev"),
     ("proc", "/proc"),
     ("sysfs", "/sys"),
@@ -37,6 +43,8 @@ const MOUNTS: [(&str, &str); 12] = [
     ("tmpfs", "/dev/shm"),
     ("tmpfs", "/run"),
     ("tmpfs", "/tmp"),
+    // The layers of containers: an overlay, which the root may be, can not hold another.
+    ("tmpfs", "/var/lib"),
     ("bpf", "/sys/fs/bpf"),
     ("cgroup2", "/sys/fs/cgroup"),
     ("debugfs", "/sys/kernel/debug"),
@@ -69,24 +77,31 @@ fn main() -> ExitCode {
 
 /// Brings the guest up and runs the command; the command's exit status, or 128 + signal.
 fn boot() -> Result<i32> {
+    for (kind, target) in FIRST {
+        mount_one(kind, target)?;
+    }
+    load_modules()?;
+    let arguments = fs::read_to_string(COMMAND).with_context(|| format!("read {COMMAND}"))?;
+    let terminal = fs::read_to_string(TERMINAL);
+    let disks = Disks::read()?;
+    disks.enter_root()?;
     for (kind, target) in MOUNTS {
         mount_one(kind, target)?;
     }
+    disks.mount_others()?;
     for (link, target) in DESCRIPTORS {
         symlink(target, link).with_context(|| format!("create {link}"))?;
     }
     fs::write("/proc/sys/kernel/hostname", "netpath").context("set the host name")?;
-    load_modules()?;
     let lo = command("ip").args(["link", "set", "lo", "up"]).status();
     if !lo.context("start ip")?.success() {
         bail!("ip link set lo up failed");
     }
-    let arguments = fs::read_to_string(COMMAND).with_context(|| format!("read {COMMAND}"))?;
     let arguments: Vec<&str> = arguments.split_terminator('\0').collect();
     let Some((program, arguments)) = arguments.split_first() else {
         bail!("{COMMAND} is empty, expected the command to run");
     };
-    match fs::read_to_string(TERMINAL) {
+    match terminal {
         Ok(size) => on_terminal(&size, program, arguments),
         Err(_) => on_ports(program, arguments),
     }
