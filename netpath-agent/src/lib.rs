@@ -1,5 +1,6 @@
 //! netpath's user space: the daemon `netpath-agent` and the operator's command `netpath`.
 
+pub mod announce;
 pub mod api;
 pub mod cli;
 pub mod cni;
@@ -7,6 +8,7 @@ pub mod config;
 pub mod datapath;
 pub mod endpoint;
 pub mod error;
+pub mod install;
 pub mod log;
 pub mod name;
 pub mod netlink;

@@ -1,4 +1,4 @@
-//! Requests on their way from the API to the node, which takes them one at a time.
+//! Requests on their way from the API to the node.
 
 use ipnet::IpNet;
 use tokio::sync::oneshot;
@@ -10,6 +10,7 @@ use crate::{
     endpoint::EndpointSpec,
     name::EndpointName,
     node::Error,
+    pod::{Collected, Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
     route::{RouteSpec, Table},
 };
 
@@ -27,6 +28,18 @@ pub enum Command {
     AddEndpoint(EndpointSpec, Reply<Added<Endpoint>>),
     /// Remove an endpoint.
     RemoveEndpoint(EndpointName, Reply<Endpoint>),
+    /// All pods.
+    Pods(Reply<Vec<Pod>>),
+    /// Attach a pod.
+    AddPod(PodSpec, Reply<Added<Pod>>),
+    /// Detach a pod.
+    RemovePod(PodId, Reply<Pod>),
+    /// Compare a pod with what the runtime believes.
+    CheckPod(Pod, Reply<Vec<Mismatch>>),
+    /// Detach the pods that the runtime no longer has.
+    CollectPods(Keep, Reply<Collected>),
+    /// Whether pods can be attached.
+    Ready(ReadyQuestion, Reply<()>),
     /// The routes, of one table or all.
     Routes(Option<Table>, Reply<Vec<Route>>),
     /// Make a route.

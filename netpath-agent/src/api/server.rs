@@ -8,8 +8,9 @@ use axum::{
     },
     http::{Method, StatusCode, Uri},
     response::{IntoResponse, Response},
-    routing::{delete, get},
+    routing::{delete, get, post},
 };
+use serde_json::{Value, json};
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot},
@@ -27,6 +28,7 @@ use crate::{
     error::chain,
     name::EndpointName,
     node::{self, Kind},
+    pod::{Collected, Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
     route::RouteSpec,
 };
 
@@ -42,6 +44,11 @@ pub async fn serve(
         .route("/v1/status", get(status))
         .route("/v1/endpoints", get(endpoints).post(add_endpoint))
         .route("/v1/endpoints/{name}", delete(remove_endpoint))
+        .route("/v1/pods", get(pods).post(add_pod))
+        .route("/v1/pods/del", post(remove_pod))
+        .route("/v1/pods/check", post(check_pod))
+        .route("/v1/pods/gc", post(collect_pods))
+        .route("/v1/ready", get(ready))
         .route("/v1/routes", get(routes).post(add_route).delete(remove_route))
         .route("/v1/counters", get(counters))
         .route("/v1/counters/endpoints", get(endpoint_counters))
@@ -72,6 +79,37 @@ async fn remove_endpoint(
     Segment(name): Segment<EndpointName>,
 ) -> Result<Json<Endpoint>, Error> {
     Ok(Json(ask(&node, |reply| Command::RemoveEndpoint(name, reply)).await?))
+}
+
+async fn pods(State(node): Node) -> Result<Json<Vec<Pod>>, Error> {
+    Ok(Json(ask(&node, Command::Pods).await?))
+}
+
+async fn add_pod(State(node): Node, Body(spec): Body<PodSpec>) -> Result<Creation<Pod>, Error> {
+    Ok(added(ask(&node, |reply| Command::AddPod(spec, reply)).await?))
+}
+
+async fn remove_pod(State(node): Node, Body(id): Body<PodId>) -> Result<Json<Pod>, Error> {
+    Ok(Json(ask(&node, |reply| Command::RemovePod(id, reply)).await?))
+}
+
+async fn check_pod(State(node): Node, Body(pod): Body<Pod>) -> Result<Json<Vec<Mismatch>>, Error> {
+    Ok(Json(ask(&node, |reply| Command::CheckPod(pod, reply)).await?))
+}
+
+async fn collect_pods(State(node): Node, Body(keep): Body<Keep>) -> Result<Json<Collected>, Error> {
+    Ok(Json(ask(&node, |reply| Command::CollectPods(keep, reply)).await?))
+}
+
+/// Whatever keeps the node from being ready is no fault of who asks.
+async fn ready(
+    State(node): Node,
+    Parameters(question): Parameters<ReadyQuestion>,
+) -> Result<Json<Value>, Error> {
+    match ask(&node, |reply| Command::Ready(question, reply)).await {
+        Ok(()) => Ok(Json(json!({}))),
+        Err(Error(_, failure)) => Err(Error(StatusCode::SERVICE_UNAVAILABLE, failure)),
+    }
 }
 
 async fn routes(
@@ -179,7 +217,8 @@ impl From<node::Error> for Error {
             Kind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let field = error.field().map(str::to_owned);
-        Self(status, Failure { error: chain(&error), field, code: None })
+        let code = error.code().map(str::to_owned);
+        Self(status, Failure { error: chain(&error), field, code })
     }
 }
 

@@ -67,7 +67,7 @@ async fn node(mut requests: mpsc::Receiver<Command>) {
                 let problem = serde_json::to_string(&question).expect("JSON");
                 drop(reply.send(Err(Error::Question { field: "source", problem })));
             }
-            Command::Status(_) | Command::Counters(_) | Command::EndpointCounters(_) => {}
+            _ => {}
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What goes over the socket, the same types on both sides.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -28,8 +31,8 @@ pub struct Status {
     pub endpoints: usize,
     /// Routes, configured and added.
     pub routes: usize,
-    /// Entries and hooks that had to be put right since the agent started.
-    pub repairs: u64,
+    /// What had to be put right since the agent started, by kind.
+    pub repairs: BTreeMap<String, u64>,
     /// The kernel entry: where the kernel path enters the host stack.
     pub entry: Entry,
     /// The parents, by name.

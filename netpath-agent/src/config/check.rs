@@ -14,11 +14,12 @@ type Checked = Result<(), (String, Problem)>;
 impl Config {
     /// The first problem found, with the path of its field.
     pub(super) fn check(&self) -> Checked {
-        let Self { agent, log, datapath, capacity, parents: _, routes: _ } = self;
+        let Self { agent, log, datapath, capacity, announce, parents: _, routes: _ } = self;
         agent.check()?;
         log.check()?;
         datapath.check()?;
         capacity.check()?;
+        positive("announce.timeout_ms", announce.timeout_ms)?;
         self.check_parents()?;
         self.check_routes()
     }

@@ -19,12 +19,13 @@ const OFF: &str = "# ";
 /// Every key with its default value and what it means. The parent is an example to edit, the route
 /// an example behind `#`.
 pub fn default_file() -> Result<String, toml::ser::Error> {
-    let Config { agent, log, datapath, capacity, parents: _, routes: _ } = Config::default();
+    let Config { agent, log, datapath, capacity, announce, parents: _, routes: _ } = Config::default();
     let mut file = String::from("# The configuration of netpath-agent.\n");
     section(&mut file, "", "[agent]", &agent)?;
     section(&mut file, "", "[log]", &log)?;
     section(&mut file, "", "[datapath]", &datapath)?;
     section(&mut file, "", "[capacity]", &capacity)?;
+    section(&mut file, "", "[announce]", &announce)?;
     section(&mut file, "", "[[parent]]", &Parent::example())?;
     section(&mut file, OFF, "[[route]]", &example_route())?;
     Ok(file)

@@ -1,5 +1,6 @@
 //! The configuration file: TOML, unknown keys are errors, every key has a default.
 
+mod announce;
 mod check;
 mod default;
 mod error;
@@ -10,7 +11,11 @@ use std::path::PathBuf;
 use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 
-pub use self::{default::default_file, error::Error};
+pub use self::{
+    announce::{Announce, OnConflict},
+    default::default_file,
+    error::Error,
+};
 use crate::{name::InterfaceName, route::RouteSpec};
 
 /// The whole file.
@@ -25,6 +30,8 @@ pub struct Config {
     pub datapath: Datapath,
     /// How much the kernel tables hold.
     pub capacity: Capacity,
+    /// What the wire is asked and told.
+    pub announce: Announce,
     /// The parents, in any order.
     #[serde(rename = "parent")]
     pub parents: Vec<Parent>,

@@ -51,6 +51,12 @@ fn every_setting_can_be_given() {
         endpoints = 1
         routes = 2
         flows = 3
+        [announce]
+        probe = false
+        timeout_ms = 200
+        on_conflict = "next"
+        announcements = 0
+        gateway_check = true
         [[parent]]
         name = "eth0"
         switching = "driver"
@@ -86,6 +92,7 @@ fn bad_files_are_told_what_is_wrong_and_where() {
         ("[capacity]\nendpoints = \"many\"".to_owned(), "netpath.toml:4:13: invalid type: string"),
         ("[capacity]\nendpoints = -1".to_owned(), "netpath.toml:4:13: invalid value"),
         ("[capacity]\nendpoints = 0".to_owned(), "capacity.endpoints: 0 is too small"),
+        ("[announce]\ntimeout_ms = 0".to_owned(), "announce.timeout_ms: 0 is too small"),
         ("[capacity]\nroutes = 0".to_owned(), "capacity.routes: 0 is too small"),
         ("[capacity]\nflows = 0".to_owned(), "capacity.flows: 0 is too small"),
         ("[datapath]\nreconcile_seconds = 0".to_owned(), "datapath.reconcile_seconds: 0"),

@@ -38,6 +38,17 @@ pub struct HookStatus {
     pub link: Option<u32>,
 }
 
+/// A filter that should be on a parent's clsact qdisc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Where.
+    pub hook: Hook,
+    /// Its priority among the qdisc's filters.
+    pub priority: u16,
+    /// Its handle.
+    pub handle: u16,
+}
+
 /// Where XDP runs, and why there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct XdpStatus {
@@ -111,6 +122,34 @@ impl Datapath {
     #[must_use]
     pub fn parents(&self) -> Vec<ParentStatus> {
         self.attached.values().cloned().collect()
+    }
+
+    /// The hooks of a parent whose link is gone: detached by somebody, or its pin removed.
+    #[must_use]
+    pub fn missing_links(&self, ifindex: u32) -> Vec<&'static str> {
+        let Some(ParentStatus { name, hooks, xdp, .. }) = self.attached.get(&ifindex) else {
+            return Vec::new();
+        };
+        let mut missing: Vec<_> = hooks
+            .iter()
+            .filter(|status| status.link.is_some())
+            .filter(|status| !tc::is_linked(&self.pins, name, ifindex, status))
+            .map(|status| status.hook.name())
+            .collect();
+        if xdp.program.is_some() && !self.pins.link(ifindex, Hook::Xdp).exists() {
+            missing.push(Hook::Xdp.name());
+        }
+        missing
+    }
+
+    /// The filters that a parent should have.
+    #[must_use]
+    pub fn filters(&self, ifindex: u32) -> Vec<Filter> {
+        let hooks = self.attached.get(&ifindex).into_iter().flat_map(|status| &status.hooks);
+        hooks
+            .filter(|status| status.link.is_none())
+            .map(|status| Filter { hook: status.hook, priority: tc::PRIORITY, handle: tc::HANDLE })
+            .collect()
     }
 
     /// Whether XDP runs in this mode already.

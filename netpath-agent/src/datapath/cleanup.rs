@@ -2,10 +2,11 @@
 
 use std::{fmt, path::Path};
 
-use aya::maps::{HashMap, Map, MapData};
-use netpath_common::Parent;
-
-use super::{Datapath, Error, pins::Pins, tc, xdp};
+use super::{
+    Datapath, Error,
+    pins::{self, Pins},
+    tc, xdp,
+};
 
 /// What a clean-up found and removed.
 #[derive(Debug, Default)]
@@ -29,6 +30,24 @@ impl fmt::Display for Removed {
     }
 }
 
+impl Removed {
+    /// Removes everything of one version.
+    fn take(&mut self, pins: &Pins) {
+        for (ifindex, parent) in pins::parents(pins) {
+            self.errors.extend(xdp::detach(pins, ifindex).err());
+            self.errors.extend(tc::detach(pins, ifindex).err());
+            // A parent that is gone took its qdisc with it.
+            let Ok(name) = nix::net::if_::if_indextoname(ifindex) else { continue };
+            let name = name.to_string_lossy().into_owned();
+            if parent.added_qdisc() {
+                self.qdiscs.push(name.clone());
+            }
+            self.parents.push(name);
+        }
+        self.errors.extend(pins.remove());
+    }
+}
+
 impl Datapath {
     /// Detaches everything of ours and removes the pins. It works without a running agent, and
     /// goes on past what fails.
@@ -36,27 +55,9 @@ impl Datapath {
     pub fn cleanup(pins: &Path) -> Removed {
         let pins = Pins::new(pins);
         let mut removed = Removed::default();
-        for (ifindex, parent) in parents(&pins) {
-            removed.errors.extend(xdp::detach(&pins, ifindex).err());
-            removed.errors.extend(tc::detach(&pins, ifindex).err());
-            // A parent that is gone took its qdisc with it.
-            let Ok(name) = nix::net::if_::if_indextoname(ifindex) else { continue };
-            let name = name.to_string_lossy().into_owned();
-            if parent.added_qdisc() {
-                removed.qdiscs.push(name.clone());
-            }
-            removed.parents.push(name);
+        for version in pins.others().iter().chain([&pins]) {
+            removed.take(version);
         }
-        removed.errors.extend(pins.remove());
         removed
     }
-}
-
-/// The parents that the pinned map knows.
-fn parents(pins: &Pins) -> Vec<(u32, Parent)> {
-    let Ok(data) = MapData::from_pin(pins.map("parents")) else { return Vec::new() };
-    let Ok(map) = HashMap::<_, u32, Parent>::try_from(Map::HashMap(data)) else {
-        return Vec::new();
-    };
-    map.iter().filter_map(Result::ok).collect()
 }

@@ -19,6 +19,15 @@ impl Datapath {
         absent(self.endpoints.remove(address)).map_err(Error::map(MAP))
     }
 
+    /// The entry of an address.
+    pub fn endpoint(&self, address: &Address) -> Result<Option<Endpoint>, Error> {
+        match self.endpoints.get(address, 0) {
+            Ok(endpoint) => Ok(Some(endpoint)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(Error::map(MAP)(error)),
+        }
+    }
+
     /// All entries.
     pub fn endpoints(&self) -> Result<impl Iterator<Item = (Address, Endpoint)>, Error> {
         let entries: Vec<_> =

@@ -12,7 +12,7 @@ use netpath_common::{
     route::RouteKey,
 };
 
-use super::{Datapath, Error, Options, pins::Pins};
+use super::{Datapath, Error, Options, pins::Pins, predecessor};
 use crate::config::Capacity;
 
 /// The object that the build script made of netpath-ebpf.
@@ -31,11 +31,16 @@ pub(super) const INGRESS: &str = "netpath_ingress";
 pub(super) const XDP: &str = "netpath_xdp";
 
 /// What a map should be.
-struct Shape {
-    name: &'static str,
+pub(super) struct Shape {
+    pub(super) name: &'static str,
     key: usize,
     value: usize,
     entries: u32,
+}
+
+/// The map of the parents.
+pub(super) const fn parents() -> Shape {
+    Shape { name: "parents", key: size_of::<u32>(), value: size_of::<Parent>(), entries: PARENTS }
 }
 
 fn shapes(capacity: &Capacity) -> [Shape; 8] {
@@ -44,7 +49,7 @@ fn shapes(capacity: &Capacity) -> [Shape; 8] {
     [
         shape("endpoints", size_of::<Address>(), size_of::<Endpoint>(), endpoints),
         shape("routes", size_of::<RouteKey>(), size_of::<Route>(), routes),
-        shape("parents", size_of::<u32>(), size_of::<Parent>(), PARENTS),
+        parents(),
         shape("node", size_of::<u32>(), size_of::<Node>(), 1),
         shape("flows", size_of::<FlowKey>(), size_of::<Flow>(), flows),
         shape("endpoint_flows", size_of::<u32>(), size_of::<u32>(), endpoints),
@@ -60,6 +65,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         check(&pins, shape)?;
     }
     pins.create()?;
+    predecessor::take_over_maps(&pins, &shapes)?;
     let mut loader = EbpfLoader::new();
     for Shape { name, entries, .. } in &shapes {
         loader.map_max_entries(name, *entries).map_pin_path(name, pins.map(name));
@@ -92,7 +98,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
 }
 
 /// aya takes a pinned map as it is: one of another size would be read wrongly.
-fn check(pins: &Pins, shape: &Shape) -> Result<(), Error> {
+pub(super) fn check(pins: &Pins, shape: &Shape) -> Result<(), Error> {
     let path = pins.map(shape.name);
     if !path.exists() {
         return Ok(());

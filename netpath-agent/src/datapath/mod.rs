@@ -7,6 +7,7 @@
 //! | `attach` | the hooks of a parent |
 //! | `tc`, `xdp` | one kind of hook each |
 //! | `pins` | where everything is pinned |
+//! | `predecessor` | taking over from another version |
 //! | `explain` | the decision over the live maps |
 //! | `cleanup` | leaving nothing behind |
 
@@ -19,6 +20,7 @@ mod explain;
 mod flows;
 mod load;
 mod pins;
+mod predecessor;
 mod routes;
 mod tc;
 mod xdp;
@@ -36,7 +38,7 @@ use netpath_common::{
 
 use self::pins::Pins;
 pub use self::{
-    attach::{HookStatus, ParentSpec, ParentStatus, XdpStatus},
+    attach::{Filter, HookStatus, ParentSpec, ParentStatus, XdpStatus},
     cleanup::Removed,
     counters::Fill,
     error::{AttachError, Error},

@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use netpath_common::{ABI, Hook};
+use aya::maps::{HashMap, Map, MapData};
+use netpath_common::{ABI, Hook, Parent};
 
 use super::Error;
 
@@ -36,7 +37,23 @@ impl Pins {
         self.links().join(format!("{ifindex}-{}", hook.name()))
     }
 
-    fn links(&self) -> PathBuf {
+    /// The directories of other versions.
+    pub(super) fn others(&self) -> Vec<Self> {
+        let directories = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        directories
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with('v'))
+            .map(|entry| Self { root: self.root.clone(), directory: entry.path() })
+            .filter(|other| other.directory != self.directory)
+            .collect()
+    }
+
+    /// The directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The directory of the links.
+    pub(super) fn links(&self) -> PathBuf {
         self.directory.join("links")
     }
 
@@ -55,6 +72,15 @@ impl Pins {
         }
         errors
     }
+}
+
+/// The parents that the pinned map knows.
+pub(super) fn parents(pins: &Pins) -> Vec<(u32, Parent)> {
+    let Ok(data) = MapData::from_pin(pins.map("parents")) else { return Vec::new() };
+    let Ok(map) = HashMap::<_, u32, Parent>::try_from(Map::HashMap(data)) else {
+        return Vec::new();
+    };
+    map.iter().filter_map(Result::ok).collect()
 }
 
 fn note(errors: &mut Vec<Error>, path: &Path, result: io::Result<()>) {

@@ -21,8 +21,8 @@ use super::{
 use crate::config::Attach;
 
 /// What marks a filter as ours: its priority among the qdisc's filters, and its handle ("np").
-const PRIORITY: u16 = 0x6e70;
-const HANDLE: u16 = 0x6e70;
+pub(super) const PRIORITY: u16 = 0x6e70;
+pub(super) const HANDLE: u16 = 0x6e70;
 
 const HOOKS: [(Hook, TcAttachType, &str); 2] =
     [(Hook::Egress, TcAttachType::Egress, EGRESS), (Hook::Ingress, TcAttachType::Ingress, INGRESS)];
@@ -61,6 +61,17 @@ pub(super) fn attach(
         hooks.push(status(program, hook, "clsact", None).map_err(error)?);
     }
     Ok((hooks, added))
+}
+
+/// Whether a tcx hook still runs the program, and will after this process.
+pub(super) fn is_linked(pins: &Pins, parent: &str, ifindex: u32, status: &HookStatus) -> bool {
+    let attach_type = match status.hook {
+        Hook::Egress => TcAttachType::Egress,
+        _ => TcAttachType::Ingress,
+    };
+    let running = SchedClassifier::query_tcx(parent, attach_type);
+    pins.link(ifindex, status.hook).exists()
+        && running.is_ok_and(|(_, programs)| programs.iter().any(|p| p.id() == status.program))
 }
 
 /// Detaches both programs.

@@ -1,179 +1,149 @@
 //! Creating and removing a pod's interface.
 
-use std::{io, net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
+};
 
 use ipnet::{IpNet, Ipv6Net};
+use nix::net::if_::if_nametoindex;
 
-use super::Record;
-use crate::netlink::{self, IpvlanFlags, Link, LinkKind, Namespace, Netlink};
+use super::{Error, Record, compare};
+use crate::{
+    netlink::{self, IpvlanFlags, Link, LinkKind, Namespace, Netlink, Route, Visit},
+    pod::{Mismatch, PodRoute},
+};
 
-/// An interface could not be made or removed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The kernel refused.
-    #[error(transparent)]
-    Netlink(#[from] netlink::Error),
-    /// The namespace is the node's own: the child would not be apart from its parent.
-    #[error("{} is the node's own network namespace; name the pod's", .0.display())]
-    OwnNamespace(PathBuf),
-    /// The name is taken inside the namespace.
-    #[error("interface {interface} exists in {} already; remove it or choose another name", netns.display())]
-    InterfaceExists {
-        /// The name.
-        interface: String,
-        /// The namespace.
-        netns: PathBuf,
-    },
-    /// The interface vanished while it was being made.
-    #[error("interface {0} vanished while it was being set up; somebody else removed it")]
-    Vanished(String),
-    /// IPv6 is switched off in the namespace.
-    #[error("can not turn on IPv6 for {interface} in {}", netns.display())]
-    Ipv6 {
-        /// The interface.
-        interface: String,
-        /// The namespace.
-        netns: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The parent has children or a master of another kind.
-    #[error(
-        "the parent is in use by macvlan, a bridge, a bond or the like, maybe in another network namespace, which excludes ipvlan; free it or use another NIC"
-    )]
-    ParentBusy(#[source] netlink::Error),
-    /// The kernel has no ipvlan.
-    #[error(
-        "this kernel has no ipvlan (CONFIG_IPVLAN, module ipvlan); load the module or use a kernel with it"
-    )]
-    NoIpvlan(#[source] netlink::Error),
+/// What there should be inside a pod's namespace, all of it known before the first step is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wiring {
+    pub(super) netns: PathBuf,
+    /// The number of the namespace, if it is known.
+    pub(super) namespace: Option<u64>,
+    pub(super) interface: String,
+    /// What the interface is called until it has its name: unique on the node, and not what anybody
+    /// else would choose.
+    pub(super) draft: String,
+    /// The mark that tells our interfaces from others'.
+    pub(super) alias: String,
+    pub(super) parent: u32,
+    pub(super) parent_mtu: u32,
+    pub(super) flags: IpvlanFlags,
+    pub(super) mtu: Option<u32>,
+    pub(super) addresses: Vec<IpNet>,
+    pub(super) routes: Vec<Route>,
 }
 
-impl Error {
-    /// The field of the specification that is wrong, if it is one.
+impl Wiring {
+    /// What there should be for an endpoint on a parent.
     #[must_use]
-    pub const fn field(&self) -> Option<&'static str> {
-        match self {
-            Self::OwnNamespace(_) | Self::Netlink(netlink::Error::Namespace { .. }) => {
-                Some("netns")
-            }
-            Self::InterfaceExists { .. } => Some("interface"),
-            Self::ParentBusy(_) => Some("parent"),
-            _ => None,
-        }
-    }
-}
-
-/// One step of wiring. The first one is undone by removing the interface, and that undoes the
-/// others.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    Create(IpvlanFlags),
-    Name,
-    NoLinkLocal,
-    Alias(String),
-    Mtu(u32),
-    Address(IpNet),
-    Up,
-    Gateway(IpAddr),
-}
-
-/// What is to be done for an endpoint, all of it known before the first step is taken.
-#[derive(Debug)]
-pub struct Plan {
-    namespace: Namespace,
-    interface: String,
-    draft: String,
-    netns: PathBuf,
-    parent: u32,
-    steps: Vec<Step>,
-}
-
-impl Plan {
-    /// Plans the interface of an endpoint on a parent.
-    pub fn new(record: &Record, parent: &Link, flags: IpvlanFlags) -> Result<Self, Error> {
+    pub fn new(record: &Record, parent: &Link, flags: IpvlanFlags) -> Self {
         let spec = &record.spec;
-        let namespace = Namespace::open(&spec.netns)?;
-        if namespace.is_own()? {
-            return Err(Error::OwnNamespace(spec.netns.clone()));
-        }
-        let mut steps =
-            vec![Step::Create(flags), Step::Name, Step::NoLinkLocal, Step::Alias(alias(record))];
-        steps.extend(spec.mtu.map(Step::Mtu));
-        steps.extend(spec.addresses.iter().copied().map(Step::Address));
-        steps.extend(record.link_local.map(|address| {
-            let net = Ipv6Net::new(address, 64).unwrap_or(address.into());
-            Step::Address(net.into())
-        }));
-        steps.push(Step::Up);
-        steps.extend(spec.gateways.iter().copied().map(Step::Gateway));
-        Ok(Self {
-            namespace,
+        let link_local = record
+            .link_local
+            .map(|address| IpNet::V6(Ipv6Net::new(address, 64).unwrap_or(address.into())));
+        Self {
+            netns: spec.netns.clone(),
+            namespace: record.namespace,
             interface: spec.interface.to_string(),
             draft: draft(record),
-            netns: spec.netns.clone(),
+            alias: alias(record),
             parent: parent.index,
-            steps,
-        })
+            parent_mtu: parent.mtu,
+            flags,
+            mtu: spec.mtu,
+            addresses: spec.addresses.iter().copied().chain(link_local).collect(),
+            routes: routes(record),
+        }
     }
 
-    /// Carries the plan out. What was done is undone if a step fails.
-    pub async fn apply(&self, node: &Netlink) -> Result<(), Error> {
-        let pod = self.namespace.connect()?;
-        if pod.link_by_name(&self.interface).await?.is_some() {
+    /// Its routes, the default ones among them.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// Makes the interface, and tells its index. What was done is undone if a step fails.
+    pub async fn make(self) -> Result<u32, Error> {
+        let namespace = self.open()?;
+        namespace.visit(async move |visit| self.build(&visit).await).await?
+    }
+
+    /// What is not as it should be.
+    pub async fn inspect(self) -> Result<Vec<Mismatch>, Error> {
+        let namespace = self.open()?;
+        namespace.visit(async move |visit| compare::inspect(&self, &visit).await).await?
+    }
+
+    /// Puts right what is not as it should be, and tells what that was.
+    pub async fn repair(self) -> Result<Vec<Mismatch>, Error> {
+        let namespace = self.open()?;
+        namespace.visit(async move |visit| compare::repair(&self, &visit).await).await?
+    }
+
+    fn open(&self) -> Result<Namespace, Error> {
+        let namespace = Namespace::open(&self.netns)?;
+        if namespace.is_own()? {
+            return Err(Error::OwnNamespace(self.netns.clone()));
+        }
+        if self.namespace.is_some() && self.namespace != Some(namespace.inode()?) {
+            return Err(Error::Replaced(self.netns.clone()));
+        }
+        Ok(namespace)
+    }
+
+    /// The same from inside the namespace.
+    pub(super) async fn build(&self, visit: &Visit) -> Result<u32, Error> {
+        if if_nametoindex(self.interface.as_str()).is_ok() {
             return Err(self.exists());
         }
-        let mut index = 0;
-        for step in &self.steps {
-            let Err(error) = self.take(step, node, &pod, &mut index).await else { continue };
-            if index != 0
-                && let Err(undo) = pod.delete_link(index).await
-            {
+        visit
+            .home
+            .add_ipvlan(self.parent, &self.draft, &visit.namespace, self.flags)
+            .await
+            .map_err(|error| self.refused(error))?;
+        let index =
+            if_nametoindex(self.draft.as_str()).map_err(|_| Error::Vanished(self.draft.clone()))?;
+        if let Err(error) = self.furnish(&visit.there, index).await {
+            if let Err(undo) = visit.there.delete_link(index).await {
                 tracing::warn!(interface = self.interface, error = %undo, "could not be undone");
             }
             return Err(error);
         }
+        Ok(index)
+    }
+
+    async fn furnish(&self, there: &Netlink, index: u32) -> Result<(), Error> {
+        there
+            .introduce(index, &self.interface, &self.alias, self.mtu)
+            .await
+            .map_err(|error| self.refused(error))?;
+        for address in &self.addresses {
+            self.add_address(there, index, *address).await?;
+        }
+        there.set_up(index).await?;
+        for route in &self.routes {
+            there.add_route(index, route).await?;
+        }
         Ok(())
     }
 
-    async fn take(
+    pub(super) async fn add_address(
         &self,
-        step: &Step,
-        node: &Netlink,
-        pod: &Netlink,
-        index: &mut u32,
+        there: &Netlink,
+        index: u32,
+        address: IpNet,
     ) -> Result<(), Error> {
-        match step {
-            Step::Create(flags) => {
-                node.add_ipvlan(self.parent, &self.draft, &self.namespace, *flags)
-                    .await
-                    .map_err(|error| self.refused(error))?;
-                let link = pod.link_by_name(&self.draft).await?;
-                *index = link.ok_or_else(|| Error::Vanished(self.draft.clone()))?.index;
-            }
-            Step::Name => {
-                let named = pod.set_name(*index, &self.interface).await;
-                named.map_err(|error| self.refused(error))?;
-            }
-            Step::NoLinkLocal => pod.set_no_link_local(*index).await?,
-            Step::Alias(alias) => pod.set_alias(*index, alias).await?,
-            Step::Mtu(mtu) => pod.set_mtu(*index, *mtu).await?,
-            Step::Address(net) => {
-                if net.addr().is_ipv6() {
-                    self.enable_ipv6()?;
-                }
-                pod.add_address(*index, *net).await?;
-            }
-            Step::Up => pod.set_up(*index).await?,
-            Step::Gateway(gateway) => pod.add_default_route(*index, *gateway).await?,
+        if address.addr().is_ipv6() {
+            self.enable_ipv6()?;
         }
-        Ok(())
+        Ok(there.add_address(index, address).await?)
     }
 
     /// Container runtimes switch IPv6 off in namespaces that they take for IPv4 only.
     fn enable_ipv6(&self) -> Result<(), Error> {
         let file = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", self.interface);
-        self.namespace.run(|| std::fs::write(file, "0"))?.map_err(|source| Error::Ipv6 {
+        std::fs::write(file, "0").map_err(|source| Error::Ipv6 {
             interface: self.interface.clone(),
             netns: self.netns.clone(),
             source,
@@ -194,56 +164,71 @@ impl Plan {
     }
 }
 
-/// Whether the endpoint's interface is there, under its name.
-pub async fn is_wired(record: &Record) -> Result<bool, Error> {
-    let found = find(record).await?;
-    Ok(found.is_some_and(|(_, link)| link.name == record.spec.interface.as_str()))
-}
-
-/// Sets how the endpoint's parent switches, through its child. Tells whether there was one.
-pub async fn set_switching(record: &Record, flags: IpvlanFlags) -> Result<bool, Error> {
-    match find(record).await? {
-        Some((pod, link)) => {
-            pod.set_ipvlan_flags(link.index, flags).await?;
-            Ok(true)
-        }
-        None => Ok(false),
-    }
-}
-
 /// Removes the interface of an endpoint. An interface or a namespace that is gone is no error.
 pub async fn unwire(record: &Record) -> Result<(), Error> {
-    match find(record).await? {
-        Some((pod, link)) => Ok(pod.delete_link(link.index).await?),
-        None => Ok(()),
+    let Some(namespace) = open(&record.spec.netns, record.namespace)? else { return Ok(()) };
+    let (alias, draft) = (alias(record), draft(record));
+    namespace
+        .visit(async move |Visit { there, .. }| {
+            // A killed agent may have left it unnamed.
+            let ours = |link: &Link| link.alias.as_ref() == Some(&alias) || link.name == draft;
+            for link in there.links().await? {
+                if link.kind == LinkKind::Ipvlan && ours(&link) {
+                    there.delete_link(link.index).await?;
+                }
+            }
+            Ok(())
+        })
+        .await?
+}
+
+/// The namespace, if it is still there and still the same.
+fn open(path: &Path, number: Option<u64>) -> Result<Option<Namespace>, Error> {
+    match Namespace::open(path) {
+        Ok(namespace) => {
+            let same = number.is_none() || number == Some(namespace.inode()?);
+            Ok(same.then_some(namespace))
+        }
+        Err(error) if error.errno() == Some(nix::libc::ENOENT) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// The interface, if it is there and ours.
-async fn find(record: &Record) -> Result<Option<(Netlink, Link)>, Error> {
-    let namespace = match Namespace::open(&record.spec.netns) {
-        Ok(namespace) => namespace,
-        Err(error) if error.errno() == Some(nix::libc::ENOENT) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let pod = namespace.connect()?;
-    let named = pod.link_by_name(record.spec.interface.as_str()).await?;
-    let ours = |link: &Link| link.alias.as_deref() == Some(&alias(record));
-    // A killed agent may have left it unnamed.
-    let link = match named.filter(ours) {
-        Some(link) => Some(link),
-        None => pod.link_by_name(&draft(record)).await?,
-    };
-    Ok(link.filter(|link| link.kind == LinkKind::Ipvlan).map(|link| (pod, link)))
+/// Default routes by the gateways, and those that were asked for, which go before them.
+fn routes(record: &Record) -> Vec<Route> {
+    let attached = record.attached.as_ref();
+    let mut routes: Vec<Route> = attached
+        .into_iter()
+        .flat_map(|attached| {
+            let gateway = |family: IpAddr| {
+                let gateways = attached.addresses.iter().filter_map(|given| given.gateway);
+                gateways.into_iter().find(|gateway| gateway.is_ipv4() == family.is_ipv4())
+            };
+            attached.spec.routes.iter().map(move |route| {
+                let PodRoute { destination, gateway: by, mtu, priority } = *route;
+                let gateway = by.or_else(|| gateway(destination.addr()));
+                Route { destination, gateway, mtu, priority: priority.unwrap_or(0) }
+            })
+        })
+        .collect();
+    for gateway in &record.spec.gateways {
+        let any: IpAddr = match gateway {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let destination = IpNet::new_assert(any, 0);
+        if !routes.iter().any(|route| route.destination == destination && route.priority == 0) {
+            let gateway = Some(*gateway);
+            routes.push(Route { destination, gateway, mtu: None, priority: 0 });
+        }
+    }
+    routes
 }
 
-/// What the interface is called until it has its name: unique on the node, and not what anybody
-/// else would choose.
 fn draft(record: &Record) -> String {
     format!("np-{:x}", record.slot)
 }
 
-/// The mark that tells our interfaces from others'.
 fn alias(record: &Record) -> String {
     format!("netpath:{}", record.spec.name)
 }

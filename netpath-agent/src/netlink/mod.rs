@@ -9,15 +9,17 @@ mod link;
 mod monitor;
 mod namespace;
 mod neighbour;
+mod number;
 mod qdisc;
 mod route;
 
 pub use self::{
     address::HostAddress,
     error::Error,
-    link::{IpvlanFlags, Link, LinkKind},
+    link::{IpvlanFlags, IpvlanPort, Link, LinkKind},
     monitor::{Change, Monitor},
-    namespace::Namespace,
+    namespace::{Namespace, Visit},
+    route::Route,
 };
 
 /// A connection to the kernel's route netlink in one network namespace.

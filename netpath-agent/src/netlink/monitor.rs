@@ -1,76 +1,212 @@
-//! Changes of links, addresses and traffic control, as they happen.
+//! Changes of this namespace, and of the namespaces that have a number here (`Netlink::number`).
+//!
+//! One socket hears them all (`NETLINK_LISTEN_ALL_NSID`, Linux 4.2): beside every message of another
+//! namespace the kernel tells its number. rtnetlink's sockets hide that, so this one is read here.
 
-use futures::{StreamExt as _, channel::mpsc::UnboundedReceiver};
+use std::{collections::BTreeSet, io, mem::MaybeUninit};
+
+use nix::libc;
 use rtnetlink::{
     MulticastGroup,
-    packet_core::{NetlinkMessage, NetlinkPayload},
-    packet_route::RouteNetlinkMessage,
-    sys::SocketAddr,
+    sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
+use socket2::{MaybeUninitSlice, MsgHdrMut, SockRef};
+use tokio::io::unix::AsyncFd;
 
 use super::Error;
 
+const GROUPS: [MulticastGroup; 9] = [
+    MulticastGroup::Link,
+    MulticastGroup::Ipv4Ifaddr,
+    MulticastGroup::Ipv6Ifaddr,
+    MulticastGroup::Ipv4Route,
+    MulticastGroup::Ipv6Route,
+    MulticastGroup::Ipv4Netconf,
+    MulticastGroup::Ipv6Netconf,
+    MulticastGroup::Tc,
+    MulticastGroup::Nsid,
+];
+
+/// `linux/rtnetlink.h`; the library has no name for it.
+const RTM_NEWNETCONF: u16 = 80;
+
 /// What changed. Nothing finer is told: whoever listens compares everything anyway, and a message
-/// that the kernel had to drop then costs nothing but time until the next one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// that the kernel had to drop then costs nothing but a comparison.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// Links or addresses.
     pub links: bool,
     /// A qdisc or a filter was removed.
     pub hooks: bool,
+    /// A device's forwarding or source check was set.
+    pub settings: bool,
+    /// Links, addresses or routes of the namespaces with these numbers.
+    pub elsewhere: BTreeSet<i32>,
+    /// Messages were lost: anything may have changed.
+    pub lost: bool,
 }
 
-/// Tells when links, addresses, qdiscs or filters of the namespace have changed.
+/// Tells when something has changed.
 #[derive(Debug)]
 pub struct Monitor {
-    messages: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
-    // The connection ends with its handle.
-    _handle: rtnetlink::Handle,
+    socket: AsyncFd<Socket>,
+    buffer: Vec<MaybeUninit<u8>>,
 }
 
 impl Monitor {
     /// Starts to listen in the namespace of the calling thread.
     pub fn start() -> Result<Self, Error> {
-        let (connection, handle, messages) = rtnetlink::new_multicast_connection(&[
-            MulticastGroup::Link,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv6Ifaddr,
-            MulticastGroup::Tc,
-        ])
-        .map_err(Error::Connect)?;
-        tokio::spawn(connection);
-        Ok(Self { messages, _handle: handle })
+        let open = || -> io::Result<_> {
+            let mut socket = Socket::new(NETLINK_ROUTE)?;
+            socket.bind(&SocketAddr::new(0, 0))?;
+            socket.set_listen_all_namespaces(true)?;
+            for group in GROUPS {
+                socket.add_membership(group as u32)?;
+            }
+            socket.set_non_blocking(true)?;
+            // SAFETY: the socket keeps its descriptor for life, and nobody else can replace it.
+            Ok(unsafe { AsyncFd::register(socket) }?)
+        };
+        let socket = open().map_err(Error::Connect)?;
+        Ok(Self { socket, buffer: vec![MaybeUninit::uninit(); 32 << 10] })
     }
 
-    /// Waits for the next change and takes all that are there with it. `None` when the connection
-    /// is lost.
-    pub async fn changed(&mut self) -> Option<Change> {
+    /// Waits for the next change and takes all that are there with it.
+    pub async fn changed(&mut self) -> Result<Change, Error> {
+        let Self { socket, buffer } = self;
         let mut change = Change::default();
         while change == Change::default() {
-            let (message, _) = self.messages.next().await?;
-            change.add(&message);
-            while let Ok((message, _)) = self.messages.try_recv() {
-                change.add(&message);
+            let mut ready = socket.readable().await.map_err(Error::Connect)?;
+            loop {
+                match ready.try_io(|socket| receive(socket.get_ref(), buffer)) {
+                    Ok(Ok((bytes, number))) => change.add(&bytes, number),
+                    Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                        change.lost = true;
+                    }
+                    Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Ok(Err(error)) => return Err(Error::Connect(error)),
+                    Err(_would_block) => break,
+                }
             }
         }
-        Some(change)
+        Ok(change)
     }
 }
 
 impl Change {
-    fn add(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>) {
-        use RouteNetlinkMessage::{
-            DelAddress, DelLink, DelQueueDiscipline, DelTrafficFilter, NewAddress, NewLink,
-        };
-        match &message.payload {
-            NetlinkPayload::InnerMessage(
-                NewLink(_) | DelLink(_) | NewAddress(_) | DelAddress(_),
-            ) => self.links = true,
-            // Additions are our own doing, or nobody's business here.
-            NetlinkPayload::InnerMessage(DelQueueDiscipline(_) | DelTrafficFilter(_)) => {
-                self.hooks = true;
+    /// Takes in the messages of a datagram from the namespace with this number, or the own one.
+    fn add(&mut self, datagram: &[u8], number: Option<i32>) {
+        for kind in kinds(datagram) {
+            match (kind, number) {
+                (
+                    libc::RTM_NEWLINK
+                    | libc::RTM_DELLINK
+                    | libc::RTM_DELADDR
+                    | libc::RTM_NEWROUTE
+                    | libc::RTM_DELROUTE,
+                    Some(number),
+                ) => {
+                    self.elsewhere.insert(number);
+                }
+                (_, Some(_)) => {}
+                (
+                    libc::RTM_NEWLINK | libc::RTM_DELLINK | libc::RTM_NEWADDR | libc::RTM_DELADDR,
+                    None,
+                ) => self.links = true,
+                // Additions are our own doing, or nobody's business here.
+                (libc::RTM_DELQDISC | libc::RTM_DELTFILTER, None) => self.hooks = true,
+                (RTM_NEWNETCONF, None) => self.settings = true,
+                _ => {}
             }
-            _ => {}
         }
     }
+}
+
+/// The types of a datagram's messages: `nlmsghdr` is length and type, and messages lie on
+/// multiples of four bytes.
+fn kinds(datagram: &[u8]) -> impl Iterator<Item = u16> {
+    let mut rest = datagram;
+    std::iter::from_fn(move || {
+        let (header, _) = rest.split_first_chunk::<16>()?;
+        let [a, b, c, d, e, f, ..] = *header;
+        let length = usize::try_from(u32::from_ne_bytes([a, b, c, d])).ok()?.max(16);
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(u16::from_ne_bytes([e, f]))
+    })
+}
+
+/// One datagram, and the number of the namespace that it tells of, if it is not the own one.
+fn receive(socket: &Socket, buffer: &mut [MaybeUninit<u8>]) -> io::Result<(Vec<u8>, Option<i32>)> {
+    let mut control = [MaybeUninit::<u8>::uninit(); 64];
+    let mut buffers = [MaybeUninitSlice::new(buffer)];
+    let mut message = MsgHdrMut::new().with_buffers(&mut buffers).with_control(&mut control);
+    let length = SockRef::from(socket).recvmsg(&mut message, 0)?;
+    let controls = message.control_len();
+    Ok((filled(buffer, length), number(&filled(&control, controls))))
+}
+
+fn filled(buffer: &[MaybeUninit<u8>], length: usize) -> Vec<u8> {
+    let filled = &buffer[..length.min(buffer.len())];
+    // SAFETY: the kernel has written `length` bytes from the start.
+    filled.iter().map(|byte| unsafe { byte.assume_init() }).collect()
+}
+
+/// The number in the control messages: `cmsghdr` is length, level and type, and the first one is
+/// the only one that was asked for.
+fn number(control: &[u8]) -> Option<i32> {
+    const WORD: usize = size_of::<usize>();
+    let int = |at: usize| {
+        let bytes = control.get(at..at + 4)?.try_into().ok()?;
+        Some(i32::from_ne_bytes(bytes))
+    };
+    let ours = int(WORD)? == libc::SOL_NETLINK && int(WORD + 4)? == libc::NETLINK_LISTEN_ALL_NSID;
+    if ours { int(WORD + 8) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn datagram(kinds: &[u16]) -> Vec<u8> {
+        let message = |kind: &u16| {
+            let mut bytes = 18_u32.to_ne_bytes().to_vec();
+            bytes.extend(kind.to_ne_bytes());
+            bytes.resize(20, 0);
+            bytes
+        };
+        kinds.iter().flat_map(message).collect()
+    }
+
+    #[test]
+    fn every_message_of_a_datagram_counts() {
+        let mut change = Change::default();
+        change.add(&datagram(&[libc::RTM_NEWROUTE, libc::RTM_DELTFILTER, RTM_NEWNETCONF]), None);
+        assert_eq!(change, Change { hooks: true, settings: true, ..Change::default() });
+        change.add(&datagram(&[libc::RTM_NEWADDR, libc::RTM_DELROUTE]), Some(7));
+        assert_eq!(change.elsewhere, BTreeSet::from([7]));
+        assert!(!change.links);
+    }
+
+    #[test]
+    fn broken_messages_end_the_datagram() {
+        assert_eq!(kinds(&[]).count(), 0);
+        assert_eq!(kinds(&[1; 15]).count(), 0);
+        assert_eq!(kinds(&[0; 16]).count(), 1);
+        assert_eq!(kinds(&[255; 40]).count(), 1);
+    }
+
+    #[test]
+    fn the_number_stands_beside_the_message() {
+        let mut control = 20_usize.to_ne_bytes().to_vec();
+        control.extend(libc::SOL_NETLINK.to_ne_bytes());
+        control.extend(libc::NETLINK_LISTEN_ALL_NSID.to_ne_bytes());
+        control.extend(5_i32.to_ne_bytes());
+        assert_eq!(number(&control), Some(5));
+        assert_eq!(number(&control[..10]), None);
+        assert_eq!(number(&[]), None);
+        control[WORD_OF_LEVEL] ^= 1;
+        assert_eq!(number(&control), None);
+    }
+
+    const WORD_OF_LEVEL: usize = size_of::<usize>();
 }

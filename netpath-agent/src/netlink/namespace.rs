@@ -10,17 +10,32 @@ use std::{
 };
 
 use nix::sched::{CloneFlags, setns};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{Error, Netlink};
 
 /// The file that stands for the calling thread's namespace.
 const OWN: &str = "/proc/thread-self/ns/net";
 
+/// Visits at the same time. More would only wait for each other inside the kernel (rtnl).
+static VISITS: Semaphore = Semaphore::const_new(16);
+
 /// An open network namespace, which lives at least as long as this value.
 #[derive(Debug)]
 pub struct Namespace {
     file: File,
     path: PathBuf,
+}
+
+/// A visit to a namespace: both connections are on the visit's own thread, which is inside.
+#[derive(Debug)]
+pub struct Visit {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// A connection where the visit comes from.
+    pub home: Netlink,
+    /// A connection where it went.
+    pub there: Netlink,
 }
 
 impl Namespace {
@@ -31,6 +46,11 @@ impl Namespace {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// Opens the namespace of the calling thread.
+    pub fn own() -> Result<Self, Error> {
+        Self::open(Path::new(OWN))
+    }
+
     /// Whether this is the namespace of the calling thread.
     pub fn is_own(&self) -> Result<bool, Error> {
         let own = std::fs::metadata(OWN).map_err(|source| self.error(source))?;
@@ -38,11 +58,19 @@ impl Namespace {
         Ok((own.dev(), own.ino()) == (this.dev(), this.ino()))
     }
 
+    /// The number that the kernel gives a namespace while it lives.
+    pub fn inode(&self) -> Result<u64, Error> {
+        Ok(self.file.metadata().map_err(|source| self.error(source))?.ino())
+    }
+
     /// Runs a function inside the namespace.
     ///
     /// It runs on a thread of its own that ends with it, so that no thread of the runtime is ever
     /// left in the wrong namespace.
     pub fn run<T: Send>(&self, function: impl FnOnce() -> T + Send) -> Result<T, Error> {
+        if self.is_own()? {
+            return Ok(function());
+        }
         thread::scope(|scope| {
             let thread = thread::Builder::new().spawn_scoped(scope, || {
                 setns(&self.file, CloneFlags::CLONE_NEWNET)?;
@@ -53,13 +81,40 @@ impl Namespace {
         .map_err(|source| self.error(source))
     }
 
-    /// Connects to the kernel inside the namespace: a socket stays where it was opened.
-    pub fn connect(&self) -> Result<Netlink, Error> {
-        let runtime = tokio::runtime::Handle::current();
-        self.run(move || {
-            let _entered = runtime.enter();
-            Netlink::connect()
-        })?
+    /// Does longer work inside the namespace, on a thread and a runtime of its own.
+    ///
+    /// The kernel answers a netlink request while it is being sent, and one that changes something
+    /// waits for the machine's one lock (rtnl), grace periods included. Only the visit's own thread
+    /// waits with it.
+    pub async fn visit<T, F>(self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: AsyncFnOnce(Visit) -> T + Send + 'static,
+    {
+        // Never closed.
+        let _place = VISITS.acquire().await;
+        let (reply, answer) = oneshot::channel();
+        let path = self.path.clone();
+        thread::Builder::new()
+            .spawn(move || drop(reply.send(self.go(work))))
+            .map_err(|source| Error::Namespace { path: path.clone(), source })?;
+        answer.await.unwrap_or_else(|_| {
+            Err(Error::Namespace { path, source: io::Error::other("the visit broke off") })
+        })
+    }
+
+    fn go<T>(self, work: impl AsyncFnOnce(Visit) -> T) -> Result<T, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(|source| self.error(source))?;
+        runtime.block_on(async move {
+            let home = Netlink::connect()?;
+            setns(&self.file, CloneFlags::CLONE_NEWNET)
+                .map_err(|errno| self.error(errno.into()))?;
+            let there = Netlink::connect()?;
+            Ok(work(Visit { namespace: self, home, there }).await)
+        })
     }
 
     /// The descriptor, valid while `self` lives.

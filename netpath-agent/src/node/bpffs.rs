@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use netpath_common::ABI;
 use nix::{
     mount::{MsFlags, mount},
     sys::statfs::{BPF_FS_MAGIC, statfs},
@@ -31,18 +30,9 @@ pub(super) fn ensure(pins: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses pins of another version: two dataplanes on one parent would fight over every packet.
-pub(super) fn check_abi(pins: &Path) -> Result<(), Error> {
-    let Ok(entries) = fs::read_dir(pins) else { return Ok(()) };
-    let own = format!("v{ABI}");
-    for name in entries.flatten().map(|entry| entry.file_name()) {
-        let name = name.to_string_lossy();
-        if name != own && name.starts_with('v') {
-            let (pins, found) = (pins.to_owned(), name[1..].to_owned());
-            return Err(Error::OtherAbi { pins, found, expected: ABI });
-        }
-    }
-    Ok(())
+/// Whether a predecessor left its dataplane there, of whatever version.
+pub(super) fn is_used(pins: &Path) -> bool {
+    fs::read_dir(pins).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn mount_point(pins: &Path) -> PathBuf {

@@ -47,34 +47,45 @@ pub(super) struct Entry {
     pub(super) mac: Mac,
 }
 
-/// Makes the device what it should be. It can be called at any time.
-pub(super) async fn ensure(netlink: &Netlink) -> Result<Entry, Error> {
+/// Makes the device what it should be, and tells what was not. It can be called at any time.
+pub(super) async fn ensure(netlink: &Netlink) -> Result<(Entry, Vec<String>), Error> {
+    let mut repaired = Vec::new();
     let link = match netlink.link_by_name(NAME).await? {
         Some(link) if link.kind != LinkKind::Dummy => return Err(Error::EntryTaken(NAME)),
         Some(link) => link,
-        None => create(netlink).await?,
+        None => {
+            repaired.push(format!("link {NAME}"));
+            create(netlink).await?
+        }
     };
     if link.alias.as_deref() != Some(ALIAS) {
+        repaired.push(format!("alias of {NAME}"));
         netlink.set_alias(link.index, ALIAS).await?;
     }
     if link.mtu != MTU {
+        repaired.push(format!("MTU of {NAME}"));
         netlink.set_mtu(link.index, MTU).await?;
     }
     if !link.up {
         netlink.set_no_link_local(link.index).await?;
     }
     for (name, value) in SYSCTLS {
-        set(name, value)?;
+        if set(name, value)? {
+            repaired.push(format!("sysctl {name}"));
+        }
     }
     let address = IpAddr::V4(ADDRESS);
     let there = netlink.addresses().await?;
     if !there.iter().any(|other| other.index == link.index && other.address == address) {
+        repaired.push(format!("address {address} of {NAME}"));
         netlink.add_address(link.index, IpNet::V4(Ipv4Net::from(ADDRESS))).await?;
     }
     if !link.up {
+        repaired.push(format!("state of {NAME}"));
         netlink.set_up(link.index).await?;
     }
-    Ok(Entry { ifindex: link.index, mac: link.mac.unwrap_or_default() })
+    let entry = Entry { ifindex: link.index, mac: link.mac.unwrap_or_default() };
+    Ok((entry, repaired))
 }
 
 /// Removes the device, if it is there and ours.
@@ -105,13 +116,14 @@ async fn create(netlink: &Netlink) -> Result<Link, Error> {
     netlink.link_by_name(NAME).await?.ok_or(Error::EntryTaken(NAME))
 }
 
-/// Writes a sysctl where it differs. A kernel without IPv6 has no IPv6 sysctls.
-fn set(name: &str, value: &str) -> Result<(), Error> {
+/// Writes a sysctl where it differs, and tells whether it did. A kernel without IPv6 has no IPv6
+/// sysctls.
+fn set(name: &str, value: &str) -> Result<bool, Error> {
     let path = PathBuf::from("/proc/sys/net").join(name);
     let result = match fs::read_to_string(&path) {
-        Ok(current) if current.trim() == value => Ok(()),
-        Ok(_) => fs::write(&path, value),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(current) if current.trim() == value => Ok(false),
+        Ok(_) => fs::write(&path, value).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     };
     result.map_err(|source| Error::Sysctl { path, source })

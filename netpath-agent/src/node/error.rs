@@ -1,14 +1,17 @@
 //! Why the node can not do what it was asked to.
 
-use std::{io, net::IpAddr, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;
+use netpath_common::Mac;
 
 use crate::{
-    api, datapath, endpoint,
+    announce, api, datapath, endpoint,
     error::chain,
     name::{EndpointName, InterfaceName},
-    netlink, route, store,
+    netlink,
+    pod::{PodId, code},
+    route, store,
 };
 
 /// A start, a request or a repair failed.
@@ -26,16 +29,6 @@ pub enum Error {
         mount: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// Maps and links of another version are pinned.
-    #[error("agent.pins {}: pins of ABI version {found} are there, this agent has {expected}; run `netpath-agent cleanup` of that version first", pins.display())]
-    OtherAbi {
-        /// The directory of the pins.
-        pins: PathBuf,
-        /// The directory found.
-        found: String,
-        /// The version of this agent.
-        expected: u32,
     },
     /// A parent can not be used.
     #[error("parent {name}: {problem}")]
@@ -66,6 +59,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A write to the store failed, for all who waited for it.
+    #[error(transparent)]
+    Journal(Arc<store::Error>),
     /// Netlink failed.
     #[error(transparent)]
     Netlink(#[from] netlink::Error),
@@ -110,6 +106,39 @@ pub enum Error {
         /// The parents there are.
         known: String,
     },
+    /// Several parents, and none named.
+    #[error("pod: parent: this node has several; name one of {0}")]
+    NoParentNamed(String),
+    /// A pod that is wrong by itself.
+    #[error("pod: {field}: {problem}")]
+    Pod {
+        /// The field.
+        field: &'static str,
+        /// What was found, what was expected.
+        problem: String,
+    },
+    /// Somebody else on the wire has an address.
+    #[error(
+        "endpoint: addresses: {address} is in use on the network by {mac}; choose another or take it from there"
+    )]
+    Conflict {
+        /// The address.
+        address: IpAddr,
+        /// Who answered.
+        mac: Mac,
+    },
+    /// A gateway does not answer.
+    #[error("endpoint: gateways: {0} does not answer; correct it, or see what is wrong with it")]
+    SilentGateway(IpAddr),
+    /// The wire can not be asked.
+    #[error(transparent)]
+    Announce(#[from] announce::Error),
+    /// A pod that is there otherwise.
+    #[error("pod {0} exists with other settings; delete it first")]
+    PodTaken(PodId),
+    /// No such pod.
+    #[error("pod {0} is not there")]
+    NoPod(PodId),
     /// No endpoint of that name.
     #[error("endpoint {0} is not there; `netpath endpoint list` shows those that are")]
     NoEndpoint(EndpointName),
@@ -223,20 +252,25 @@ impl Error {
         match self {
             Self::Endpoint(_)
             | Self::UnknownParent { .. }
+            | Self::NoParentNamed(_)
+            | Self::Pod { .. }
             | Self::Route(_)
             | Self::Question { .. } => Kind::Invalid,
             Self::Wire { source, .. } => match source.as_ref() {
                 endpoint::Error::OwnNamespace(_)
+                | endpoint::Error::Replaced(_)
                 | endpoint::Error::Netlink(netlink::Error::Namespace { .. }) => Kind::Invalid,
                 endpoint::Error::InterfaceExists { .. } => Kind::Conflict,
                 _ => Kind::Failed,
             },
             Self::NameTaken(_)
+            | Self::PodTaken(_)
             | Self::AddressTaken { .. }
             | Self::AddressIsHost(_)
+            | Self::Conflict { .. }
             | Self::RouteTaken { .. }
             | Self::RouteConfigured { .. } => Kind::Conflict,
-            Self::NoEndpoint(_) | Self::NoRoute { .. } => Kind::Missing,
+            Self::NoEndpoint(_) | Self::NoPod(_) | Self::NoRoute { .. } => Kind::Missing,
             Self::NoSlot(_) => Kind::Full,
             Self::Datapath(error) if error.is_full() => Kind::Full,
             _ => Kind::Failed,
@@ -248,14 +282,31 @@ impl Error {
         |source| Self::Wire { name: name.clone(), source: Box::new(source) }
     }
 
+    /// What programs tell it from others by.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::AddressTaken { .. } | Self::AddressIsHost(_) => Some(code::ADDRESS_TAKEN),
+            Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some(code::UNKNOWN_PARENT),
+            Self::Conflict { .. } => Some(code::CONFLICT),
+            Self::Wire { source, .. } if source.is_gone() => Some(code::NETNS_GONE),
+            _ => None,
+        }
+    }
+
     /// The field of the request that is wrong.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::Endpoint(invalid) => Some(invalid.field()),
             Self::Route(invalid) => Some(invalid.field()),
-            Self::AddressTaken { .. } | Self::AddressIsHost(_) => Some("addresses"),
-            Self::UnknownParent { .. } => Some("parent"),
+            Self::AddressTaken { .. } | Self::AddressIsHost(_) | Self::Conflict { .. } => {
+                Some("addresses")
+            }
+            Self::SilentGateway(_) => Some("gateways"),
+            Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some("parent"),
+            Self::Pod { field, .. } => Some(field),
+            Self::PodTaken(_) => Some("id"),
             Self::NameTaken(_) => Some("name"),
             Self::RouteTaken { .. } | Self::RouteConfigured { .. } => Some("prefix"),
             Self::Question { field, .. } => Some(field),

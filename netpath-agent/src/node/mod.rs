@@ -1,9 +1,24 @@
 //! The node: the one owner of the desired state, the programs and the maps.
 //!
-//! Requests, the kernel's events and the timer are taken one at a time, so that no two changes
-//! ever overlap; what they change in the kernel is serialised there anyway (rtnl).
+//! What takes time (the disk, a pod's namespace, the wire) is done without holding the node, in
+//! three phases: plan under the lock, work without it, commit or undo under it. So nobody waits for
+//! somebody else's pod; only work on the same endpoint is done in turns.
+//!
+//! | file | part |
+//! | --- | --- |
+//! | `add`, `remove`, `turns` | the life of an endpoint |
+//! | `pods`, `endpoints` | what runtimes and operators ask for |
+//! | `neighbours` | what the wire is asked and told |
+//! | `check` | is a pod what it should be |
+//! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
+//! | `state`, `tables`, `journal` | what should be, in memory, in the kernel, on the disk |
+//! | `start`, `run`, `answer`, `cleanup` | the agent's life |
+//! | `entry`, `parents`, `bpffs` | what the node needs around it |
 
+mod add;
+mod answer;
 mod bpffs;
+mod check;
 mod cleanup;
 mod convert;
 mod counters;
@@ -11,43 +26,51 @@ mod endpoints;
 mod entry;
 mod error;
 mod explain;
+mod journal;
+mod neighbours;
 mod parents;
+mod pods;
 mod reconcile;
+mod remove;
+mod repair;
 mod routes;
 mod run;
 mod start;
 mod state;
 mod status;
 pub mod tables;
+mod turns;
+mod watch;
 
-use std::time::Instant;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use self::entry::Entry;
+use tokio::sync::Mutex;
+
 pub use self::{
     cleanup::{Cleanup, cleanup},
     error::{Error, Kind},
     run::run,
     state::{Parent, RouteEntry, State},
 };
-use crate::{
-    config::Config,
-    datapath::Datapath,
-    netlink::Netlink,
-    store::{Lock, Store},
-};
+use self::{entry::Entry, journal::Journal, turns::Turns, watch::Watch};
+use crate::{announce::Probes, config::Config, datapath::Datapath, netlink::Netlink};
 
 /// A node with its dataplane attached.
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    store: Store,
+    journal: Journal,
     netlink: Netlink,
     datapath: Datapath,
     entry: Entry,
     state: State,
-    /// Entries and hooks that had to be put right.
-    repairs: u64,
+    turns: Turns,
+    watch: Watch,
+    probes: Arc<Probes>,
+    /// What had to be put right, by kind.
+    repairs: BTreeMap<String, u64>,
     started: Instant,
-    // Last, so that it is given back last.
-    _lock: Lock,
 }
+
+/// The node, as everybody who works on it holds it.
+type Shared = Arc<Mutex<Node>>;

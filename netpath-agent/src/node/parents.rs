@@ -67,7 +67,7 @@ pub(super) fn host_addresses(
     let is_parent = |index| parents.values().any(|parent| parent.link.index == index);
     addresses
         .iter()
-        .filter(|HostAddress { index, address }| match address {
+        .filter(|HostAddress { index, address, .. }| match address {
             _ if address.is_loopback() => false,
             IpAddr::V4(v4) => *v4 != entry::ADDRESS,
             IpAddr::V6(v6) => !v6.is_unicast_link_local() || is_parent(*index),
@@ -91,6 +91,7 @@ mod tests {
             up: true,
             loopback: false,
             kind: LinkKind::Other,
+            ipvlan: None,
             port_of: None,
             lower: None,
             alias: None,
@@ -150,7 +151,11 @@ mod tests {
             (5, "169.254.0.41"),
         ]
         .into_iter()
-        .map(|(index, text)| HostAddress { index, address: text.parse().expect("address") })
+        .map(|(index, text)| HostAddress {
+            index,
+            address: text.parse().expect("address"),
+            prefix_len: 24,
+        })
         .collect();
         let found: Vec<_> =
             host_addresses(&addresses, &parents).iter().map(ToString::to_string).collect();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netpath_common::node::FLAG_BLACKHOLES;
+use netpath_common::{Hook, node::FLAG_BLACKHOLES};
 
 use super::{
     Error, Node,
@@ -11,30 +11,34 @@ use super::{
     tables::{Changes, Tables},
 };
 use crate::{
-    datapath::{Datapath, ParentSpec},
+    datapath::{Datapath, Filter, ParentSpec},
     error::chain,
+    name::EndpointName,
     netlink::{Change, Netlink},
 };
 
 impl Node {
-    /// Compares everything with the kernel and puts right what differs.
+    /// Compares everything of the node's own with the kernel and puts right what differs.
     pub(super) async fn reconcile(&mut self) -> Result<(), Error> {
-        self.entry = entry::ensure(&self.netlink).await?;
+        self.ensure_entry().await?;
         self.observe().await?;
         let repaired = self.repair_tables()?;
         if repaired > 0 {
             tracing::warn!(repaired, "the kernel's tables differed from the desired state");
-            self.repairs += repaired as u64;
+            self.count_repairs("map entry", repaired as u64);
         }
         self.set_node()?;
+        self.note_missing_hooks().await?;
         self.attach().await
     }
 
-    /// Acts on a change of links, addresses or hooks. The tables are compared with what they were
-    /// before, not with the kernel's: a node's links change often.
-    pub(super) async fn refresh(&mut self, change: Change) -> Result<(), Error> {
+    /// Acts on a change of links, addresses or hooks, and tells the endpoints whose parent
+    /// changed. The
+    /// tables are compared with what they were before, not with the kernel's: a node's links change
+    /// often.
+    pub(super) async fn refresh(&mut self, change: &Change) -> Result<Vec<EndpointName>, Error> {
         let (before, parents) = (self.state.tables(), self.state.parents.clone());
-        self.entry = entry::ensure(&self.netlink).await?;
+        self.ensure_entry().await?;
         self.observe().await?;
         let changes = Changes::between(&before, &self.state.tables());
         if !changes.is_empty() {
@@ -43,8 +47,51 @@ impl Node {
         }
         self.set_node()?;
         if change.hooks || parents != self.state.parents {
+            self.note_missing_hooks().await?;
             self.attach().await?;
         }
+        let changed = |name| self.state.parents.get(name) != parents.get(name);
+        let concerned = self.state.endpoints().filter(|record| changed(&record.spec.parent));
+        Ok(concerned.map(|record| record.spec.name.clone()).collect())
+    }
+
+    /// Attaches what is not attached any more. A tcx link that is detached sends no event.
+    pub(super) async fn check_hooks(&mut self) -> Result<(), Error> {
+        if self.note_missing_hooks().await? { self.attach().await } else { Ok(()) }
+    }
+
+    /// Logs and counts hooks that are gone; tells whether there are any.
+    async fn note_missing_hooks(&mut self) -> Result<bool, Error> {
+        let mut missing = 0;
+        for parent in self.state.parents.values() {
+            for hook in self.missing_hooks(parent.link.index).await? {
+                tracing::warn!(parent = %parent.config.name, hook, "the hook is gone; repaired");
+                missing += 1;
+            }
+        }
+        self.count_repairs("hook", missing);
+        Ok(missing > 0)
+    }
+
+    /// The hooks that a parent had, and has no more.
+    pub(super) async fn missing_hooks(&self, ifindex: u32) -> Result<Vec<&'static str>, Error> {
+        let mut missing = self.datapath.missing_links(ifindex);
+        for hook in self.datapath.filters(ifindex) {
+            let Filter { hook, priority, handle } = hook;
+            if !self.netlink.has_filter(ifindex, hook == Hook::Egress, priority, handle).await? {
+                missing.push(hook.name());
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn ensure_entry(&mut self) -> Result<(), Error> {
+        let (entry, repaired) = entry::ensure(&self.netlink).await?;
+        self.entry = entry;
+        for what in &repaired {
+            tracing::warn!(what, "repaired");
+        }
+        self.count_repairs("entry", repaired.len() as u64);
         Ok(())
     }
 

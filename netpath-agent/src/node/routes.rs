@@ -6,6 +6,7 @@ use super::{Error, Node, RouteEntry};
 use crate::{
     api::types::{Added, Route},
     route::{RouteSpec, Table, key},
+    store::Change,
 };
 
 impl Node {
@@ -19,7 +20,7 @@ impl Node {
     }
 
     /// Makes a route. The same one again is no error.
-    pub(super) fn add_route(&mut self, spec: RouteSpec) -> Result<Added<Route>, Error> {
+    pub(super) async fn add_route(&mut self, spec: RouteSpec) -> Result<Added<Route>, Error> {
         spec.check()?;
         let RouteSpec { table, prefix, .. } = spec;
         if let Some(entry) = self.state.route(table, prefix) {
@@ -32,9 +33,9 @@ impl Node {
         let (key, route) = spec.entry();
         // The map first: it is the one that may be full.
         self.datapath.put_route(&key, &route)?;
-        if let Err(error) = self.store.put_route(&spec) {
+        if let Err(error) = self.journal.write(vec![Change::PutRoute(spec.clone())]).await {
             self.datapath.remove_route(&key)?;
-            return Err(error.into());
+            return Err(error);
         }
         let entry = RouteEntry { spec, configured: false };
         let item = show(&entry);
@@ -45,13 +46,17 @@ impl Node {
     }
 
     /// Removes a route that was added at runtime.
-    pub(super) fn remove_route(&mut self, table: Table, prefix: IpNet) -> Result<Route, Error> {
+    pub(super) async fn remove_route(
+        &mut self,
+        table: Table,
+        prefix: IpNet,
+    ) -> Result<Route, Error> {
         let entry = self.state.route(table, prefix).ok_or(Error::NoRoute { prefix, table })?;
         if entry.configured {
             return Err(Error::RouteConfigured { prefix, table });
         }
         let removed = show(entry);
-        self.store.remove_route(table, prefix)?;
+        self.journal.write(vec![Change::RemoveRoute(table, prefix)]).await?;
         self.datapath.remove_route(&key(table, prefix))?;
         self.state.remove_route(table, prefix);
         self.follow(prefix)?;

@@ -1,18 +1,30 @@
-//! The agent's life: requests, events and the timer, one at a time.
+//! The agent's life: requests, events and timers.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{Error, Node, start::Ground};
-use crate::{api, api::Command, config::Config, error::chain, netlink::Monitor};
+use super::{Error, Shared, answer::answer, start::Ground, watch};
+use crate::{
+    api,
+    config::Config,
+    error::chain,
+    netlink::{Change, Monitor},
+};
 
 /// Requests that may wait. More than that wait in their connections.
 const WAITING: usize = 64;
+
+/// How often the hooks that send no event are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long requests that are being worked on may take until the agent ends.
+const FINISH: Duration = Duration::from_secs(10);
 
 /// Runs the agent until it is told to stop. The dataplane stays as it is: a successor adopts it.
 pub async fn run(config: Config) -> Result<(), Error> {
@@ -22,13 +34,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Before the first look at links and addresses, so that no change falls in between.
     let mut monitor = Monitor::start()?;
-    let mut watching = true;
 
     let socket = config.agent.socket.clone();
+    let period = Duration::from_secs(config.datapath.reconcile_seconds.into());
     let ground = Ground::check(config).await?;
     let listener = api::listen(&socket)?;
-    let mut node = match ground.start().await {
-        Ok(node) => node,
+    let node = match ground.start().await {
+        Ok(node) => Arc::new(Mutex::new(node)),
         Err(error) => {
             forget(&socket);
             return Err(error);
@@ -36,61 +48,74 @@ pub async fn run(config: Config) -> Result<(), Error> {
     };
     let (sender, mut requests) = mpsc::channel(WAITING);
     tokio::spawn(api::serve(listener, sender));
+    tokio::spawn(watch::start_all(Arc::clone(&node)));
     tracing::info!(socket = %socket.display(), "ready");
 
-    let period = Duration::from_secs(node.config.datapath.reconcile_seconds.into());
-    let mut timer = interval(period);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    timer.reset();
+    let mut timer = every(period);
+    let mut look = every(LOOK);
+    let mut work = JoinSet::new();
     loop {
         let result = tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             Some(request) = requests.recv() => {
-                node.answer(request).await;
+                work.spawn(answer(Arc::clone(&node), request));
                 Ok(())
             }
-            change = monitor.changed(), if watching => if let Some(change) = change {
-                node.refresh(change).await
-            } else {
-                watching = false;
-                tracing::error!("the kernel's events are lost; the timer goes on");
-                Ok(())
+            Some(_) = work.join_next() => Ok(()),
+            change = monitor.changed() => match change {
+                Ok(change) => act(&node, &change).await,
+                Err(error) => Err(error.into()),
             },
-            _ = timer.tick() => node.reconcile().await,
+            _ = look.tick() => node.lock().await.check_hooks().await,
+            _ = timer.tick() => reconcile(&node).await,
         };
         if let Err(error) = result {
             tracing::error!(error = chain(&error), "could not be reconciled; will try again");
         }
     }
     tracing::info!("stopping; the dataplane goes on");
+    // What does not come to its end is undone or finished by the next agent.
+    let _ = tokio::time::timeout(FINISH, work.join_all()).await;
     forget(&socket);
     Ok(())
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval.reset();
+    interval
+}
+
+/// Acts on what the kernel tells.
+async fn act(node: &Shared, change: &Change) -> Result<(), Error> {
+    if change.lost {
+        tracing::warn!("the kernel had to drop events; everything is compared");
+        watch::look_at_all(node).await;
+        return reconcile(node).await;
+    }
+    let touched = node.lock().await.watch.find(&change.elsewhere);
+    watch::look_at(node, touched).await;
+    if change.links || change.hooks || change.settings {
+        let moved = node.lock().await.refresh(change).await?;
+        watch::move_on(node, moved).await;
+    }
+    Ok(())
+}
+
+/// Compares everything; pods only where their events are not heard.
+async fn reconcile(node: &Shared) -> Result<(), Error> {
+    let unheard = {
+        let node = node.lock().await;
+        let names = node.state.endpoints().map(|record| &record.spec.name);
+        names.filter(|name| !node.watch.hears(name)).cloned().collect::<Vec<_>>()
+    };
+    watch::look_at(node, unheard).await;
+    node.lock().await.reconcile().await
 }
 
 /// Removes the socket's file. One that stays hurts nobody: the next agent replaces it.
 fn forget(socket: &Path) {
     let _ = fs::remove_file(socket);
-}
-
-impl Node {
-    /// Answers a request. Who asked may be gone: then nobody wants the answer.
-    async fn answer(&mut self, request: Command) {
-        match request {
-            Command::Status(reply) => drop(reply.send(self.status().await)),
-            Command::Endpoints(reply) => drop(reply.send(Ok(self.list_endpoints()))),
-            Command::AddEndpoint(spec, reply) => drop(reply.send(self.add_endpoint(spec).await)),
-            Command::RemoveEndpoint(name, reply) => {
-                drop(reply.send(self.remove_endpoint(&name).await));
-            }
-            Command::Routes(table, reply) => drop(reply.send(Ok(self.list_routes(table)))),
-            Command::AddRoute(spec, reply) => drop(reply.send(self.add_route(spec))),
-            Command::RemoveRoute(table, prefix, reply) => {
-                drop(reply.send(self.remove_route(table, prefix)));
-            }
-            Command::Counters(reply) => drop(reply.send(self.counters())),
-            Command::EndpointCounters(reply) => drop(reply.send(self.endpoint_counters())),
-            Command::Explain(question, reply) => drop(reply.send(self.explain(&question))),
-        }
-    }
 }

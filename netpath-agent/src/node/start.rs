@@ -1,17 +1,20 @@
 //! From nothing, or from what a predecessor left, to a running node.
 
-use std::{path::Path, time::Instant};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
-use netpath_common::ABI;
+use netpath_common::Address;
 
-use super::{Error, Node, RouteEntry, State, bpffs, cleanup, entry, parents};
+use super::{
+    Error, Node, RouteEntry, State, add::is_alive, bpffs, cleanup, entry, journal::Journal,
+    parents, remove, turns::Turns, watch::Watch,
+};
 use crate::{
     config::Config,
     datapath::{Datapath, Options},
-    endpoint::{Record, set_switching},
+    endpoint::{Record, Stage, unwire},
     error::chain,
     netlink::Netlink,
-    store::{Lock, Store},
+    store::{Change, Lock, Store},
 };
 
 /// A node that was found fit and is nobody else's, not yet touched.
@@ -30,7 +33,6 @@ impl Ground {
         }
         let netlink = Netlink::connect()?;
         parents::check(&config.parents, &netlink.links().await?)?;
-        bpffs::check_abi(&config.agent.pins)?;
         let lock = Lock::take(&config.agent.state)?;
         Ok(Self { config, lock, netlink })
     }
@@ -41,7 +43,7 @@ impl Ground {
         let Self { config, lock, netlink } = self;
         let pins = config.agent.pins.clone();
         bpffs::ensure(&pins)?;
-        let adopting = pins.join(format!("v{ABI}")).exists();
+        let adopting = bpffs::is_used(&pins);
         let started = install(config, lock, netlink.clone()).await;
         if started.is_err() && !adopting {
             undo(&pins, &netlink).await;
@@ -52,26 +54,30 @@ impl Ground {
 
 async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, Error> {
     let store = Store::open(&lock)?;
-    let state = restore(&config, &store)?;
+    let (records, gone) = settle(store.endpoints()?, &store).await?;
+    let state = restore(&config, &store, records)?;
     let datapath = Datapath::open(&Options::from(&config))?;
-    let entry = entry::ensure(&netlink).await?;
+    let (entry, _) = entry::ensure(&netlink).await?;
     let mut node = Node {
         config,
-        store,
+        journal: Journal::start(store, lock)?,
         netlink,
         datapath,
         entry,
         state,
-        repairs: 0,
+        turns: Turns::default(),
+        watch: Watch::default(),
+        probes: Arc::default(),
+        repairs: BTreeMap::new(),
         started: Instant::now(),
-        _lock: lock,
     };
-    node.forget_the_dead()?;
     node.observe().await?;
     let changes = node.repair_tables()?;
     node.set_node()?;
+    node.datapath.take_over_links()?;
     node.attach().await?;
-    node.set_switching().await;
+    node.datapath.remove_others();
+    node.forget(&gone).await;
     tracing::info!(
         parents = node.state.parents.len(),
         endpoints = node.state.endpoints().len(),
@@ -82,11 +88,41 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
     Ok(node)
 }
 
+/// Undoes what a predecessor did not finish, finishes what it was removing, and lets go of what
+/// lost its namespace, as after a reboot. Returns what stays, and what went.
+async fn settle(records: Vec<Record>, store: &Store) -> Result<(Vec<Record>, Vec<Record>), Error> {
+    let (mut kept, mut gone) = (Vec::new(), Vec::new());
+    for record in records {
+        let why = match record.stage {
+            Stage::Adding => "its addition was cut short",
+            Stage::Deleting => "its removal was cut short",
+            Stage::Ready if is_alive(&record) => {
+                kept.push(record);
+                continue;
+            }
+            Stage::Ready => "its network namespace is gone",
+        };
+        let name = &record.spec.name;
+        let netns = record.spec.netns.display();
+        tracing::warn!(endpoint = %name, %netns, "{why}; the endpoint is removed");
+        match unwire(&record).await {
+            Ok(()) => gone.push(record),
+            Err(error) => {
+                tracing::warn!(endpoint = %name, error = chain(&error), "not removed yet");
+                kept.push(Record { stage: Stage::Deleting, ..record });
+            }
+        }
+    }
+    let remove = |record: &Record| Change::RemoveEndpoint(record.spec.name.clone());
+    store.apply(&gone.iter().map(remove).collect::<Vec<_>>())?;
+    Ok((kept, gone))
+}
+
 /// What the configuration and the store ask for. Where both have a route, the configuration's
 /// holds.
-fn restore(config: &Config, store: &Store) -> Result<State, Error> {
+fn restore(config: &Config, store: &Store, records: Vec<Record>) -> Result<State, Error> {
     let mut state = State::default();
-    for record in store.endpoints()? {
+    for record in records {
         state.insert(record);
     }
     for spec in store.routes()? {
@@ -105,38 +141,21 @@ async fn undo(pins: &Path, netlink: &Netlink) {
 }
 
 impl Node {
-    /// Sets how every parent switches: the configuration may have changed since its children were
-    /// made. The children share one port, so the first one that is there will do.
-    async fn set_switching(&self) {
-        for parent in self.state.parents.values() {
-            let on_it = |record: &&Record| record.spec.parent == parent.config.name;
-            for record in self.state.endpoints().filter(on_it) {
-                match set_switching(record, parent.flags()).await {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    Err(error) => tracing::warn!(
-                        endpoint = %record.spec.name,
-                        error = chain(&error),
-                        "can not set how its parent switches"
-                    ),
-                }
+    /// Forgets what the kernel knows of endpoints that are gone: their addresses may turn up
+    /// anywhere.
+    async fn forget(&mut self, gone: &[Record]) {
+        for record in gone {
+            let addresses: Vec<_> = record.addresses().map(Address::from).collect();
+            let mut errors = Vec::new();
+            errors.extend(self.datapath.retire(record.slot, &addresses).err().map(Error::from));
+            if let Some(parent) = self.state.parents.get(&record.spec.parent) {
+                let parent = parent.link.index;
+                errors.extend(remove::forget_neighbours(record, parent).await.err());
+            }
+            for error in errors {
+                let error = chain(&error);
+                tracing::warn!(endpoint = %record.spec.name, error, "not all was forgotten");
             }
         }
-    }
-
-    /// Forgets endpoints whose namespace is gone, as after a reboot: their addresses are free.
-    fn forget_the_dead(&mut self) -> Result<(), Error> {
-        let dead: Vec<Record> =
-            self.state.endpoints().filter(|record| !record.spec.netns.exists()).cloned().collect();
-        for Record { spec, .. } in dead {
-            tracing::warn!(
-                endpoint = %spec.name,
-                netns = %spec.netns.display(),
-                "its network namespace is gone; the endpoint is removed"
-            );
-            self.store.remove_endpoint(spec.name.as_str())?;
-            self.state.remove(&spec.name);
-        }
-        Ok(())
     }
 }

@@ -14,7 +14,7 @@ use netpath_common::{
 use super::tables::Tables;
 use crate::{
     config::{self, Switching},
-    endpoint::Record,
+    endpoint::{Record, Stage},
     name::{EndpointName, InterfaceName},
     netlink::{IpvlanFlags, Link},
     route::{RouteSpec, Table},
@@ -144,8 +144,8 @@ impl State {
     pub fn entry(&self, address: IpAddr) -> Option<Endpoint> {
         let flags = self.flags(address);
         match self.owners.get(&address).and_then(|name| self.endpoints.get(name)) {
-            Some(record) => self.endpoint_entry(record, flags),
-            None => self.host.contains(&address).then(|| host_entry(flags)),
+            Some(record) if record.stage == Stage::Ready => self.endpoint_entry(record, flags),
+            _ => self.host.contains(&address).then(|| host_entry(flags)),
         }
     }
 
@@ -171,7 +171,8 @@ impl State {
     pub fn tables(&self) -> Tables {
         // Endpoints come last: should the node take an endpoint's address, the endpoint keeps it.
         let host = self.host.iter().map(|address| (*address, host_entry(self.flags(*address))));
-        let endpoints = self.endpoints.values().flat_map(|record| {
+        let ready = self.endpoints.values().filter(|record| record.stage == Stage::Ready);
+        let endpoints = ready.flat_map(|record| {
             record.addresses().filter_map(move |address| {
                 Some((address, self.endpoint_entry(record, self.flags(address))?))
             })

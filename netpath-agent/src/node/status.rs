@@ -38,7 +38,7 @@ impl Node {
             uptime_seconds: self.started.elapsed().as_secs(),
             endpoints: self.state.endpoints().len(),
             routes: self.state.routes().len(),
-            repairs: self.repairs,
+            repairs: self.repairs.clone(),
             entry: types::Entry {
                 interface: entry::NAME.to_owned(),
                 ifindex: self.entry.ifindex,
@@ -50,7 +50,7 @@ impl Node {
                 .values()
                 .map(|parent| {
                     let status = attached.iter().find(|a| a.ifindex == parent.link.index);
-                    self.parent(parent, status)
+                    self.show_parent(parent, status)
                 })
                 .collect(),
             warnings: self.warnings(&maps).await?,
@@ -58,7 +58,7 @@ impl Node {
         })
     }
 
-    fn parent(&self, parent: &Parent, status: Option<&ParentStatus>) -> types::Parent {
+    fn show_parent(&self, parent: &Parent, status: Option<&ParentStatus>) -> types::Parent {
         let Parent { config, link } = parent;
         let (switching, note) = match config.switching {
             Switching::Parent => ("parent", None),

@@ -3,6 +3,7 @@
 //! An embedded transactional store (redb): a crash at any time leaves either the state before a
 //! change or the one after it. Keys are names, values JSON, so that a later version can add fields.
 
+mod batch;
 mod lock;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::lock::Lock;
+pub use self::{batch::Change, lock::Lock};
 use crate::{
     endpoint::Record,
     route::{RouteSpec, Table},

@@ -5,7 +5,10 @@ use netpath_common::Path as RoutePath;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{endpoint::EndpointSpec, name::InterfaceName};
+use crate::{
+    endpoint::{EndpointSpec, Stage},
+    name::InterfaceName,
+};
 
 fn record(name: &str, slot: u32) -> Record {
     Record {
@@ -21,6 +24,9 @@ fn record(name: &str, slot: u32) -> Record {
         },
         slot,
         link_local: Some("fe80::5".parse().expect("address")),
+        stage: Stage::Ready,
+        namespace: None,
+        attached: None,
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) fn status(status: &Status) -> String {
         maps,
         warnings,
     } = status;
+    let repairs: Vec<_> = repairs.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let repairs = if repairs.is_empty() { "none".to_owned() } else { repairs.join(", ") };
     let mut text = format!(
         "netpath {version} (ABI {abi}) on Linux {kernel}, up {uptime_seconds} s\n\
          pins      {pins}/v{abi}\n\

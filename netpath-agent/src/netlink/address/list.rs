@@ -14,6 +14,8 @@ pub struct HostAddress {
     pub index: u32,
     /// The address.
     pub address: IpAddr,
+    /// The length of its subnet's prefix.
+    pub prefix_len: u8,
 }
 
 impl Netlink {
@@ -46,5 +48,6 @@ fn read(message: &AddressMessage) -> Option<HostAddress> {
             _ => None,
         })
     })?;
-    Some(HostAddress { index: message.header.index, address })
+    let header = &message.header;
+    Some(HostAddress { index: header.index, address, prefix_len: header.prefix_len })
 }

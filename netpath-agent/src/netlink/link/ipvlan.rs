@@ -3,7 +3,7 @@
 use rtnetlink::{
     LinkIpVlan, LinkMessageBuilder,
     packet_core::{NLM_F_ACK, NLM_F_REQUEST},
-    packet_route::link::{InfoKind, IpVlanFlags, IpVlanMode},
+    packet_route::link::{InfoIpVlan, InfoKind, IpVlanFlags, IpVlanMode},
 };
 
 use crate::netlink::{Error, Namespace, Netlink};
@@ -16,6 +16,30 @@ pub enum IpvlanFlags {
     Bridge,
     /// Every unicast frame goes out by the parent (Linux 4.15).
     Vepa,
+}
+
+/// What an ipvlan child's port does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpvlanPort {
+    /// L2 mode.
+    pub l2: bool,
+    /// How it switches; `None`: in a way that netpath does not use (private).
+    pub flags: Option<IpvlanFlags>,
+}
+
+impl From<Vec<InfoIpVlan>> for IpvlanPort {
+    fn from(infos: Vec<InfoIpVlan>) -> Self {
+        let mut port = Self { l2: false, flags: Some(IpvlanFlags::Bridge) };
+        for info in infos {
+            match info {
+                InfoIpVlan::Mode(mode) => port.l2 = mode == IpVlanMode::L2,
+                InfoIpVlan::Flags(IpVlanFlags::Vepa) => port.flags = Some(IpvlanFlags::Vepa),
+                InfoIpVlan::Flags(flags) if !flags.is_empty() => port.flags = None,
+                _ => {}
+            }
+        }
+        port
+    }
 }
 
 impl From<IpvlanFlags> for IpVlanFlags {
@@ -53,10 +77,11 @@ impl Netlink {
             .map_err(Error::request(|| format!("create ipvlan interface {name}")))
     }
 
-    /// Sets how the port of an existing child switches, its siblings included.
+    /// Sets L2 mode and how the port of an existing child switches, its siblings included.
     pub async fn set_ipvlan_flags(&self, index: u32, flags: IpvlanFlags) -> Result<(), Error> {
         let message = LinkMessageBuilder::<LinkIpVlan>::new_with_info_kind(InfoKind::IpVlan)
             .index(index)
+            .mode(IpVlanMode::L2)
             .flag(flags.into());
         // Changing what is particular to a kind takes the request that creates, without leave to.
         self.handle

@@ -8,10 +8,10 @@ mod set;
 
 use netpath_common::Mac;
 use rtnetlink::packet_route::link::{
-    InfoKind, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 
-pub use self::ipvlan::IpvlanFlags;
+pub use self::ipvlan::{IpvlanFlags, IpvlanPort};
 
 /// What netpath needs to know of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Link {
     pub loopback: bool,
     /// The kind of virtual device; `Other` for real ones.
     pub kind: LinkKind,
+    /// For an ipvlan child: what its port does.
+    pub ipvlan: Option<IpvlanPort>,
     /// For a port of a bridge, bond, team, ...: the kind of its master.
     pub port_of: Option<String>,
     /// The index of the device it sits on (VLAN, macvlan, ipvlan, veth peer), if it has one.
@@ -66,6 +68,7 @@ impl From<LinkMessage> for Link {
             up: flags.contains(LinkFlags::Up),
             loopback: flags.contains(LinkFlags::Loopback),
             kind: LinkKind::Other,
+            ipvlan: None,
             port_of: None,
             lower: None,
             alias: None,
@@ -101,6 +104,7 @@ impl Link {
                         _ => LinkKind::Other,
                     };
                 }
+                LinkInfo::Data(InfoData::IpVlan(infos)) => self.ipvlan = Some(infos.into()),
                 // A VRF's member keeps its packets to itself: nothing else takes them over.
                 LinkInfo::PortKind(InfoPortKind::Vrf) => {}
                 LinkInfo::PortKind(kind) => self.port_of = Some(kind.to_string()),

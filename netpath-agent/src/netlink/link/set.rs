@@ -8,12 +8,25 @@ use rtnetlink::{
 use crate::netlink::{Error, Netlink};
 
 impl Netlink {
-    /// Renames an interface, which must be down.
-    pub async fn set_name(&self, index: u32, name: &str) -> Result<(), Error> {
-        self.set(LinkUnspec::new_with_index(index).name(name), || {
-            format!("name interface {index} {name}")
-        })
-        .await
+    /// Gives an interface, which must be down, its name, the mark that it is ours, and its MTU in
+    /// bytes if it is not to be its parent's; and keeps the kernel from giving it IPv6 addresses of
+    /// its own choice.
+    pub async fn introduce(
+        &self,
+        index: u32,
+        name: &str,
+        alias: &str,
+        mtu: Option<u32>,
+    ) -> Result<(), Error> {
+        let link = LinkUnspec::new_with_index(index)
+            .name(name)
+            .append_extra_attribute(LinkAttribute::IfAlias(alias.to_owned()))
+            .append_extra_attribute(no_link_local());
+        let link = match mtu {
+            Some(mtu) => link.mtu(mtu),
+            None => link,
+        };
+        self.set(link, || format!("name interface {index} {name}")).await
     }
 
     /// Sets an interface up.
@@ -42,8 +55,7 @@ impl Netlink {
     /// Keeps the kernel from giving an interface IPv6 addresses of its own choice. Only an
     /// existing interface takes this: the kernel ignores it in the request that creates one.
     pub async fn set_no_link_local(&self, index: u32) -> Result<(), Error> {
-        let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
-        let spec = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]);
+        let spec = no_link_local();
         self.set(LinkUnspec::new_with_index(index).append_extra_attribute(spec), || {
             format!("turn off the link-local addresses of interface {index}")
         })
@@ -57,4 +69,9 @@ impl Netlink {
     ) -> Result<(), Error> {
         self.handle.link().set(link.build()).execute().await.map_err(Error::request(action))
     }
+}
+
+fn no_link_local() -> LinkAttribute {
+    let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])])
 }

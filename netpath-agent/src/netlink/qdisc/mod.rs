@@ -1,3 +1,4 @@
 //! The qdisc that TC filters hang on.
 
 mod delete;
+mod filter;

@@ -28,6 +28,7 @@ fn parent() -> Parent {
             up: true,
             loopback: false,
             kind: LinkKind::Other,
+            ipvlan: None,
             port_of: None,
             lower: None,
             alias: None,
@@ -49,6 +50,9 @@ fn record(name: &str, slot: u32, addresses: &[&str]) -> Record {
         },
         slot,
         link_local: Some("fe80::5".parse().expect("address")),
+        stage: Stage::Ready,
+        namespace: None,
+        attached: None,
     }
 }
 

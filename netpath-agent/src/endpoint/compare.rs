@@ -1,0 +1,243 @@
+//! A pod's interface as it is, against what it should be.
+
+use ipnet::IpNet;
+
+use super::{Error, Wiring};
+use crate::{
+    netlink::{IpvlanFlags, IpvlanPort, Link, LinkKind, Netlink, Route, Visit},
+    pod::Mismatch,
+};
+
+/// What puts a difference right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fix {
+    /// Remove what is there and make it anew; everything else comes with it.
+    Make,
+    Alias,
+    Switch,
+    Mtu(u32),
+    Address(IpNet),
+    Up,
+    Route(Route),
+}
+
+/// What is inside the namespace.
+#[derive(Debug)]
+struct Found {
+    link: Link,
+    addresses: Vec<IpNet>,
+    routes: Vec<Route>,
+}
+
+pub(super) async fn inspect(wiring: &Wiring, visit: &Visit) -> Result<Vec<Mismatch>, Error> {
+    let found = find(wiring, &visit.there).await?;
+    let differences = differences(wiring, found.as_ref());
+    Ok(differences.into_iter().map(|(mismatch, _)| mismatch).collect())
+}
+
+pub(super) async fn repair(wiring: &Wiring, visit: &Visit) -> Result<Vec<Mismatch>, Error> {
+    let found = find(wiring, &visit.there).await?;
+    let index = found.as_ref().map_or(0, |found| found.link.index);
+    let differences = differences(wiring, found.as_ref());
+    for (_, fix) in &differences {
+        apply(wiring, visit, index, fix).await?;
+    }
+    Ok(differences.into_iter().map(|(mismatch, _)| mismatch).collect())
+}
+
+async fn find(wiring: &Wiring, there: &Netlink) -> Result<Option<Found>, Error> {
+    let Some(link) = there.links().await?.into_iter().find(|link| is_ours(wiring, link)) else {
+        return Ok(None);
+    };
+    let addresses = there
+        .addresses()
+        .await?
+        .into_iter()
+        .filter(|address| address.index == link.index)
+        .filter_map(|host| IpNet::new(host.address, host.prefix_len).ok())
+        .collect();
+    let routes = there.routes(link.index).await?;
+    Ok(Some(Found { link, addresses, routes }))
+}
+
+/// By its mark; or, should that be gone, by all else.
+fn is_ours(wiring: &Wiring, link: &Link) -> bool {
+    let in_place = link.name == wiring.interface && link.lower == Some(wiring.parent);
+    link.kind == LinkKind::Ipvlan && (in_place || link.alias.as_ref() == Some(&wiring.alias))
+}
+
+/// Every difference and its remedy, in the order in which they can be applied.
+fn differences(wiring: &Wiring, found: Option<&Found>) -> Vec<(Mismatch, Fix)> {
+    let interface = &wiring.interface;
+    let mut list = Vec::new();
+    let mut note = |what: String, expected: String, found: String, fix| {
+        list.push((Mismatch { what, expected, found }, fix));
+    };
+    let Some(Found { link, addresses, routes }) = found else {
+        note(format!("link {interface}"), "an ipvlan interface".into(), "none".into(), Fix::Make);
+        return list;
+    };
+    if link.name != *interface {
+        note("link".into(), interface.clone(), link.name.clone(), Fix::Make);
+        return list;
+    }
+    let alias = link.alias.as_deref().unwrap_or_default();
+    if alias != wiring.alias {
+        note(format!("alias of {interface}"), wiring.alias.clone(), alias.into(), Fix::Alias);
+    }
+    let port = IpvlanPort { l2: true, flags: Some(wiring.flags) };
+    if link.ipvlan != Some(port) {
+        let found = link.ipvlan.map_or_else(|| "unknown".into(), describe);
+        note(format!("mode of {interface}"), describe(port), found, Fix::Switch);
+    }
+    let mtu = wiring.mtu.unwrap_or(wiring.parent_mtu);
+    if link.mtu != mtu {
+        let found = link.mtu.to_string();
+        note(format!("MTU of {interface}"), mtu.to_string(), found, Fix::Mtu(mtu));
+    }
+    for address in wiring.addresses.iter().filter(|address| !addresses.contains(address)) {
+        let what = format!("address {address}");
+        note(what, format!("on {interface}"), "missing".into(), Fix::Address(*address));
+    }
+    if !link.up {
+        note(format!("link {interface}"), "up".into(), "down".into(), Fix::Up);
+    }
+    for route in wiring.routes.iter().filter(|route| !routes.contains(route)) {
+        let what = format!("route {}", route.destination);
+        note(what, way(route), "missing".into(), Fix::Route(route.clone()));
+    }
+    list
+}
+
+fn describe(port: IpvlanPort) -> String {
+    let mode = if port.l2 { "l2" } else { "l3" };
+    let flags = match port.flags {
+        Some(IpvlanFlags::Vepa) => "vepa",
+        Some(IpvlanFlags::Bridge) => "bridge",
+        None => "private",
+    };
+    format!("{mode} {flags}")
+}
+
+fn way(route: &Route) -> String {
+    match route.gateway {
+        Some(gateway) => format!("by {gateway}"),
+        None => "on the link".to_owned(),
+    }
+}
+
+async fn apply(wiring: &Wiring, visit: &Visit, index: u32, fix: &Fix) -> Result<(), Error> {
+    let there = &visit.there;
+    match fix {
+        Fix::Make => {
+            if index != 0 {
+                there.delete_link(index).await?;
+            }
+            wiring.build(visit).await?;
+        }
+        Fix::Alias => there.set_alias(index, &wiring.alias).await?,
+        Fix::Switch => there.set_ipvlan_flags(index, wiring.flags).await?,
+        Fix::Mtu(mtu) => there.set_mtu(index, *mtu).await?,
+        Fix::Address(address) => wiring.add_address(there, index, *address).await?,
+        Fix::Up => there.set_up(index).await?,
+        Fix::Route(route) => there.replace_route(index, route).await?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wiring() -> Wiring {
+        Wiring {
+            netns: "/run/netns/a".into(),
+            namespace: None,
+            interface: "eth0".into(),
+            draft: "np-0".into(),
+            alias: "netpath:a".into(),
+            parent: 2,
+            parent_mtu: 1500,
+            flags: IpvlanFlags::Vepa,
+            mtu: None,
+            addresses: vec!["10.0.0.5/24".parse().expect("address")],
+            routes: vec![Route {
+                destination: "0.0.0.0/0".parse().expect("prefix"),
+                gateway: Some("10.0.0.1".parse().expect("address")),
+                mtu: None,
+                priority: 0,
+            }],
+        }
+    }
+
+    fn found() -> Found {
+        let wiring = wiring();
+        Found {
+            link: Link {
+                index: 7,
+                name: wiring.interface,
+                mac: None,
+                mtu: 1500,
+                up: true,
+                loopback: false,
+                kind: LinkKind::Ipvlan,
+                ipvlan: Some(IpvlanPort { l2: true, flags: Some(IpvlanFlags::Vepa) }),
+                port_of: None,
+                lower: Some(2),
+                alias: Some(wiring.alias),
+            },
+            addresses: wiring.addresses,
+            routes: wiring.routes,
+        }
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_needs_nothing() {
+        assert_eq!(differences(&wiring(), Some(&found())), []);
+    }
+
+    #[test]
+    fn additions_of_others_are_left_alone() {
+        let mut found = found();
+        found.addresses.push("10.0.0.6/24".parse().expect("address"));
+        found.routes.push(Route { priority: 7, ..found.routes[0].clone() });
+        assert_eq!(differences(&wiring(), Some(&found)), []);
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let mut found = found();
+        found.link.up = false;
+        found.link.mtu = 1400;
+        found.link.alias = None;
+        found.link.ipvlan = Some(IpvlanPort { l2: false, flags: Some(IpvlanFlags::Bridge) });
+        found.addresses.clear();
+        found.routes.clear();
+        let named: Vec<_> = differences(&wiring(), Some(&found))
+            .iter()
+            .map(|(mismatch, _)| mismatch.to_string())
+            .collect();
+        assert_eq!(
+            named,
+            [
+                "alias of eth0: expected netpath:a, found ",
+                "mode of eth0: expected l2 vepa, found l3 bridge",
+                "MTU of eth0: expected 1500, found 1400",
+                "address 10.0.0.5/24: expected on eth0, found missing",
+                "link eth0: expected up, found down",
+                "route 0.0.0.0/0: expected by 10.0.0.1, found missing",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_gone_or_renamed_is_made_anew() {
+        let gone = differences(&wiring(), None);
+        assert!(matches!(gone[..], [(_, Fix::Make)]), "{gone:?}");
+        let mut found = found();
+        found.link.name = "eth1".into();
+        found.routes.clear();
+        let renamed = differences(&wiring(), Some(&found));
+        assert!(matches!(renamed[..], [(_, Fix::Make)]), "{renamed:?}");
+    }
+}

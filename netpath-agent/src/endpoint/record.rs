@@ -1,0 +1,59 @@
+//! What the store keeps of an endpoint.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use super::EndpointSpec;
+use crate::pod::{GivenAddress, PodSpec};
+
+/// An endpoint as the store keeps it: what was asked for, and what the agent chose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What was asked for.
+    pub spec: EndpointSpec,
+    /// Its index in the kernel's table of endpoint counters, unique on the node.
+    pub slot: u32,
+    /// The link-local address that goes with IPv6 addresses.
+    pub link_local: Option<Ipv6Addr>,
+    /// How far it is.
+    #[serde(default)]
+    pub stage: Stage,
+    /// The number of its network namespace, which tells it from a later one of the same name.
+    /// Unknown for what an older agent made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<u64>,
+    /// What the container runtime asked for, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Attached>,
+}
+
+/// How far an endpoint is. An agent that starts finishes what its predecessor was at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// On the way in: to be undone after a crash, for nobody was told of it.
+    Adding,
+    /// There.
+    #[default]
+    Ready,
+    /// On the way out: to be finished after a crash.
+    Deleting,
+}
+
+/// An endpoint that a container runtime asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// As it was asked for.
+    pub spec: PodSpec,
+    /// The addresses with their gateways.
+    pub addresses: Vec<GivenAddress>,
+}
+
+impl Record {
+    /// Every address that the endpoint may send from.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let link_local = self.link_local.map(IpAddr::V6);
+        self.spec.addresses.iter().map(ipnet::IpNet::addr).chain(link_local)
+    }
+}

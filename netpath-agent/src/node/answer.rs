@@ -1,0 +1,40 @@
+//! Requests and their answers.
+
+use super::{Shared, check, endpoints, pods};
+use crate::api::Command;
+
+/// Answers a request. Who asked may be gone: then nobody wants the answer.
+pub(super) async fn answer(node: Shared, request: Command) {
+    match request {
+        Command::Status(reply) => drop(reply.send(node.lock().await.status().await)),
+        Command::Endpoints(reply) => drop(reply.send(Ok(node.lock().await.list_endpoints()))),
+        Command::AddEndpoint(spec, reply) => drop(reply.send(endpoints::add(&node, &spec).await)),
+        Command::RemoveEndpoint(name, reply) => {
+            drop(reply.send(endpoints::remove(&node, &name).await));
+        }
+        Command::Pods(reply) => drop(reply.send(Ok(node.lock().await.list_pods()))),
+        Command::AddPod(spec, reply) => drop(reply.send(pods::add(&node, &spec).await)),
+        Command::RemovePod(id, reply) => drop(reply.send(pods::remove(&node, &id).await)),
+        Command::CheckPod(pod, reply) => drop(reply.send(check::check(&node, &pod).await)),
+        Command::CollectPods(keep, reply) => drop(reply.send(pods::collect(&node, &keep).await)),
+        Command::Ready(question, reply) => {
+            drop(reply.send(node.lock().await.ready(&question).await));
+        }
+        Command::Routes(table, reply) => {
+            drop(reply.send(Ok(node.lock().await.list_routes(table))));
+        }
+        Command::AddRoute(spec, reply) => {
+            drop(reply.send(node.lock().await.add_route(spec).await));
+        }
+        Command::RemoveRoute(table, prefix, reply) => {
+            drop(reply.send(node.lock().await.remove_route(table, prefix).await));
+        }
+        Command::Counters(reply) => drop(reply.send(node.lock().await.counters())),
+        Command::EndpointCounters(reply) => {
+            drop(reply.send(node.lock().await.endpoint_counters()));
+        }
+        Command::Explain(question, reply) => {
+            drop(reply.send(node.lock().await.explain(&question)));
+        }
+    }
+}

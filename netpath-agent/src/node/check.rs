@@ -1,0 +1,103 @@
+//! Whether a pod is what it should be.
+
+use super::{Error, Node, Shared, add::turn, pods};
+use crate::{
+    endpoint::Record,
+    pod::{Mismatch, Pod},
+};
+
+/// Compares what the runtime believes with the record, the record with the kernel: inside the pod,
+/// in the maps, and at the hooks. Each difference is named.
+pub(super) async fn check(node: &Shared, pod: &Pod) -> Result<Vec<Mismatch>, Error> {
+    let missing = || Error::NoPod(pod.id.clone());
+    let name = pods::name(&pod.id).map_err(|_| missing())?;
+    let _turn = turn(node, &name).await;
+    let (mut found, wiring) = {
+        let node = node.lock().await;
+        let record = node.state.endpoint(&name).ok_or_else(missing)?;
+        let mut found = node.check_result(record, pod);
+        found.extend(node.check_maps(record)?);
+        found.extend(node.check_parent_hooks(record).await?);
+        (found, node.wiring(record))
+    };
+    match wiring {
+        Ok(wiring) => found.extend(wiring.inspect().await.map_err(Error::wire(&name))?),
+        Err(error) => found.push(Mismatch {
+            what: "parent".to_owned(),
+            expected: "there".to_owned(),
+            found: error.to_string(),
+        }),
+    }
+    Ok(found)
+}
+
+impl Node {
+    /// What the runtime was told, as far as it says.
+    fn check_result(&self, record: &Record, pod: &Pod) -> Vec<Mismatch> {
+        let mut list = Vec::new();
+        let mut compare = |what: &str, expected: String, found: String| {
+            if expected != found {
+                list.push(Mismatch { what: what.to_owned(), expected, found });
+            }
+        };
+        let Some(own) = self.show_pod(record) else { return list };
+        if !pod.netns.as_os_str().is_empty() {
+            let text = |pod: &Pod| pod.netns.display().to_string();
+            compare("netns", text(pod), text(&own));
+        }
+        if !pod.mac.is_empty() {
+            compare("mac", pod.mac.to_lowercase(), own.mac);
+        }
+        if pod.mtu != 0 {
+            compare("mtu", pod.mtu.to_string(), own.mtu.to_string());
+        }
+        for given in &pod.addresses {
+            if !own.addresses.iter().any(|own| own.address == given.address) {
+                let what = format!("address {}", given.address);
+                compare(&what, "in the result".to_owned(), "not the pod's".to_owned());
+            }
+        }
+        for route in &pod.routes {
+            let known = own.routes.iter().any(|own| {
+                own.destination == route.destination
+                    && (route.gateway.is_none() || own.gateway == route.gateway)
+            });
+            if !known {
+                let what = format!("route {}", route.destination);
+                compare(&what, "in the result".to_owned(), "not the pod's".to_owned());
+            }
+        }
+        list
+    }
+
+    fn check_maps(&self, record: &Record) -> Result<Vec<Mismatch>, Error> {
+        let mut list = Vec::new();
+        for address in record.addresses() {
+            let expected = self.state.entry(address);
+            let found = self.datapath.endpoint(&address.into())?;
+            if expected != found {
+                let show = |entry: Option<netpath_common::Endpoint>| {
+                    entry.map_or_else(|| "none".to_owned(), |entry| format!("{entry:?}"))
+                };
+                list.push(Mismatch {
+                    what: format!("map entry {address}"),
+                    expected: show(expected),
+                    found: show(found),
+                });
+            }
+        }
+        Ok(list)
+    }
+
+    async fn check_parent_hooks(&self, record: &Record) -> Result<Vec<Mismatch>, Error> {
+        let Some(parent) = self.state.parents.get(&record.spec.parent) else {
+            return Ok(Vec::new());
+        };
+        let mismatch = |hook: &'static str| Mismatch {
+            what: format!("hook {hook} of {}", parent.link.name),
+            expected: "netpath's program".to_owned(),
+            found: "none".to_owned(),
+        };
+        Ok(self.missing_hooks(parent.link.index).await?.into_iter().map(mismatch).collect())
+    }
+}

@@ -1,0 +1,97 @@
+//! What the wire is asked before an endpoint's addresses are used, and told after.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use netpath_common::Mac;
+use nix::net::if_::if_nametoindex;
+
+use super::{Error, Node, Shared};
+use crate::{
+    announce::{Conflict, Interface, announce, gateway},
+    config::Announce,
+    endpoint::Record,
+    error::chain,
+    name::EndpointName,
+    netlink::Namespace,
+};
+
+/// Makes sure that nobody else on the wire has the endpoint's addresses. To be asked before the
+/// maps are filled: from then on netpath would answer for them itself.
+pub(super) async fn probe(node: &Shared, record: &Record) -> Result<(), Error> {
+    let (Announce { probe, timeout_ms, .. }, interface, probes) = {
+        let node = node.lock().await;
+        (node.config.announce.clone(), node.parent_of(record)?, Arc::clone(&node.probes))
+    };
+    if !probe {
+        return Ok(());
+    }
+    let addresses: Vec<IpAddr> = record.addresses().collect();
+    let timeout = Duration::from_millis(timeout_ms.into());
+    let conflicts = probes.probe(&interface, &addresses, timeout).await?;
+    // Whoever answers with the parent's own address is this node, and it knows what it has.
+    match conflicts.into_iter().find(|conflict| conflict.mac != interface.mac) {
+        Some(Conflict { address, mac }) => Err(Error::Conflict { address, mac }),
+        None => Ok(()),
+    }
+}
+
+/// Makes sure that the endpoint's gateways answer, if that is asked for.
+pub(super) async fn check_gateways(node: &Shared, record: &Record) -> Result<(), Error> {
+    let (Announce { gateway_check, timeout_ms, .. }, mac) = {
+        let node = node.lock().await;
+        (node.config.announce.clone(), node.parent_of(record)?.mac)
+    };
+    if !gateway_check {
+        return Ok(());
+    }
+    let interface = inside(record, mac)?;
+    let timeout = Duration::from_millis(timeout_ms.into());
+    for address in &record.spec.gateways {
+        let like = |own: &IpAddr| own.is_ipv4() == address.is_ipv4();
+        let Some(own) = record.addresses().find(like) else { continue };
+        if gateway(&interface, own, *address, timeout).await?.is_none() {
+            return Err(Error::SilentGateway(*address));
+        }
+    }
+    Ok(())
+}
+
+/// Announces an endpoint's addresses, to be spawned: it takes seconds.
+pub(super) async fn tell(node: Shared, name: EndpointName) {
+    let (times, record, mac) = {
+        let node = node.lock().await;
+        let Some(record) = node.state.endpoint(&name).cloned() else { return };
+        let Ok(parent) = node.parent_of(&record) else { return };
+        (node.config.announce.announcements, record, parent.mac)
+    };
+    let addresses: Vec<IpAddr> = record.addresses().collect();
+    let told = match inside(&record, mac) {
+        Ok(interface) => announce(&interface, &addresses, times).await.map_err(Error::from),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = told {
+        // It may have been removed meanwhile.
+        tracing::debug!(endpoint = %name, error = chain(&error), "not announced to the end");
+    }
+}
+
+/// The endpoint's interface.
+fn inside(record: &Record, mac: Mac) -> Result<Interface, Error> {
+    let namespace = Namespace::open(&record.spec.netns)?;
+    let index = namespace
+        .run(|| if_nametoindex(record.spec.interface.as_str()))?
+        .map_err(|errno| Error::Io { action: "find the pod's interface", source: errno.into() })?;
+    Ok(Interface { namespace: Arc::new(namespace), index, mac })
+}
+
+impl Node {
+    /// The endpoint's parent, as the wire sees it.
+    fn parent_of(&self, record: &Record) -> Result<Interface, Error> {
+        let parent = self.parent(&record.spec.parent)?;
+        Ok(Interface {
+            namespace: Arc::new(Namespace::own()?),
+            index: parent.link.index,
+            mac: parent.link.mac.unwrap_or_default(),
+        })
+    }
+}

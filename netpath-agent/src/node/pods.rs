@@ -1,0 +1,187 @@
+//! Pods as container runtimes ask for them.
+
+use std::net::IpAddr;
+
+use super::{
+    Error, Node, Shared, add,
+    add::{Wanted, turn},
+    remove,
+};
+use crate::{
+    api::types::Added,
+    endpoint::{Attached, EndpointSpec, Record},
+    error::chain,
+    name::{EndpointName, InterfaceName},
+    netlink,
+    pod::{Addressing, Collected, Keep, Pod, PodId, PodRoute, PodSpec, ReadyQuestion},
+};
+
+/// Attaches a pod.
+pub(super) async fn add(node: &Shared, spec: &PodSpec) -> Result<Added<Pod>, Error> {
+    let Added { created, item } = add::add(node, spec).await?;
+    let node = node.lock().await;
+    // It has just been there: a removal that came between has the next turn.
+    let item = node.show_pod(&item).ok_or_else(|| Error::NoPod(spec.id.clone()))?;
+    Ok(Added { created, item })
+}
+
+/// Detaches a pod.
+pub(super) async fn remove(node: &Shared, id: &PodId) -> Result<Pod, Error> {
+    let missing = || Error::NoPod(id.clone());
+    let name = name(id).map_err(|_| missing())?;
+    let pod = {
+        let _turn = turn(node, &name).await;
+        let node = node.lock().await;
+        node.state.endpoint(&name).and_then(|record| node.show_pod(record)).ok_or_else(missing)?
+    };
+    match remove::remove(node, &name).await {
+        // Another removal came between.
+        Ok(_) | Err(Error::NoEndpoint(_)) => Ok(pod),
+        Err(error) => Err(error),
+    }
+}
+
+/// Detaches the pods of a network that the runtime no longer has. It goes on past what fails.
+pub(super) async fn collect(node: &Shared, keep: &Keep) -> Result<Collected, Error> {
+    let gone: Vec<PodId> = {
+        let node = node.lock().await;
+        let ids =
+            node.state.endpoints().filter_map(|record| Some(&record.attached.as_ref()?.spec.id));
+        ids.filter(|id| id.network == keep.network && !keep.keep.contains(id)).cloned().collect()
+    };
+    let mut collected = Collected::default();
+    let mut errors = Vec::new();
+    for id in gone {
+        match remove(node, &id).await {
+            Ok(_) | Err(Error::NoPod(_)) => {
+                tracing::info!(pod = %id, "the runtime no longer has it; collected");
+                collected.removed.push(id);
+            }
+            Err(error) => {
+                tracing::warn!(pod = %id, error = chain(&error), "can not be collected");
+                errors.push(error);
+            }
+        }
+    }
+    if errors.is_empty() {
+        return Ok(collected);
+    }
+    Err(Error::Remaining { what: format!("network {}", keep.network), errors })
+}
+
+/// The endpoint's name of a pod. All of an identity is in it, so no two share one.
+pub(super) fn name(id: &PodId) -> Result<EndpointName, Error> {
+    let PodId { network, container, interface } = id;
+    format!("{network}.{container}.{interface}").parse().map_err(|source| Error::Pod {
+        field: "id",
+        problem: format!("{id} can not be made a name: {source}"),
+    })
+}
+
+impl Wanted for PodSpec {
+    fn name(&self) -> Result<EndpointName, Error> {
+        name(&self.id)
+    }
+
+    fn is(&self, record: &Record) -> Result<(), Error> {
+        match &record.attached {
+            Some(attached) if attached.spec == *self => Ok(()),
+            _ => Err(Error::PodTaken(self.id.clone())),
+        }
+    }
+
+    fn plan(&self, node: &mut Node) -> Result<Record, Error> {
+        check_routes(&self.routes)?;
+        let parent = node.choose_parent(self.parent.as_ref())?;
+        let addresses = match &self.addressing {
+            Addressing::Given { addresses } => addresses.clone(),
+            Addressing::Pools { .. } => Vec::new(),
+        };
+        let mut gateways: Vec<IpAddr> = Vec::new();
+        for gateway in addresses.iter().filter_map(|given| given.gateway) {
+            if self.default_route && !gateways.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {
+                gateways.push(gateway);
+            }
+        }
+        let record = node.draft(EndpointSpec {
+            name: name(&self.id)?,
+            netns: self.netns.clone(),
+            interface: self.id.interface.clone(),
+            parent,
+            addresses: addresses.iter().map(|given| given.address).collect(),
+            gateways,
+            table: self.table,
+            mtu: self.mtu,
+        })?;
+        let attached = Some(Attached { spec: self.clone(), addresses });
+        Ok(Record { attached, ..record })
+    }
+}
+
+fn check_routes(routes: &[PodRoute]) -> Result<(), Error> {
+    for PodRoute { destination, gateway, .. } in routes {
+        let problem = if *destination != destination.trunc() {
+            format!("{destination} has bits set behind its length; write {}", destination.trunc())
+        } else if destination.addr().is_multicast() {
+            format!("{destination} is multicast, which pods can use without a route")
+        } else if let Some(gateway) = gateway
+            && gateway.is_ipv4() != destination.addr().is_ipv4()
+        {
+            format!("{gateway} is not of the family of {destination}")
+        } else {
+            continue;
+        };
+        return Err(Error::Pod { field: "routes", problem });
+    }
+    Ok(())
+}
+
+impl Node {
+    /// All pods, by name.
+    pub(super) fn list_pods(&self) -> Vec<Pod> {
+        self.state.endpoints().filter_map(|record| self.show_pod(record)).collect()
+    }
+
+    /// Whether pods can be added, and if not, why.
+    pub(super) async fn ready(&self, question: &ReadyQuestion) -> Result<(), Error> {
+        let ReadyQuestion { network: _ } = question;
+        let links = self.netlink.links().await?;
+        super::parents::check(&self.config.parents, &links)
+    }
+
+    /// As the runtime is told; nothing for what no runtime asked for.
+    pub(super) fn show_pod(&self, record: &Record) -> Option<Pod> {
+        let Attached { spec, addresses } = record.attached.clone()?;
+        let parent = self.state.parents.get(&record.spec.parent);
+        let link = parent.map(|parent| &parent.link);
+        let routes = self.wiring(record).map(|wiring| wiring.routes().to_vec());
+        let route = |netlink::Route { destination, gateway, mtu, priority }| PodRoute {
+            destination,
+            gateway,
+            mtu,
+            priority: (priority != 0).then_some(priority),
+        };
+        Some(Pod {
+            id: spec.id,
+            netns: spec.netns,
+            pod: spec.pod,
+            parent: Some(record.spec.parent.clone()),
+            mac: link.and_then(|link| link.mac).map(|mac| mac.to_string()).unwrap_or_default(),
+            mtu: spec.mtu.or(link.map(|link| link.mtu)).unwrap_or_default(),
+            addresses,
+            routes: routes.unwrap_or_default().into_iter().map(route).collect(),
+            notes: Vec::new(),
+        })
+    }
+
+    /// The parent of that name, or the only one.
+    fn choose_parent(&self, name: Option<&InterfaceName>) -> Result<InterfaceName, Error> {
+        if let Some(name) = name {
+            return Ok(name.clone());
+        }
+        match self.config.parents.as_slice() {
+            [parent] => Ok(parent.name.clone()),
+            _ => Err(Error::NoParentNamed(self.parents())),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The way out. Every part is tried; the endpoint is forgotten when none is left.
+
+use netpath_common::Address;
+
+use super::{Error, Node, Shared, add::turn};
+use crate::{
+    endpoint::{Record, Stage, unwire},
+    name::EndpointName,
+    netlink::{self, Namespace},
+    store::Change,
+};
+
+/// Removes an endpoint and tells what it was.
+pub(super) async fn remove(node: &Shared, name: &EndpointName) -> Result<Record, Error> {
+    let _turn = turn(node, name).await;
+    let (record, journal) = {
+        let node = node.lock().await;
+        let record = node.state.endpoint(name).cloned();
+        (record.ok_or_else(|| Error::NoEndpoint(name.clone()))?, node.journal.clone())
+    };
+    // Should the agent be killed on the way, its successor goes on.
+    let leaving = Record { stage: Stage::Deleting, ..record.clone() };
+    journal.write(vec![Change::PutEndpoint(Box::new(leaving))]).await?;
+    take_out(node, &record).await?;
+    tracing::info!(endpoint = %name, "endpoint removed");
+    Ok(record)
+}
+
+/// Removes whatever there is of an endpoint, by whoever has its turn.
+pub(super) async fn take_out(node: &Shared, record: &Record) -> Result<(), Error> {
+    let name = &record.spec.name;
+    let (mut errors, parent, journal) = {
+        let mut node = node.lock().await;
+        let errors = node.unregister(record);
+        let parent = node.state.parents.get(&record.spec.parent).map(|parent| parent.link.index);
+        (errors, parent, node.journal.clone())
+    };
+    errors.extend(unwire(record).await.map_err(Error::wire(name)).err());
+    if let Some(parent) = parent {
+        errors.extend(forget_neighbours(record, parent).await.err());
+    }
+    if errors.is_empty() {
+        errors.extend(journal.write(vec![Change::RemoveEndpoint(name.clone())]).await.err());
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    // It keeps its addresses until all is gone.
+    let leaving = Record { stage: Stage::Deleting, ..record.clone() };
+    node.lock().await.state.insert(leaving);
+    Err(Error::Remaining { what: format!("endpoint {name}"), errors })
+}
+
+/// Makes the node forget that the parent's own Ethernet address leads to the endpoint: the
+/// addresses may turn up on another node at once. The maps come first: as long as the programs
+/// answer for the endpoint, the node could learn it anew.
+pub(super) async fn forget_neighbours(record: &Record, parent: u32) -> Result<(), Error> {
+    let addresses: Vec<_> = record.addresses().collect();
+    let forgotten = Namespace::own()?
+        .visit(async move |visit| {
+            for address in addresses {
+                visit.there.forget_neighbour(parent, address).await?;
+            }
+            Ok::<_, netlink::Error>(())
+        })
+        .await?;
+    Ok(forgotten?)
+}
+
+impl Node {
+    /// Takes an endpoint out of the maps and lets its addresses and its slot go.
+    fn unregister(&mut self, record: &Record) -> Vec<Error> {
+        let name = &record.spec.name;
+        self.state.remove(name);
+        self.watch.forget(name);
+        let mut errors: Vec<Error> =
+            record.addresses().filter_map(|address| self.write(address).err()).collect();
+        let gone: Vec<Address> = record.addresses().map(Address::from).collect();
+        errors.extend(self.datapath.retire(record.slot, &gone).err().map(Error::from));
+        errors
+    }
+}
