@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::{FAILED, OK, complain, completions, parse, print};
+use super::{
+    FAILED, OK, complain, completions,
+    install::{Install, Places},
+    parse, print,
+};
 use crate::{
     config::{self, Config, LogFormat},
     error::chain,
-    log, node,
+    install, log, node,
 };
 
 const EXAMPLES: &str = "\
@@ -17,6 +21,7 @@ Examples:
   netpath-agent config default > /etc/netpath.toml
   netpath-agent config check /etc/netpath.toml
   netpath-agent run --config /etc/netpath.toml --log-level debug
+  netpath-agent install
   netpath-agent cleanup --config /etc/netpath.toml
 
 Exit codes:
@@ -46,6 +51,10 @@ enum Command {
         #[command(flatten)]
         config: File,
     },
+    /// Put the CNI plugin in place, and its configuration once the agent is ready.
+    Install(Install),
+    /// Take the CNI plugin and its configuration away. No pods should be left.
+    Uninstall(Places),
     /// Print or check configuration files.
     #[command(subcommand)]
     Config(Configuration),
@@ -91,6 +100,8 @@ enum Error {
     #[error(transparent)]
     Log(#[from] log::Error),
     #[error(transparent)]
+    Install(#[from] install::Error),
+    #[error(transparent)]
     Node(#[from] node::Error),
     #[error("the default configuration can not be written")]
     Default(#[from] toml::ser::Error),
@@ -119,6 +130,14 @@ fn execute(command: Command) -> Result<u8, Error> {
     match command {
         Command::Run { config: File { file }, log } => run(&file, log),
         Command::Cleanup { config: File { file } } => cleanup(&file),
+        Command::Install(install) => {
+            tell("installed", &runtime()?.block_on(install.run())?);
+            Ok(OK)
+        }
+        Command::Uninstall(places) => {
+            tell("removed", &places.clear()?);
+            Ok(OK)
+        }
         Command::Config(Configuration::Default) => {
             print(&config::default_file()?);
             Ok(OK)
@@ -153,6 +172,12 @@ fn cleanup(file: &Path) -> Result<u8, Error> {
         complain(&chain(error));
     }
     Ok(if errors.is_empty() { OK } else { FAILED })
+}
+
+fn tell(done: &str, files: &[PathBuf]) {
+    for file in files {
+        print(&format!("{done} {}\n", file.display()));
+    }
 }
 
 /// One thread: the agent takes requests one at a time, and more threads would cost memory.

@@ -1,6 +1,7 @@
 //! The command lines of `netpath-agent` and `netpath`.
 
 pub mod agent;
+mod install;
 pub mod operator;
 
 use std::io::{self, Write as _};

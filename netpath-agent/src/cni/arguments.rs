@@ -7,11 +7,11 @@ use crate::pod::PodName;
 
 /// What they say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// The pod, in Kubernetes.
-    pub pod: Option<PodName>,
+    pub(super) pod: Option<PodName>,
     /// The addresses that are asked for.
-    pub addresses: Vec<IpAddr>,
+    pub(super) addresses: Vec<IpAddr>,
 }
 
 impl Arguments {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{Environment, Error, ipam::Ipam, result::Answer};
+use super::{Error, environment::Environment, ipam::Ipam, result::Answer};
 use crate::{
     config::Agent,
     name::InterfaceName,

@@ -48,15 +48,15 @@ impl fmt::Display for Verb {
 
 /// What a verb is about.
 #[derive(Clone, Debug)]
-pub struct Attachment {
+pub(super) struct Attachment {
     /// `CNI_CONTAINERID`.
-    pub container: String,
+    pub(super) container: String,
     /// `CNI_IFNAME`.
-    pub interface: InterfaceName,
+    pub(super) interface: InterfaceName,
     /// `CNI_NETNS`, which a removal may be without.
-    pub netns: Option<PathBuf>,
+    pub(super) netns: Option<PathBuf>,
     /// `CNI_ARGS`.
-    pub arguments: Arguments,
+    pub(super) arguments: Arguments,
 }
 
 impl Attachment {
@@ -72,7 +72,7 @@ impl Attachment {
 
 /// The process's environment, or a test's.
 #[derive(Clone, Copy)]
-pub struct Environment<'a> {
+pub(super) struct Environment<'a> {
     variable: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
@@ -85,12 +85,12 @@ impl fmt::Debug for Environment<'_> {
 impl<'a> Environment<'a> {
     /// Variables by name.
     #[must_use]
-    pub fn new(variable: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+    pub(super) fn new(variable: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         Self { variable }
     }
 
     /// The verb.
-    pub fn verb(&self) -> Result<Verb, Error> {
+    pub(super) fn verb(&self) -> Result<Verb, Error> {
         let expected = Verb::ALL.map(Verb::text).join(", ");
         let text = self.text("CNI_COMMAND")?.ok_or_else(|| Error::Environment {
             variable: "CNI_COMMAND",
@@ -105,7 +105,7 @@ impl<'a> Environment<'a> {
     }
 
     /// What the verb is about; some are about no container.
-    pub fn attachment(&self, verb: Verb) -> Result<Option<Attachment>, Error> {
+    pub(super) fn attachment(&self, verb: Verb) -> Result<Option<Attachment>, Error> {
         match verb {
             Verb::Gc | Verb::Status | Verb::Version => return Ok(None),
             Verb::Add | Verb::Del | Verb::Check => {}

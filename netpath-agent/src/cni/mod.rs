@@ -41,12 +41,13 @@ use std::{
 
 use serde_json::Value;
 
-use self::{agent::Agent, config::Network, ipam::Ipam};
-pub use self::{
-    environment::{Attachment, Environment, Verb},
-    error::Error,
-    version::Version,
+use self::{
+    agent::Agent,
+    config::Network,
+    environment::{Attachment, Environment},
+    ipam::Ipam,
 };
+pub use self::{environment::Verb, error::Error, version::Version};
 
 /// Does what the environment and standard input ask for, and returns the exit code.
 #[must_use]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::Version;
@@ -12,11 +12,11 @@ use crate::pod::{GivenAddress, Pod, PodRoute};
 /// A result. What later versions or other plugins add is carried along.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Answer {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub(super) interfaces: Vec<Interface>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub(super) ips: Vec<Ip>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub(super) routes: Vec<Route>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(super) dns: Map<String, Value>,
@@ -67,6 +67,15 @@ pub(super) struct Route {
     pub(super) priority: Option<u32>,
     #[serde(flatten)]
     more: Map<String, Value>,
+}
+
+/// Reads a list. Plugins in Go write an empty one as null.
+fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl From<&PodRoute> for Route {
