@@ -9,6 +9,7 @@ pub mod datapath;
 pub mod endpoint;
 pub mod error;
 pub mod install;
+pub mod ipam;
 pub mod log;
 pub mod name;
 pub mod netlink;

@@ -1,5 +1,7 @@
 //! Talking to the agent.
 
+mod ipam;
+
 use std::{
     io,
     path::{Path, PathBuf},

@@ -6,12 +6,15 @@
 //! GET    /v1/routes[?table=]      POST /v1/routes       DELETE /v1/routes?table=&prefix=
 //! GET    /v1/counters             GET  /v1/counters/endpoints
 //! GET    /v1/explain?source=&destination=[&protocol=&source_port=&destination_port=&parent=]
+//! GET    /v1/ipam/pools           GET  /v1/ipam/addresses   GET /v1/ipam/check
+//! POST   /v1/ipam/release         POST /v1/ipam/reserve
 //! ```
 //! An addition answers 201, or 200 when the same was there already. A removal answers with what was
 //! removed, or 404. Errors are `{"error": ..., "field": ...}` with the status that fits.
 
 pub mod client;
 pub mod command;
+pub mod ipam;
 mod listen;
 mod server;
 pub mod types;

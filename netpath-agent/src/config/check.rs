@@ -5,6 +5,7 @@ use std::{collections::HashMap, path::Path};
 use tracing_subscriber::EnvFilter;
 
 use super::{Agent, Capacity, Config, Datapath, Log, error::Problem};
+use crate::ipam;
 
 /// The longest path that fits `sockaddr_un`, in bytes.
 const SOCKET_PATH_MAX: usize = 107;
@@ -14,14 +15,28 @@ type Checked = Result<(), (String, Problem)>;
 impl Config {
     /// The first problem found, with the path of its field.
     pub(super) fn check(&self) -> Checked {
-        let Self { agent, log, datapath, capacity, announce, parents: _, routes: _ } = self;
+        // Any number of seconds makes sense in ipam.
+        let Self {
+            agent,
+            log,
+            datapath,
+            capacity,
+            announce,
+            ipam: _,
+            parents: _,
+            routes: _,
+            pools,
+        } = self;
         agent.check()?;
         log.check()?;
         datapath.check()?;
         capacity.check()?;
         positive("announce.timeout_ms", announce.timeout_ms)?;
         self.check_parents()?;
-        self.check_routes()
+        self.check_routes()?;
+        ipam::check(pools).map_err(|(index, invalid)| {
+            (format!("pool[{index}].{}", invalid.field()), invalid.into())
+        })
     }
 
     fn check_parents(&self) -> Checked {

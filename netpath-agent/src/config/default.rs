@@ -8,7 +8,10 @@ use netpath_common::Path;
 use serde::Serialize;
 
 use super::{Config, Parent};
-use crate::route::{RouteSpec, Table};
+use crate::{
+    ipam::PoolSpec,
+    route::{RouteSpec, Table},
+};
 
 /// The width of the file, in columns.
 const WIDTH: usize = 92;
@@ -17,17 +20,20 @@ const WIDTH: usize = 92;
 const OFF: &str = "# ";
 
 /// Every key with its default value and what it means. The parent is an example to edit, the route
-/// an example behind `#`.
+/// and the pool are examples behind `#`.
 pub fn default_file() -> Result<String, toml::ser::Error> {
-    let Config { agent, log, datapath, capacity, announce, parents: _, routes: _ } = Config::default();
+    let Config { agent, log, datapath, capacity, announce, ipam, parents: _, routes: _, pools: _ } =
+        Config::default();
     let mut file = String::from("# The configuration of netpath-agent.\n");
     section(&mut file, "", "[agent]", &agent)?;
     section(&mut file, "", "[log]", &log)?;
     section(&mut file, "", "[datapath]", &datapath)?;
     section(&mut file, "", "[capacity]", &capacity)?;
     section(&mut file, "", "[announce]", &announce)?;
+    section(&mut file, "", "[ipam]", &ipam)?;
     section(&mut file, "", "[[parent]]", &Parent::example())?;
     section(&mut file, OFF, "[[route]]", &example_route())?;
+    section(&mut file, OFF, "[[pool]]", &example_pool())?;
     Ok(file)
 }
 
@@ -35,6 +41,21 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
 fn example_route() -> RouteSpec {
     let prefix = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12);
     RouteSpec { table: Table::MAIN, prefix: IpNet::V4(prefix), path: Path::Kernel, via: None }
+}
+
+/// A part of the node's subnet, with its router.
+fn example_pool() -> PoolSpec {
+    let subnet = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 1, 0), 24);
+    let range = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 1, 64), 26);
+    PoolSpec {
+        name: "pods".to_owned(),
+        subnet: subnet.into(),
+        ranges: vec![IpNet::V4(range).into()],
+        exclude: Vec::new(),
+        reserve: Vec::new(),
+        gateway: Some(Ipv4Addr::new(10, 0, 1, 1).into()),
+        default: true,
+    }
 }
 
 fn section<T>(

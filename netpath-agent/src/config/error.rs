@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use crate::{
+    ipam,
     name::InterfaceName,
     route::{self, Table},
 };
@@ -89,4 +90,7 @@ pub enum Problem {
     /// A route that is wrong by itself.
     #[error(transparent)]
     Route(#[from] route::Invalid),
+    /// A pool that is wrong by itself, or beside another.
+    #[error(transparent)]
+    Pool(#[from] ipam::Invalid),
 }

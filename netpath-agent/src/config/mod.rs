@@ -4,6 +4,7 @@ mod announce;
 mod check;
 mod default;
 mod error;
+mod ipam;
 mod load;
 
 use std::path::PathBuf;
@@ -15,8 +16,9 @@ pub use self::{
     announce::{Announce, OnConflict},
     default::default_file,
     error::Error,
+    ipam::Ipam,
 };
-use crate::{name::InterfaceName, route::RouteSpec};
+use crate::{ipam::PoolSpec, name::InterfaceName, route::RouteSpec};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,12 +34,17 @@ pub struct Config {
     pub capacity: Capacity,
     /// What the wire is asked and told.
     pub announce: Announce,
+    /// How addresses are handed out, over all pools.
+    pub ipam: Ipam,
     /// The parents, in any order.
     #[serde(rename = "parent")]
     pub parents: Vec<Parent>,
     /// Routes that are there from the start.
     #[serde(rename = "route")]
     pub routes: Vec<RouteSpec>,
+    /// Addresses for pods. The order counts.
+    #[serde(rename = "pool")]
+    pub pools: Vec<PoolSpec>,
 }
 
 /// Where the agent keeps its things.

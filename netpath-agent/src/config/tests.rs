@@ -22,15 +22,15 @@ fn the_default_file_is_the_default() {
 #[test]
 fn the_default_files_examples_are_valid() {
     let text = default_file().expect("default file");
-    let (head, route) = text.split_once("# [[route]]\n").expect("a route");
-    let values: Vec<_> = route
+    let (head, examples) = text.split_once("# [[route]]\n").expect("a route");
+    let values: Vec<_> = examples
         .lines()
         .filter_map(|line| line.strip_prefix("# "))
-        .filter(|line| line.contains(" = "))
+        .filter(|line| line.contains(" = ") || line.starts_with("[["))
         .collect();
     let values = values.join("\n");
     let config = parse(&format!("{head}[[route]]\n{values}")).expect("valid");
-    assert_eq!(config.routes.len(), 1, "{values}");
+    assert_eq!((config.routes.len(), config.pools.len()), (1, 1), "{values}");
 }
 
 #[test]
@@ -57,6 +57,21 @@ fn every_setting_can_be_given() {
         on_conflict = "next"
         announcements = 0
         gateway_check = true
+        [ipam]
+        cooldown_seconds = 0
+        fixed_ttl_seconds = 3600
+        [[pool]]
+        name = "v4"
+        subnet = "10.0.1.0/24"
+        ranges = ["10.0.1.10-10.0.1.99", "10.0.1.128/25"]
+        exclude = ["10.0.1.20", "10.0.1.250-10.0.1.254"]
+        reserve = ["10.0.1.5"]
+        gateway = "10.0.1.1"
+        default = false
+        [[pool]]
+        name = "rest"
+        subnet = "10.0.1.0/24"
+        ranges = ["10.0.1.100-10.0.1.127"]
         [[parent]]
         name = "eth0"
         switching = "driver"
@@ -80,6 +95,8 @@ fn every_setting_can_be_given() {
     assert_eq!(config.parents[1].xdp, Xdp::Auto);
     assert_eq!(config.routes[0].table, crate::route::Table(100));
     assert_eq!(config.routes[1].path, netpath_common::Path::Kernel);
+    assert_eq!((config.pools[0].ranges.len(), config.pools[0].default), (2, false));
+    assert!(config.pools[1].default, "where nothing is said");
 }
 
 /// The text behind a valid parent, and what the error must contain.
@@ -153,6 +170,58 @@ fn bad_files_are_told_what_is_wrong_and_where() {
         assert!(error.contains(expected), "{text}\n{error}\nshould contain\n{expected}");
         assert!(!error.contains('\n'), "{error:?} has more than one line");
         assert!(error.starts_with("netpath.toml:"), "{error}");
+    }
+}
+
+/// A pool's keys behind its name, and what the error must contain.
+#[test]
+fn bad_pools_are_told_what_is_wrong_and_where() {
+    let v4 = "subnet = \"10.0.1.0/24\"\n";
+    for (keys, expected) in [
+        (String::new(), "missing field `subnet`"),
+        ("subnet = \"10.0.1.0/33\"".to_owned(), "netpath.toml:5:10: invalid IP"),
+        ("subnet = \"10.0.1.1/24\"".to_owned(), "pool[0].subnet: 10.0.1.1/24 has bits set"),
+        ("subnet = \"127.0.0.0/8\"".to_owned(), "pool[0].subnet: 127.0.0.0/8 holds no addresses"),
+        ("subnet = \"224.0.0.0/8\"".to_owned(), "holds no addresses for pods"),
+        ("subnet = \"0.0.0.0/0\"".to_owned(), "holds no addresses for pods"),
+        ("subnet = \"fe80::/64\"".to_owned(), "holds no addresses for pods"),
+        ("subnet = \"::ffff:10.0.0.0/104\"".to_owned(), "holds no addresses for pods"),
+        (format!("{v4}ranges = [\"a\"]"), "netpath.toml:6:10: \"a\" is no range of addresses"),
+        (format!("{v4}ranges = [\"10.0.1.9-10.0.1.2\"]"), "ends before it begins"),
+        (format!("{v4}ranges = [\"10.0.1.9-fd00::1\"]"), "ends before it begins"),
+        (
+            format!("{v4}ranges = [\"10.0.1.9/25\"]"),
+            "bits set behind its length; write 10.0.1.0/25",
+        ),
+        (
+            format!("{v4}ranges = [\"10.0.1.9\", \"10.0.1.250-10.0.2.3\"]"),
+            "pool[0].ranges[1]: 10.0.1.250-10.0.2.3 is not inside 10.0.1.0/24",
+        ),
+        (format!("{v4}exclude = [\"fd00::1\"]"), "pool[0].exclude[0]: fd00::1 is not inside"),
+        (format!("{v4}reserve = [\"10.0.0.1\"]"), "pool[0].reserve[0]: 10.0.0.1 is not inside"),
+        (format!("{v4}gateway = \"10.0.2.1\""), "pool[0].gateway: 10.0.2.1 can not be the router"),
+        (format!("{v4}gateway = \"10.0.1.255\""), "pool[0].gateway: 10.0.1.255 can not be"),
+        (format!("{v4}gateway = \"fe80::1\""), "pool[0].gateway: fe80::1 can not be the router"),
+        (format!("{v4}exclude = [\"10.0.1.0/24\"]"), "pool[0].ranges: no address is left"),
+        (format!("{v4}name = \"b\""), "duplicate key"),
+        (format!("{v4}size = 3"), "unknown field `size`, expected one of `name`"),
+        (
+            format!("{v4}[[pool]]\nname = \"a\"\nsubnet = \"fd00::/64\""),
+            "pool[1].name: \"a\" is already pool[0]",
+        ),
+        (
+            format!("{v4}[[pool]]\nname = \"b\"\nsubnet = \"10.0.0.0/16\""),
+            "pool[1].ranges: 10.0.1.1 is in pool[0] (a) too",
+        ),
+        (
+            format!("{v4}[[pool]]\nname = \"b/c\"\nsubnet = \"fd00::/64\""),
+            "pool[1].name: \"b/c\" is no pool name",
+        ),
+    ] {
+        let text = format!("{PARENT}[[pool]]\nname = \"a\"\n{keys}");
+        let error = parse(&text).expect_err(&keys);
+        assert!(error.contains(expected), "{keys}\n{error}\nshould contain\n{expected}");
+        assert!(!error.contains('\n'), "{error:?} has more than one line");
     }
 }
 

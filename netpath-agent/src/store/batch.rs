@@ -1,8 +1,11 @@
 //! Several changes in one transaction.
 
-use super::{ENDPOINTS, Error, ROUTES, Store, route_key};
+use std::net::IpAddr;
+
+use super::{ALLOCATIONS, ENDPOINTS, Error, ROUTES, Store, route_key};
 use crate::{
     endpoint::Record,
+    ipam::{Allocation, Changes},
     name::EndpointName,
     route::{RouteSpec, Table},
 };
@@ -18,6 +21,19 @@ pub enum Change {
     PutRoute(RouteSpec),
     /// Forget a route.
     RemoveRoute(Table, ipnet::IpNet),
+    /// Keep an allocation, in place of the one with the same address.
+    PutAllocation(Box<Allocation>),
+    /// Forget an allocation.
+    RemoveAllocation(IpAddr),
+}
+
+impl Change {
+    /// What ipam wants to be written.
+    pub fn allocations(changes: Changes) -> impl Iterator<Item = Self> {
+        let Changes { put, delete } = changes;
+        let put = put.into_iter().map(|row| Self::PutAllocation(Box::new(row)));
+        put.chain(delete.into_iter().map(Self::RemoveAllocation))
+    }
 }
 
 impl Store {
@@ -28,6 +44,7 @@ impl Store {
         };
         let mut endpoints = Vec::new();
         let mut routes = Vec::new();
+        let mut allocations = Vec::new();
         for change in changes {
             match change {
                 Change::PutEndpoint(record) => {
@@ -44,10 +61,17 @@ impl Store {
                 Change::RemoveRoute(table, prefix) => {
                     routes.push((route_key(*table, *prefix), None));
                 }
+                Change::PutAllocation(row) => {
+                    let key = row.address.to_string();
+                    let bytes = value("allocations", key.clone(), serde_json::to_vec(row))?;
+                    allocations.push((key, Some(bytes)));
+                }
+                Change::RemoveAllocation(address) => allocations.push((address.to_string(), None)),
             }
         }
         self.write(|transaction| {
-            for (definition, rows) in [(ENDPOINTS, &endpoints), (ROUTES, &routes)] {
+            let tables = [(ENDPOINTS, &endpoints), (ROUTES, &routes), (ALLOCATIONS, &allocations)];
+            for (definition, rows) in tables {
                 let mut table = transaction.open_table(definition)?;
                 for (key, value) in rows {
                     match value {

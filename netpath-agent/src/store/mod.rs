@@ -1,4 +1,4 @@
-//! What must survive the agent: endpoints, and the routes added at runtime.
+//! What must survive the agent: endpoints, their addresses, and the routes added at runtime.
 //!
 //! An embedded transactional store (redb): a crash at any time leaves either the state before a
 //! change or the one after it. Keys are names, values JSON, so that a later version can add fields.
@@ -17,14 +17,19 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{batch::Change, lock::Lock};
 use crate::{
     endpoint::Record,
+    ipam::Allocation,
     route::{RouteSpec, Table},
 };
 
 const ENDPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("endpoints");
 const ROUTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("routes");
+const ALLOCATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("allocations");
 
 /// The name of the database below the state directory.
 const FILE: &str = "netpath.redb";
+
+/// Its name until it is whole.
+const NEW_FILE: &str = "netpath.redb.new";
 
 /// Memory that the database may use for pages, in bytes; redb's default is 1 GiB.
 const CACHE: usize = 1 << 20;
@@ -80,7 +85,8 @@ impl Store {
     /// that nobody else has it open.
     pub fn open(lock: &Lock) -> Result<Self, Error> {
         let path = lock.directory().join(FILE);
-        let database = Database::builder().set_cache_size(CACHE).create(&path);
+        create(lock.directory(), &path)?;
+        let database = Database::builder().set_cache_size(CACHE).open(&path);
         let store = match database {
             Ok(database) => Self { database, path },
             Err(source) => {
@@ -90,6 +96,7 @@ impl Store {
         store.write(|transaction| {
             transaction.open_table(ENDPOINTS)?;
             transaction.open_table(ROUTES)?;
+            transaction.open_table(ALLOCATIONS)?;
             Ok(())
         })?;
         Ok(store)
@@ -98,7 +105,7 @@ impl Store {
     /// Removes the store of a state directory, and the directory if nothing else is in it.
     pub fn remove(directory: &Path) -> Result<(), Error> {
         let error = |source| Error::Directory { path: directory.to_owned(), source };
-        for file in [FILE, lock::FILE] {
+        for file in [FILE, NEW_FILE, lock::FILE] {
             match fs::remove_file(directory.join(file)) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
                     return Err(error(source));
@@ -147,6 +154,11 @@ impl Store {
     /// Forgets a route.
     pub fn remove_route(&self, table: Table, prefix: ipnet::IpNet) -> Result<(), Error> {
         self.delete(ROUTES, &route_key(table, prefix))
+    }
+
+    /// All addresses that are not free.
+    pub fn allocations(&self) -> Result<Vec<Allocation>, Error> {
+        self.all(ALLOCATIONS, "allocations")
     }
 
     fn all<T: DeserializeOwned>(
@@ -224,6 +236,29 @@ impl Store {
     fn error(&self, source: redb::Error) -> Error {
         Error::Database { path: self.path.clone(), source: Box::new(source) }
     }
+}
+
+/// Creates the database if it is not there. redb writes the mark that it opens a file by last, so a
+/// file of half a creation would never open: it gets its name when it is whole. The name itself is
+/// on the disk when its directory is.
+fn create(directory: &Path, path: &Path) -> Result<(), Error> {
+    if path.exists() {
+        return Ok(());
+    }
+    let error = |source| Error::Directory { path: directory.to_owned(), source };
+    let new = directory.join(NEW_FILE);
+    match fs::remove_file(&new) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(error(source)),
+        _ => {}
+    }
+    let database = Database::create(&new).map(drop);
+    database
+        .map_err(|source| Error::Database { path: new.clone(), source: Box::new(source.into()) })?;
+    fs::rename(&new, path).map_err(error)?;
+    for directory in directory.ancestors().take(2).filter(|path| path.is_absolute()) {
+        fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(error)?;
+    }
+    Ok(())
 }
 
 fn route_key(table: Table, prefix: ipnet::IpNet) -> String {

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     endpoint::{EndpointSpec, Stage},
+    ipam::{Changes, Holder},
     name::InterfaceName,
 };
 
@@ -87,4 +88,67 @@ fn a_directory_that_can_not_be_is_named() {
     let file = tempfile::NamedTempFile::new().expect("file");
     let error = Lock::take(&file.path().join("below")).expect_err("below a file");
     assert!(error.to_string().contains("can not be used"), "{error}");
+}
+
+fn allocation(address: &str) -> Allocation {
+    Allocation {
+        address: address.parse().expect("address"),
+        pool: Some("a".to_owned()),
+        holder: Holder::Cooling { until: 7 },
+        claim: None,
+        since: 1,
+    }
+}
+
+#[test]
+fn an_endpoint_and_its_addresses_are_one_change() {
+    let directory = TempDir::new().expect("directory");
+    let lock = Lock::take(directory.path()).expect("lock");
+    let (first, second) = (allocation("10.0.0.1"), allocation("fd00::1"));
+    {
+        let store = Store::open(&lock).expect("store");
+        let changes = Changes { put: vec![second.clone(), first.clone()], delete: Vec::new() };
+        let mut changes: Vec<_> = Change::allocations(changes).collect();
+        changes.push(Change::PutEndpoint(Box::new(record("a", 0))));
+        store.apply(&changes).expect("written");
+    }
+    let store = Store::open(&lock).expect("store");
+    assert_eq!(store.endpoints().expect("read"), [record("a", 0)]);
+    assert_eq!(store.allocations().expect("read"), [first.clone(), second]);
+    let changes = Changes { put: Vec::new(), delete: vec![first.address] };
+    store.apply(&Change::allocations(changes).collect::<Vec<_>>()).expect("written");
+    assert_eq!(store.allocations().expect("read").len(), 1);
+}
+
+#[test]
+fn half_a_creation_is_made_anew() {
+    let directory = TempDir::new().expect("directory");
+    fs::write(directory.path().join(NEW_FILE), [0; 4096]).expect("what a power cut left");
+    let lock = Lock::take(directory.path()).expect("lock");
+    drop(Store::open(&lock).expect("store"));
+    assert!(!directory.path().join(NEW_FILE).exists());
+}
+
+/// What a transaction costs, alone and in company: the disk's confirmation is most of it.
+#[test]
+fn transactions_may_be_grouped() {
+    const PODS: u32 = 250;
+    let directory = TempDir::new().expect("directory");
+    let lock = Lock::take(directory.path()).expect("lock");
+    let store = Store::open(&lock).expect("store");
+    let pods: Vec<Vec<Change>> = (0..PODS)
+        .map(|pod| {
+            let address = allocation(&std::net::Ipv4Addr::from_bits(pod).to_string());
+            let record = record(&format!("pod-{pod}"), pod);
+            vec![Change::PutEndpoint(Box::new(record)), Change::PutAllocation(Box::new(address))]
+        })
+        .collect();
+    for group in [1, 16] {
+        let start = std::time::Instant::now();
+        for pods in pods.chunks(group) {
+            store.apply(&pods.concat()).expect("written");
+        }
+        println!("{group} pods a transaction: {:?} for each pod", start.elapsed() / PODS);
+    }
+    assert_eq!(store.allocations().expect("read").len(), PODS as usize);
 }

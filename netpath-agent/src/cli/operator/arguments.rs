@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use ipnet::IpNet;
 use netpath_common::Path;
 
+use super::ipam::Ipam;
 use crate::{
     api::types::{Protocol, Question},
     cli::EXIT_CODES,
@@ -51,6 +52,9 @@ pub(super) enum Command {
     /// Destination prefixes and the paths they lead to.
     #[command(subcommand)]
     Route(Route),
+    /// Pods' addresses and the pools that they are of.
+    #[command(subcommand)]
+    Ipam(Ipam),
     /// What happened to packets, by parent, hook, path and reason.
     Counters {
         /// By endpoint instead, both directions.

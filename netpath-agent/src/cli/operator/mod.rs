@@ -1,6 +1,7 @@
 //! `netpath`: the operator's command.
 
 mod arguments;
+mod ipam;
 mod output;
 mod tables;
 
@@ -73,6 +74,7 @@ async fn execute(cli: Cli) -> Result<(), client::Error> {
             let removed = agent.remove_route(table, prefix).await?;
             show_change(output, &removed, &format!("route {prefix} in table {table} removed"));
         }
+        Command::Ipam(command) => ipam::run(&agent, output, command).await?,
         Command::Counters { endpoints: false } => {
             show(output, &agent.counters().await?, |list| tables::counters(list));
         }
