@@ -3,11 +3,13 @@
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 
-use super::types::{
-    Added, Counter, Endpoint, EndpointCounter, Explanation, Question, Route, Status,
+use super::{
+    ipam::{Release, Reserve},
+    types::{Added, Counter, Endpoint, EndpointCounter, Explanation, Question, Route, Status},
 };
 use crate::{
     endpoint::EndpointSpec,
+    ipam::{Allocation, PoolStatus, Problem},
     name::EndpointName,
     node::Error,
     pod::{Collected, Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
@@ -40,6 +42,16 @@ pub enum Command {
     CollectPods(Keep, Reply<Collected>),
     /// Whether pods can be attached.
     Ready(ReadyQuestion, Reply<()>),
+    /// How the pools are doing.
+    Pools(Reply<Vec<PoolStatus>>),
+    /// All addresses that are not free.
+    Allocations(Reply<Vec<Allocation>>),
+    /// Let addresses go.
+    Release(Release, Reply<Vec<Allocation>>),
+    /// Keep an address for an owner.
+    Reserve(Reserve, Reply<Allocation>),
+    /// Compare allocations with endpoints.
+    CheckAddresses(Reply<Vec<Problem>>),
     /// The routes, of one table or all.
     Routes(Option<Table>, Reply<Vec<Route>>),
     /// Make a route.

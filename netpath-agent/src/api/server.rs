@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     command::{Command, Reply},
+    ipam::{Release, Reserve},
     types::{
         Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Question, Route,
         RouteFilter, RouteName, Status,
@@ -26,6 +27,7 @@ use super::{
 use crate::{
     endpoint::EndpointSpec,
     error::chain,
+    ipam::{Allocation, PoolStatus, Problem},
     name::EndpointName,
     node::{self, Kind},
     pod::{Collected, Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
@@ -49,6 +51,11 @@ pub async fn serve(
         .route("/v1/pods/check", post(check_pod))
         .route("/v1/pods/gc", post(collect_pods))
         .route("/v1/ready", get(ready))
+        .route("/v1/ipam/pools", get(pools))
+        .route("/v1/ipam/addresses", get(allocations))
+        .route("/v1/ipam/release", post(release))
+        .route("/v1/ipam/reserve", post(reserve))
+        .route("/v1/ipam/check", get(check_addresses))
         .route("/v1/routes", get(routes).post(add_route).delete(remove_route))
         .route("/v1/counters", get(counters))
         .route("/v1/counters/endpoints", get(endpoint_counters))
@@ -110,6 +117,29 @@ async fn ready(
         Ok(()) => Ok(Json(json!({}))),
         Err(Error(_, failure)) => Err(Error(StatusCode::SERVICE_UNAVAILABLE, failure)),
     }
+}
+
+async fn pools(State(node): Node) -> Result<Json<Vec<PoolStatus>>, Error> {
+    Ok(Json(ask(&node, Command::Pools).await?))
+}
+
+async fn allocations(State(node): Node) -> Result<Json<Vec<Allocation>>, Error> {
+    Ok(Json(ask(&node, Command::Allocations).await?))
+}
+
+async fn release(
+    State(node): Node,
+    Body(what): Body<Release>,
+) -> Result<Json<Vec<Allocation>>, Error> {
+    Ok(Json(ask(&node, |reply| Command::Release(what, reply)).await?))
+}
+
+async fn reserve(State(node): Node, Body(what): Body<Reserve>) -> Result<Json<Allocation>, Error> {
+    Ok(Json(ask(&node, |reply| Command::Reserve(what, reply)).await?))
+}
+
+async fn check_addresses(State(node): Node) -> Result<Json<Vec<Problem>>, Error> {
+    Ok(Json(ask(&node, Command::CheckAddresses).await?))
 }
 
 async fn routes(

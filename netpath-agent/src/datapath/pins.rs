@@ -91,3 +91,21 @@ fn note(errors: &mut Vec<Error>, path: &Path, result: io::Result<()>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_versions_are_told_from_this_one() {
+        let root = tempfile::TempDir::new().expect("directory");
+        let own = Pins::new(root.path());
+        own.create().expect("directories");
+        assert!(own.others().is_empty());
+        fs::create_dir(root.path().join("v9999")).expect("directory");
+        let others = own.others();
+        assert_eq!(others.len(), 1);
+        assert_eq!(others[0].map("flows"), root.path().join("v9999/flows"));
+        assert!(others[0].remove().is_empty() && own.others().is_empty());
+    }
+}

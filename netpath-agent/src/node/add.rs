@@ -2,14 +2,24 @@
 
 use std::{net::IpAddr, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
 
-use super::{Error, Node, Parent, Shared, neighbours, remove, turns::Turn, watch};
+use super::{
+    Error, Node, Parent, Shared, neighbours,
+    remove::{self, Addresses},
+    turns::Turn,
+    watch,
+};
 use crate::{
     api::types::Added,
-    endpoint::{EndpointSpec, Record, Stage, Wiring, link_local},
+    config::OnConflict,
+    endpoint::{self, EndpointSpec, Record, Stage, Wiring, link_local},
     error::chain,
     name::{EndpointName, InterfaceName},
+    netlink::Namespace,
     store::Change,
 };
+
+/// Addresses that are tried before a pod is refused, each of which somebody on the wire had.
+const ATTEMPTS: u32 = 5;
 
 /// What somebody wants.
 pub(super) trait Wanted {
@@ -19,8 +29,11 @@ pub(super) trait Wanted {
     /// Whether an endpoint of that name is the very one.
     fn is(&self, record: &Record) -> Result<(), Error>;
 
-    /// Chooses what the agent chooses. It reserves nothing.
-    fn plan(&self, node: &mut Node) -> Result<Record, Error>;
+    /// Chooses what the agent chooses, and tells what else is to be written with it.
+    fn plan(&self, node: &mut Node) -> Result<(Record, Vec<Change>), Error>;
+
+    /// Whether another address would do.
+    fn has_choice(&self) -> bool;
 }
 
 impl Wanted for EndpointSpec {
@@ -33,8 +46,12 @@ impl Wanted for EndpointSpec {
         same.then_some(()).ok_or_else(|| Error::NameTaken(self.name.clone()))
     }
 
-    fn plan(&self, node: &mut Node) -> Result<Record, Error> {
-        node.draft(self.clone())
+    fn plan(&self, node: &mut Node) -> Result<(Record, Vec<Change>), Error> {
+        Ok((node.draft(self.clone())?, Vec::new()))
+    }
+
+    fn has_choice(&self) -> bool {
+        false
     }
 }
 
@@ -51,21 +68,40 @@ pub(super) async fn add(node: &Shared, wanted: &impl Wanted) -> Result<Added<Rec
     let known = node.lock().await.state.endpoint(&name).cloned();
     if let Some(record) = known {
         wanted.is(&record)?;
-        if is_alive(&record) {
+        if record.stage == Stage::Ready && is_alive(&record) {
             super::repair::repair(node, &name).await?;
             return Ok(Added { created: false, item: record });
         }
-        remove::take_out(node, &record).await?;
+        remove::take_out(node, &record, Addresses::Release).await?;
     }
-    let (record, journal) = {
+    for _ in 1..ATTEMPTS {
+        match attempt(node, wanted, &name).await {
+            Err(error @ Error::Conflict { .. })
+                if wanted.has_choice()
+                    && node.lock().await.config.announce.on_conflict == OnConflict::Next =>
+            {
+                tracing::warn!(endpoint = %name, error = chain(&error), "another one is tried");
+            }
+            result => return result,
+        }
+    }
+    attempt(node, wanted, &name).await
+}
+
+async fn attempt(
+    node: &Shared,
+    wanted: &impl Wanted,
+    name: &EndpointName,
+) -> Result<Added<Record>, Error> {
+    let (record, mut changes, journal) = {
         let mut node = node.lock().await;
-        let record = wanted.plan(&mut node)?;
+        let (record, changes) = wanted.plan(&mut node)?;
         node.state.insert(record.clone());
-        (record, node.journal.clone())
+        (record, changes, node.journal.clone())
     };
+    changes.push(Change::PutEndpoint(Box::new(record.clone())));
     // Whatever happens next, a successor knows what there may be.
-    let written = journal.write(vec![Change::PutEndpoint(Box::new(record.clone()))]).await;
-    let made = match written {
+    let made = match journal.write(changes).await {
         Ok(()) => make(node, &record).await,
         Err(error) => Err(error),
     };
@@ -75,7 +111,11 @@ pub(super) async fn add(node: &Shared, wanted: &impl Wanted) -> Result<Added<Rec
             Ok(Added { created: true, item: record })
         }
         Err(error) => {
-            if let Err(undo) = remove::take_out(node, &record).await {
+            let addresses = match error {
+                Error::Conflict { address, mac } => Addresses::Conflict(address, mac),
+                _ => Addresses::Release,
+            };
+            if let Err(undo) = remove::take_out(node, &record, addresses).await {
                 tracing::warn!(endpoint = %name, error = chain(&undo), "could not be undone");
             }
             Err(error)
@@ -103,6 +143,15 @@ pub(super) fn is_alive(record: &Record) -> bool {
     number.is_some() && (record.namespace.is_none() || number == record.namespace)
 }
 
+/// The number of the namespace that an endpoint is to be in.
+fn number_of(spec: &EndpointSpec) -> Result<u64, endpoint::Error> {
+    let namespace = Namespace::open(&spec.netns)?;
+    if namespace.is_own()? {
+        return Err(endpoint::Error::OwnNamespace(spec.netns.clone()));
+    }
+    Ok(namespace.inode()?)
+}
+
 fn number(netns: &Path) -> Option<u64> {
     std::fs::metadata(netns).ok().map(|metadata| metadata.ino())
 }
@@ -112,12 +161,13 @@ impl Node {
     pub(super) fn draft(&self, spec: EndpointSpec) -> Result<Record, Error> {
         spec.check()?;
         self.parent(&spec.parent)?;
+        let namespace = number_of(&spec).map_err(Error::wire(&spec.name))?;
         let has_ipv6 = spec.addresses.iter().any(|net| net.addr().is_ipv6());
         let record = Record {
             link_local: has_ipv6.then(|| link_local(spec.addresses[0].addr())),
             slot: self.free_slot()?,
             stage: Stage::Adding,
-            namespace: number(&spec.netns),
+            namespace: Some(namespace),
             attached: None,
             spec,
         };

@@ -20,6 +20,17 @@ pub(super) async fn answer(node: Shared, request: Command) {
         Command::Ready(question, reply) => {
             drop(reply.send(node.lock().await.ready(&question).await));
         }
+        Command::Pools(reply) => drop(reply.send(node.lock().await.pools().await)),
+        Command::Allocations(reply) => drop(reply.send(node.lock().await.allocations().await)),
+        Command::Release(what, reply) => {
+            drop(reply.send(node.lock().await.release(&what).await));
+        }
+        Command::Reserve(what, reply) => {
+            drop(reply.send(node.lock().await.reserve(&what).await));
+        }
+        Command::CheckAddresses(reply) => {
+            drop(reply.send(Ok(node.lock().await.check_addresses())));
+        }
         Command::Routes(table, reply) => {
             drop(reply.send(Ok(node.lock().await.list_routes(table))));
         }

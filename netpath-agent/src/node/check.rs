@@ -1,8 +1,9 @@
 //! Whether a pod is what it should be.
 
-use super::{Error, Node, Shared, add::turn, pods};
+use super::{Error, Node, Shared, add::turn, neighbours, pods};
 use crate::{
     endpoint::Record,
+    error::chain,
     pod::{Mismatch, Pod},
 };
 
@@ -12,21 +13,38 @@ pub(super) async fn check(node: &Shared, pod: &Pod) -> Result<Vec<Mismatch>, Err
     let missing = || Error::NoPod(pod.id.clone());
     let name = pods::name(&pod.id).map_err(|_| missing())?;
     let _turn = turn(node, &name).await;
-    let (mut found, wiring) = {
+    let (mut found, wiring, record) = {
         let node = node.lock().await;
         let record = node.state.endpoint(&name).ok_or_else(missing)?;
         let mut found = node.check_result(record, pod);
         found.extend(node.check_maps(record)?);
         found.extend(node.check_parent_hooks(record).await?);
-        (found, node.wiring(record))
+        (found, node.wiring(record), record.clone())
     };
-    match wiring {
-        Ok(wiring) => found.extend(wiring.inspect().await.map_err(Error::wire(&name))?),
-        Err(error) => found.push(Mismatch {
-            what: "parent".to_owned(),
-            expected: "there".to_owned(),
-            found: error.to_string(),
-        }),
+    let broken = |what: &str, expected: &str, error: &dyn std::error::Error| Mismatch {
+        what: what.to_owned(),
+        expected: expected.to_owned(),
+        found: chain(error),
+    };
+    let wiring = match wiring {
+        Ok(wiring) => wiring,
+        Err(error) => {
+            found.push(broken("parent", "there", &error));
+            return Ok(found);
+        }
+    };
+    match wiring.inspect().await {
+        Ok(differences) => found.extend(differences),
+        Err(error) if error.is_gone() => found.push(broken("netns", "the pod's", &error)),
+        Err(error) => return Err(Error::wire(&name)(error)),
+    }
+    match neighbours::unanswered(node, &record).await {
+        Ok(silent) => found.extend(silent.into_iter().map(|address| Mismatch {
+            what: format!("neighbour {address}"),
+            expected: "answered for".to_owned(),
+            found: "no answer".to_owned(),
+        })),
+        Err(error) => found.push(broken("neighbours", "answered for", &error)),
     }
     Ok(found)
 }

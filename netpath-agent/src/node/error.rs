@@ -8,6 +8,7 @@ use netpath_common::Mac;
 use crate::{
     announce, api, datapath, endpoint,
     error::chain,
+    ipam,
     name::{EndpointName, InterfaceName},
     netlink,
     pod::{PodId, code},
@@ -133,6 +134,9 @@ pub enum Error {
     /// The wire can not be asked.
     #[error(transparent)]
     Announce(#[from] announce::Error),
+    /// No address from the pools.
+    #[error("pod: {0}")]
+    Ipam(#[from] ipam::Error),
     /// A pod that is there otherwise.
     #[error("pod {0} exists with other settings; delete it first")]
     PodTaken(PodId),
@@ -271,6 +275,12 @@ impl Error {
             | Self::RouteTaken { .. }
             | Self::RouteConfigured { .. } => Kind::Conflict,
             Self::NoEndpoint(_) | Self::NoPod(_) | Self::NoRoute { .. } => Kind::Missing,
+            Self::Ipam(error) => match error {
+                ipam::Error::Exhausted { .. } => Kind::Full,
+                ipam::Error::NotAllocated(_) | ipam::Error::NoOwner(_) => Kind::Missing,
+                error if error.field().is_some() => Kind::Invalid,
+                _ => Kind::Conflict,
+            },
             Self::NoSlot(_) => Kind::Full,
             Self::Datapath(error) if error.is_full() => Kind::Full,
             _ => Kind::Failed,
@@ -289,6 +299,7 @@ impl Error {
             Self::AddressTaken { .. } | Self::AddressIsHost(_) => Some(code::ADDRESS_TAKEN),
             Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some(code::UNKNOWN_PARENT),
             Self::Conflict { .. } => Some(code::CONFLICT),
+            Self::Ipam(error) => error.code(),
             Self::Wire { source, .. } if source.is_gone() => Some(code::NETNS_GONE),
             _ => None,
         }
@@ -304,6 +315,7 @@ impl Error {
                 Some("addresses")
             }
             Self::SilentGateway(_) => Some("gateways"),
+            Self::Ipam(error) => error.field(),
             Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some("parent"),
             Self::Pod { field, .. } => Some(field),
             Self::PodTaken(_) => Some("id"),

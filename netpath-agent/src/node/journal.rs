@@ -37,6 +37,13 @@ impl Journal {
         Ok(Self { writer })
     }
 
+    /// Makes changes that nobody waits for.
+    pub(super) fn note(&self, changes: Vec<Change>) {
+        let (confirm, _) = oneshot::channel();
+        // Without its thread, the agent is ending.
+        let _ = self.writer.send((changes, confirm));
+    }
+
     /// Makes changes, all or none; they are on the disk when this returns.
     pub(super) async fn write(&self, changes: Vec<Change>) -> Result<(), Error> {
         let (confirm, confirmed) = oneshot::channel();

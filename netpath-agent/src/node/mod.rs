@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `add`, `remove`, `turns` | the life of an endpoint |
 //! | `pods`, `endpoints` | what runtimes and operators ask for |
+//! | `addresses` | those of the agent's pools |
 //! | `neighbours` | what the wire is asked and told |
 //! | `check` | is a pod what it should be |
 //! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
@@ -16,6 +17,7 @@
 //! | `entry`, `parents`, `bpffs` | what the node needs around it |
 
 mod add;
+mod addresses;
 mod answer;
 mod bpffs;
 mod check;
@@ -53,7 +55,7 @@ pub use self::{
     state::{Parent, RouteEntry, State},
 };
 use self::{entry::Entry, journal::Journal, turns::Turns, watch::Watch};
-use crate::{announce::Probes, config::Config, datapath::Datapath, netlink::Netlink};
+use crate::{announce::Probes, config::Config, datapath::Datapath, ipam::Ipam, netlink::Netlink};
 
 /// A node with its dataplane attached.
 #[derive(Debug)]
@@ -67,6 +69,7 @@ pub struct Node {
     turns: Turns,
     watch: Watch,
     probes: Arc<Probes>,
+    ipam: Ipam,
     /// What had to be put right, by kind.
     repairs: BTreeMap<String, u64>,
     started: Instant,

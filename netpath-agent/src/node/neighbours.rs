@@ -56,6 +56,32 @@ pub(super) async fn check_gateways(node: &Shared, record: &Record) -> Result<(),
     Ok(())
 }
 
+/// Asks for the endpoint's addresses as the node would, and tells which ones are not answered for.
+///
+/// netpath itself answers the node, at the parent's egress hook: an answer proves that hook and
+/// that map entry at work. The pod's own stack answers the wire only, where nobody here can ask
+/// from; that it has the addresses is compared inside.
+pub(super) async fn unanswered(node: &Shared, record: &Record) -> Result<Vec<IpAddr>, Error> {
+    let (timeout, interface, own) = {
+        let node = node.lock().await;
+        let timeout = Duration::from_millis(node.config.announce.timeout_ms.into());
+        (timeout, node.parent_of(record)?, node.state.host.clone())
+    };
+    let mut silent = Vec::new();
+    for address in record.spec.addresses.iter().map(ipnet::IpNet::addr) {
+        let fits = |own: &&IpAddr| match own {
+            IpAddr::V4(_) => address.is_ipv4(),
+            IpAddr::V6(v6) => address.is_ipv6() && !v6.is_unicast_link_local(),
+        };
+        // A node without an address of the family never asks.
+        let Some(own) = own.iter().find(fits) else { continue };
+        if gateway(&interface, *own, address, timeout).await? != Some(interface.mac) {
+            silent.push(address);
+        }
+    }
+    Ok(silent)
+}
+
 /// Announces an endpoint's addresses, to be spawned: it takes seconds.
 pub(super) async fn tell(node: Shared, name: EndpointName) {
     let (times, record, mac) = {

@@ -13,7 +13,8 @@ use crate::{
     error::chain,
     name::{EndpointName, InterfaceName},
     netlink,
-    pod::{Addressing, Collected, Keep, Pod, PodId, PodRoute, PodSpec, ReadyQuestion},
+    pod::{Addressing, Collected, GivenAddress, Keep, Pod, PodId, PodRoute, PodSpec, ReadyQuestion},
+    store::Change,
 };
 
 /// Attaches a pod.
@@ -90,13 +91,32 @@ impl Wanted for PodSpec {
         }
     }
 
-    fn plan(&self, node: &mut Node) -> Result<Record, Error> {
+    fn plan(&self, node: &mut Node) -> Result<(Record, Vec<Change>), Error> {
         check_routes(&self.routes)?;
         let parent = node.choose_parent(self.parent.as_ref())?;
-        let addresses = match &self.addressing {
-            Addressing::Given { addresses } => addresses.clone(),
-            Addressing::Pools { .. } => Vec::new(),
-        };
+        let (addresses, changes) = node.choose_addresses(&self.id, &self.addressing)?;
+        match self.draft(node, parent, addresses) {
+            Ok(record) => Ok((record, changes)),
+            Err(error) => {
+                let released = node.release_addresses(&self.id);
+                node.journal.note(changes.into_iter().chain(released).collect());
+                Err(error)
+            }
+        }
+    }
+
+    fn has_choice(&self) -> bool {
+        matches!(&self.addressing, Addressing::Pools { requested, .. } if requested.is_empty())
+    }
+}
+
+impl PodSpec {
+    fn draft(
+        &self,
+        node: &Node,
+        parent: InterfaceName,
+        addresses: Vec<GivenAddress>,
+    ) -> Result<Record, Error> {
         let mut gateways: Vec<IpAddr> = Vec::new();
         for gateway in addresses.iter().filter_map(|given| given.gateway) {
             if self.default_route && !gateways.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {

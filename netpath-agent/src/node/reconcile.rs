@@ -20,6 +20,7 @@ use crate::{
 impl Node {
     /// Compares everything of the node's own with the kernel and puts right what differs.
     pub(super) async fn reconcile(&mut self) -> Result<(), Error> {
+        self.expire_addresses().await?;
         self.ensure_entry().await?;
         self.observe().await?;
         let repaired = self.repair_tables()?;

@@ -1,14 +1,25 @@
 //! The way out. Every part is tried; the endpoint is forgotten when none is left.
 
-use netpath_common::Address;
+use std::net::IpAddr;
 
-use super::{Error, Node, Shared, add::turn};
+use netpath_common::{Address, Mac};
+
+use super::{Error, Node, Shared, add::turn, addresses::now};
 use crate::{
     endpoint::{Record, Stage, unwire},
     name::EndpointName,
     netlink::{self, Namespace},
     store::Change,
 };
+
+/// What becomes of an endpoint's addresses that are from the agent's pools.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Addresses {
+    /// They cool down, or wait for their owner.
+    Release,
+    /// The same, but somebody else on the wire has this one.
+    Conflict(IpAddr, Mac),
+}
 
 /// Removes an endpoint and tells what it was.
 pub(super) async fn remove(node: &Shared, name: &EndpointName) -> Result<Record, Error> {
@@ -21,13 +32,17 @@ pub(super) async fn remove(node: &Shared, name: &EndpointName) -> Result<Record,
     // Should the agent be killed on the way, its successor goes on.
     let leaving = Record { stage: Stage::Deleting, ..record.clone() };
     journal.write(vec![Change::PutEndpoint(Box::new(leaving))]).await?;
-    take_out(node, &record).await?;
+    take_out(node, &record, Addresses::Release).await?;
     tracing::info!(endpoint = %name, "endpoint removed");
     Ok(record)
 }
 
 /// Removes whatever there is of an endpoint, by whoever has its turn.
-pub(super) async fn take_out(node: &Shared, record: &Record) -> Result<(), Error> {
+pub(super) async fn take_out(
+    node: &Shared,
+    record: &Record,
+    addresses: Addresses,
+) -> Result<(), Error> {
     let name = &record.spec.name;
     let (mut errors, parent, journal) = {
         let mut node = node.lock().await;
@@ -40,7 +55,9 @@ pub(super) async fn take_out(node: &Shared, record: &Record) -> Result<(), Error
         errors.extend(forget_neighbours(record, parent).await.err());
     }
     if errors.is_empty() {
-        errors.extend(journal.write(vec![Change::RemoveEndpoint(name.clone())]).await.err());
+        let mut changes = node.lock().await.dispose(record, addresses);
+        changes.push(Change::RemoveEndpoint(name.clone()));
+        errors.extend(journal.write(changes).await.err());
     }
     if errors.is_empty() {
         return Ok(());
@@ -68,6 +85,21 @@ pub(super) async fn forget_neighbours(record: &Record, parent: u32) -> Result<()
 }
 
 impl Node {
+    /// Lets go of the addresses that an endpoint has from the pools, and tells what is to be
+    /// written.
+    fn dispose(&mut self, record: &Record, addresses: Addresses) -> Vec<Change> {
+        let Some(attached) = &record.attached else { return Vec::new() };
+        match addresses {
+            Addresses::Release => self.release_addresses(&attached.spec.id),
+            Addresses::Conflict(address, mac) => {
+                let conflict = self.ipam.mark_conflict(address, &mac.to_string(), now());
+                let mut changes: Vec<Change> = Change::allocations(conflict).collect();
+                changes.extend(self.release_addresses(&attached.spec.id));
+                changes
+            }
+        }
+    }
+
     /// Takes an endpoint out of the maps and lets its addresses and its slot go.
     fn unregister(&mut self, record: &Record) -> Vec<Error> {
         let name = &record.spec.name;

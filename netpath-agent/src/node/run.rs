@@ -34,6 +34,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Before the first look at links and addresses, so that no change falls in between.
     let mut monitor = Monitor::start()?;
+    let mut watching = true;
 
     let socket = config.agent.socket.clone();
     let period = Duration::from_secs(config.datapath.reconcile_seconds.into());
@@ -63,9 +64,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
                 Ok(())
             }
             Some(_) = work.join_next() => Ok(()),
-            change = monitor.changed() => match change {
+            change = monitor.changed(), if watching => match change {
                 Ok(change) => act(&node, &change).await,
-                Err(error) => Err(error.into()),
+                Err(error) => {
+                    watching = false;
+                    tracing::error!("the kernel's events are lost; the timers go on");
+                    Err(error.into())
+                }
             },
             _ = look.tick() => node.lock().await.check_hooks().await,
             _ = timer.tick() => reconcile(&node).await,
@@ -104,14 +109,14 @@ async fn act(node: &Shared, change: &Change) -> Result<(), Error> {
     Ok(())
 }
 
-/// Compares everything; pods only where their events are not heard.
+/// Compares everything; pods only where their events are not heard, or a repair failed.
 async fn reconcile(node: &Shared) -> Result<(), Error> {
-    let unheard = {
+    let owed = {
         let node = node.lock().await;
         let names = node.state.endpoints().map(|record| &record.spec.name);
-        names.filter(|name| !node.watch.hears(name)).cloned().collect::<Vec<_>>()
+        names.filter(|name| node.watch.owes(name)).cloned().collect::<Vec<_>>()
     };
-    watch::look_at(node, unheard).await;
+    watch::look_at(node, owed).await;
     node.lock().await.reconcile().await
 }
 

@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 use netpath_common::Address;
 
 use super::{
-    Error, Node, RouteEntry, State, add::is_alive, bpffs, cleanup, entry, journal::Journal,
-    parents, remove, turns::Turns, watch::Watch,
+    Error, Node, RouteEntry, State, add::is_alive, addresses::now, bpffs, cleanup, entry,
+    journal::Journal, parents, remove, turns::Turns, watch::Watch,
 };
 use crate::{
     config::Config,
     datapath::{Datapath, Options},
     endpoint::{Record, Stage, unwire},
     error::chain,
+    ipam::Ipam,
     netlink::Netlink,
     store::{Change, Lock, Store},
 };
@@ -55,6 +56,9 @@ impl Ground {
 async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, Error> {
     let store = Store::open(&lock)?;
     let (records, gone) = settle(store.endpoints()?, &store).await?;
+    let mut ipam = Ipam::new(&config.ipam, &config.pools);
+    let restored = ipam.restore(store.allocations()?, now());
+    store.apply(&Change::allocations(restored).collect::<Vec<_>>())?;
     let state = restore(&config, &store, records)?;
     let datapath = Datapath::open(&Options::from(&config))?;
     let (entry, _) = entry::ensure(&netlink).await?;
@@ -68,9 +72,12 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         turns: Turns::default(),
         watch: Watch::default(),
         probes: Arc::default(),
+        ipam,
         repairs: BTreeMap::new(),
         started: Instant::now(),
     };
+    let strays = node.release_strays();
+    node.journal.write(strays).await?;
     node.observe().await?;
     let changes = node.repair_tables()?;
     node.set_node()?;

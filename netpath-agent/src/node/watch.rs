@@ -17,22 +17,36 @@ const SETTLE: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     names: HashMap<i32, BTreeSet<EndpointName>>,
+    numbers: HashMap<EndpointName, i32>,
     /// Those that will be looked at, and whether they are to be announced then.
     pending: HashMap<EndpointName, bool>,
+    /// Those that could not be repaired.
+    failed: BTreeSet<EndpointName>,
 }
 
 impl Watch {
     /// Forgets an endpoint.
     pub(super) fn forget(&mut self, name: &EndpointName) {
-        self.names.retain(|_, names| {
+        self.failed.remove(name);
+        let Some(number) = self.numbers.remove(name) else { return };
+        if let Some(names) = self.names.get_mut(&number) {
             names.remove(name);
-            !names.is_empty()
-        });
+            if names.is_empty() {
+                self.names.remove(&number);
+            }
+        }
     }
 
-    /// Whether changes inside an endpoint's namespace are heard of.
-    pub(super) fn hears(&self, name: &EndpointName) -> bool {
-        self.names.values().any(|names| names.contains(name))
+    /// Whether an endpoint is to be looked at without an event: because none would be heard, or
+    /// because it could not be repaired.
+    pub(super) fn owes(&self, name: &EndpointName) -> bool {
+        self.failed.contains(name) || !self.numbers.contains_key(name)
+    }
+
+    /// Hears an endpoint's namespace by its number.
+    fn hear(&mut self, number: i32, name: EndpointName) {
+        self.names.entry(number).or_default().insert(name.clone());
+        self.numbers.insert(name, number);
     }
 
     /// The endpoints in the namespaces of these numbers.
@@ -53,7 +67,7 @@ pub(super) async fn start(node: Shared, record: Record) {
     match number {
         // It may have gone in the meantime.
         Ok(number) if node.state.endpoint(&name).is_some() => {
-            node.watch.names.entry(number).or_default().insert(name);
+            node.watch.hear(number, name);
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(
@@ -110,12 +124,36 @@ async fn look(node: Shared, name: EndpointName) {
     let _turn = turn(&node, &name).await;
     let announce = node.lock().await.watch.pending.remove(&name) == Some(true);
     match repair::repair(&node, &name).await {
-        Ok(repaired) if repaired || announce => {
-            tokio::spawn(neighbours::tell(node, name));
+        Ok(repaired) => {
+            node.lock().await.watch.failed.remove(&name);
+            if repaired || announce {
+                tokio::spawn(neighbours::tell(node, name));
+            }
         }
-        Ok(_) => {}
         Err(error) => {
             tracing::warn!(endpoint = %name, error = chain(&error), "can not be repaired");
+            node.lock().await.watch.failed.insert(name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_leads_to_all_endpoints_of_its_namespace() {
+        let [a, b]: [EndpointName; 2] = ["a", "b"].map(|name| name.parse().expect("name"));
+        let mut watch = Watch::default();
+        assert!(watch.owes(&a));
+        watch.hear(7, a.clone());
+        watch.hear(7, b.clone());
+        assert!(!watch.owes(&a));
+        let numbers = BTreeSet::from([7, 8]);
+        assert_eq!(watch.find(&numbers), BTreeSet::from([a.clone(), b.clone()]));
+        watch.forget(&a);
+        assert_eq!(watch.find(&numbers), BTreeSet::from([b.clone()]));
+        watch.forget(&b);
+        assert!(watch.names.is_empty() && watch.owes(&b));
     }
 }
