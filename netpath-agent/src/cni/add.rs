@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Call, Error, Verb,
+    Call, Error, Verb, complain,
     config::{self, Settings, invalid, shorten},
     environment::Attachment,
     ipam::Ipam,
@@ -71,7 +71,7 @@ impl Call {
         }
         let bandwidth = settings.runtime_config.bandwidth;
         if bandwidth.is_some() {
-            eprintln!("netpath-cni: bandwidth is recorded, but not enforced yet");
+            complain("bandwidth is recorded, but not enforced yet");
         }
         let primary = attachment.interface == InterfaceName::ETH0;
         Ok(PodSpec {
@@ -95,7 +95,7 @@ impl Call {
         dns: Option<serde_json::Map<String, Value>>,
     ) -> Result<Value, Error> {
         for note in &pod.notes {
-            eprintln!("netpath-cni: {note}");
+            complain(note);
         }
         answer.add(pod);
         if let Some(dns) = dns {
@@ -111,7 +111,7 @@ impl Call {
             return;
         }
         if let Err(error) = ipam.run(Verb::Del, &self.input) {
-            eprintln!("netpath-cni: addresses could not be given back: {}", chain(&error));
+            complain(&format!("addresses could not be given back: {}", chain(&error)));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     error::Error as _,
     fmt::{self, Write as _},
     io,
+    path::PathBuf,
 };
 
 use hyper::StatusCode;
@@ -83,9 +84,17 @@ pub enum Error {
         /// What is wrong with it, and what was expected.
         problem: String,
     },
-    /// The agent refused, or did not answer.
+    /// Nobody listens.
+    #[error("no netpath-agent answers on {}; try again when it runs", socket.display())]
+    NoAgent {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The agent refused, or its answer broke off.
     #[error(transparent)]
-    Agent(#[from] client::Error),
+    Agent(client::Error),
     /// The agent listens, and says nothing.
     #[error("netpath-agent did not answer within {seconds} s; try again, and look at its log")]
     Silent {
@@ -130,8 +139,9 @@ impl Error {
             Self::TooLong { .. } | Self::Decode(_) => 6,
             Self::Config { .. } => 7,
             Self::Agent(client::Error::Refused { status, failure }) => refusal(*status, failure),
-            Self::Agent(client::Error::Unreachable { .. } | client::Error::Broken(_))
-            | Self::Silent { .. } => 11,
+            Self::NoAgent { .. }
+            | Self::Silent { .. }
+            | Self::Agent(client::Error::Unreachable { .. } | client::Error::Broken(_)) => 11,
             Self::Agent(client::Error::Answer(_) | client::Error::Question(_)) => 102,
             Self::NotReady(cause) => match cause.as_ref() {
                 Self::Agent(client::Error::Refused { failure, .. })
@@ -149,7 +159,7 @@ impl Error {
     /// Whether there is no agent to ask, now.
     pub(super) fn is_absence(&self) -> bool {
         match self {
-            Self::Agent(client::Error::Unreachable { .. }) => true,
+            Self::NoAgent { .. } => true,
             Self::Agent(client::Error::Refused { status, .. }) => {
                 *status == StatusCode::SERVICE_UNAVAILABLE
             }
@@ -189,6 +199,16 @@ fn refusal(status: StatusCode, failure: &Failure) -> u32 {
         (_, Some("netns" | "interface" | "container" | "pod")) => 4,
         _ if status == StatusCode::BAD_REQUEST => 7,
         _ => 102,
+    }
+}
+
+impl From<client::Error> for Error {
+    /// What the client says to operators who reach nobody is of no use to a runtime.
+    fn from(error: client::Error) -> Self {
+        match error {
+            client::Error::Unreachable { socket, source } => Self::NoAgent { socket, source },
+            error => Self::Agent(error),
+        }
     }
 }
 

@@ -65,6 +65,11 @@ pub fn main() -> u8 {
     code
 }
 
+/// Tells whoever reads the runtime's log. Standard error may be closed, which must not matter.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "netpath-cni: {text}");
+}
+
 /// An error, and the version to tell it in where that could be found out.
 struct Failed {
     version: Option<Version>,
