@@ -13,7 +13,9 @@ use crate::{
     error::chain,
     name::{EndpointName, InterfaceName},
     netlink,
-    pod::{Addressing, Collected, GivenAddress, Keep, Pod, PodId, PodRoute, PodSpec, ReadyQuestion},
+    pod::{
+        Addressing, Collected, GivenAddress, Keep, Pod, PodId, PodRoute, PodSpec, ReadyQuestion,
+    },
     store::Change,
 };
 

@@ -1,11 +1,11 @@
 //! Making the kernel match the desired state, at any time.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use netpath_common::{Hook, node::FLAG_BLACKHOLES};
 
 use super::{
-    Error, Node,
+    Error, Node, Parent,
     entry::{self, Entry},
     parents,
     tables::{Changes, Tables},
@@ -13,9 +13,18 @@ use super::{
 use crate::{
     datapath::{Datapath, Filter, ParentSpec},
     error::chain,
-    name::EndpointName,
-    netlink::{Change, Netlink},
+    name::{EndpointName, InterfaceName},
+    netlink::{Change, Link, Netlink},
 };
+
+/// Endpoints that a change of their parents concerns.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    /// Their interfaces may be gone, or have another MTU.
+    pub(super) changed: Vec<EndpointName>,
+    /// The wire must learn where they are.
+    pub(super) seen: Vec<EndpointName>,
+}
 
 impl Node {
     /// Compares everything of the node's own with the kernel and puts right what differs.
@@ -37,7 +46,7 @@ impl Node {
     /// changed. The
     /// tables are compared with what they were before, not with the kernel's: a node's links change
     /// often.
-    pub(super) async fn refresh(&mut self, change: &Change) -> Result<Vec<EndpointName>, Error> {
+    pub(super) async fn refresh(&mut self, change: &Change) -> Result<Moved, Error> {
         let (before, parents) = (self.state.tables(), self.state.parents.clone());
         self.ensure_entry().await?;
         self.observe().await?;
@@ -51,9 +60,25 @@ impl Node {
             self.note_missing_hooks().await?;
             self.attach().await?;
         }
-        let changed = |name| self.state.parents.get(name) != parents.get(name);
-        let concerned = self.state.endpoints().filter(|record| changed(&record.spec.parent));
-        Ok(concerned.map(|record| record.spec.name.clone()).collect())
+        Ok(self.moved(&parents))
+    }
+
+    /// The endpoints whose parent is another than before, and those whose parent only looks
+    /// different to the wire.
+    fn moved(&self, before: &BTreeMap<InterfaceName, Parent>) -> Moved {
+        let mut moved = Moved::default();
+        for record in self.state.endpoints() {
+            let now = self.state.parents.get(&record.spec.parent).map(|parent| &parent.link);
+            let before = before.get(&record.spec.parent).map(|parent| &parent.link);
+            let children = |link: &Link| (link.index, link.mtu);
+            let name = record.spec.name.clone();
+            if now.map(children) != before.map(children) {
+                moved.changed.push(name);
+            } else if now != before {
+                moved.seen.push(name);
+            }
+        }
+        moved
     }
 
     /// Attaches what is not attached any more. A tcx link that is detached sends no event.

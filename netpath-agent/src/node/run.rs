@@ -9,7 +9,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{Error, Shared, answer::answer, start::Ground, watch};
+use super::{Error, Shared, answer::answer, neighbours, reconcile::Moved, start::Ground, watch};
 use crate::{
     api,
     config::Config,
@@ -103,8 +103,11 @@ async fn act(node: &Shared, change: &Change) -> Result<(), Error> {
     let touched = node.lock().await.watch.find(&change.elsewhere);
     watch::look_at(node, touched).await;
     if change.links || change.hooks || change.settings {
-        let moved = node.lock().await.refresh(change).await?;
-        watch::move_on(node, moved).await;
+        let Moved { changed, seen } = node.lock().await.refresh(change).await?;
+        for name in seen {
+            tokio::spawn(neighbours::tell(Arc::clone(node), name));
+        }
+        watch::move_on(node, changed).await;
     }
     Ok(())
 }
