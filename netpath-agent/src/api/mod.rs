@@ -3,6 +3,8 @@
 //! ```text
 //! GET    /v1/status
 //! GET    /v1/endpoints            POST /v1/endpoints    DELETE /v1/endpoints/NAME
+//! GET    /v1/pods                 POST /v1/pods         POST /v1/pods/del
+//! POST   /v1/pods/check           POST /v1/pods/gc      GET  /v1/ready[?network=]
 //! GET    /v1/routes[?table=]      POST /v1/routes       DELETE /v1/routes?table=&prefix=
 //! GET    /v1/counters             GET  /v1/counters/endpoints
 //! GET    /v1/explain?source=&destination=[&protocol=&source_port=&destination_port=&parent=]
@@ -10,7 +12,8 @@
 //! POST   /v1/ipam/release         POST /v1/ipam/reserve
 //! ```
 //! An addition answers 201, or 200 when the same was there already. A removal answers with what was
-//! removed, or 404. Errors are `{"error": ..., "field": ...}` with the status that fits.
+//! removed, or 404. Errors are `{"error": ..., "field": ..., "code": ...}` with the status that fits;
+//! `code` is one of [`crate::pod::code`].
 
 pub mod client;
 pub mod command;
