@@ -12,7 +12,7 @@ use netpath_common::{
     route::RouteKey,
 };
 
-use super::{Datapath, Error, Options, pins::Pins};
+use super::{Datapath, Error, Options, kernel_types, pins::Pins};
 use crate::config::Capacity;
 
 /// The object that the build script made of netpath-ebpf.
@@ -38,11 +38,12 @@ struct Shape {
     entries: u32,
 }
 
-fn shapes(capacity: &Capacity) -> [Shape; 8] {
+fn shapes(capacity: &Capacity) -> [Shape; 9] {
     let shape = |name, key, value, entries| Shape { name, key, value, entries };
     let Capacity { endpoints, routes, flows } = *capacity;
     [
         shape("endpoints", size_of::<Address>(), size_of::<Endpoint>(), endpoints),
+        shape("namespaces", size_of::<u32>(), size_of::<u32>(), endpoints),
         shape("routes", size_of::<RouteKey>(), size_of::<Route>(), routes),
         shape("parents", size_of::<u32>(), size_of::<Parent>(), PARENTS),
         shape("node", size_of::<u32>(), size_of::<Node>(), 1),
@@ -64,6 +65,9 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
     for Shape { name, entries, .. } in &shapes {
         loader.map_max_entries(name, *entries).map_pin_path(name, pins.map(name));
     }
+    let number = kernel_types::namespace_number();
+    let offset = number.as_ref().copied().unwrap_or(0);
+    loader.override_global("NAMESPACE_NUMBER", &offset, true);
     let mut ebpf = loader.load(OBJECT).map_err(|error| Error::Load(Box::new(error)))?;
     for name in [EGRESS, INGRESS] {
         classifier(&mut ebpf, name)?
@@ -76,6 +80,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
 
     Ok(Datapath {
         endpoints: take(&mut ebpf, "endpoints")?,
+        namespaces: take(&mut ebpf, "namespaces")?,
         routes: take(&mut ebpf, "routes")?,
         parents: take(&mut ebpf, "parents")?,
         node: take(&mut ebpf, "node")?,
@@ -88,6 +93,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         attach: options.attach,
         capacity: options.capacity.clone(),
         attached: BTreeMap::new(),
+        sight: number.map(drop),
     })
 }
 

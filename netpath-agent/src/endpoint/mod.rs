@@ -23,6 +23,9 @@ pub struct Record {
     pub slot: u32,
     /// The link-local address that goes with IPv6 addresses.
     pub link_local: Option<Ipv6Addr>,
+    /// Number of its network namespace. Not kept: the file may stand for another one tomorrow.
+    #[serde(skip)]
+    pub namespace: u32,
 }
 
 impl Record {

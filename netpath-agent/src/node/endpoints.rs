@@ -10,6 +10,7 @@ use crate::{
     endpoint::{EndpointSpec, Plan, Record, is_wired, link_local, unwire},
     error::chain,
     name::EndpointName,
+    netlink::Namespace,
 };
 
 impl Node {
@@ -69,6 +70,7 @@ impl Node {
         }
         let gone: Vec<Address> = record.addresses().map(Address::from).collect();
         errors.extend(self.datapath.retire(record.slot, &gone).err().map(Error::from));
+        errors.extend(self.leave(record.namespace).err());
         if errors.is_empty() {
             errors.extend(self.store.remove_endpoint(name.as_str()).err().map(Error::from));
         }
@@ -97,9 +99,11 @@ impl Node {
         }
         let has_ipv6 = spec.addresses.iter().any(|net| net.addr().is_ipv6());
         let primary = spec.addresses[0].addr();
+        let namespace = Namespace::open(&spec.netns).and_then(|netns| netns.number());
         let record = Record {
             link_local: has_ipv6.then(|| link_local(primary)),
             slot: self.free_slot()?,
+            namespace: namespace.map_err(|error| Error::wire(&spec.name)(error.into()))?,
             spec,
         };
         for address in record.addresses() {
@@ -126,7 +130,16 @@ impl Node {
 
     fn register(&mut self, record: &Record) -> Result<(), Error> {
         self.datapath.clear_slot(record.slot)?;
+        self.datapath.put_namespace(record.namespace)?;
         record.addresses().try_for_each(|address| self.write(address))
+    }
+
+    /// Forgets a namespace that its last endpoint has left.
+    fn leave(&mut self, namespace: u32) -> Result<(), Error> {
+        if self.state.is_pod(namespace) {
+            return Ok(());
+        }
+        Ok(self.datapath.remove_namespace(namespace)?)
     }
 
     /// Undoes an addition whose interface was not made.
@@ -134,6 +147,7 @@ impl Node {
         self.state.remove(&record.spec.name);
         let mut errors: Vec<Error> =
             record.addresses().filter_map(|address| self.write(address).err()).collect();
+        errors.extend(self.leave(record.namespace).err());
         let name = record.spec.name.as_str();
         errors.extend(self.store.remove_endpoint(name).err().map(Error::from));
         for error in errors {

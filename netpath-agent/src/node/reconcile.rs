@@ -80,6 +80,7 @@ impl Node {
     pub(super) fn repair_tables(&mut self) -> Result<usize, Error> {
         let actual = Tables {
             endpoints: self.datapath.endpoints()?.collect(),
+            namespaces: self.datapath.namespaces()?.into_iter().collect(),
             routes: self.datapath.routes()?.collect(),
         };
         let changes = Changes::between(&actual, &self.state.tables());
@@ -90,7 +91,17 @@ impl Node {
     /// Endpoints come before routes, and additions before removals: a packet in between finds
     /// the old answer or the new one.
     pub(super) fn apply(&mut self, changes: &Changes) -> Result<(), Error> {
-        let Changes { put_endpoints, remove_endpoints, put_routes, remove_routes } = changes;
+        let Changes {
+            put_endpoints,
+            remove_endpoints,
+            put_namespaces,
+            remove_namespaces,
+            put_routes,
+            remove_routes,
+        } = changes;
+        for namespace in put_namespaces {
+            self.datapath.put_namespace(*namespace)?;
+        }
         for (address, endpoint) in put_endpoints {
             self.datapath.put_endpoint(*address, endpoint)?;
         }
@@ -102,6 +113,9 @@ impl Node {
         }
         for address in remove_endpoints {
             self.datapath.remove_endpoint(address)?;
+        }
+        for namespace in remove_namespaces {
+            self.datapath.remove_namespace(*namespace)?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::{
     datapath::{Datapath, Options},
     endpoint::{Record, set_switching},
     error::chain,
-    netlink::Netlink,
+    netlink::{Namespace, Netlink},
     store::{Lock, Store},
 };
 
@@ -86,7 +86,11 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
 /// holds.
 fn restore(config: &Config, store: &Store) -> Result<State, Error> {
     let mut state = State::default();
-    for record in store.endpoints()? {
+    state.namespace = Namespace::own()?.number()?;
+    for mut record in store.endpoints()? {
+        let namespace = Namespace::open(&record.spec.netns).and_then(|netns| netns.number());
+        // Those whose namespace is gone are forgotten in a moment.
+        record.namespace = namespace.unwrap_or(0);
         state.insert(record);
     }
     for spec in store.routes()? {

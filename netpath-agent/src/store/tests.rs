@@ -21,6 +21,7 @@ fn record(name: &str, slot: u32) -> Record {
         },
         slot,
         link_local: Some("fe80::5".parse().expect("address")),
+        namespace: 0,
     }
 }
 

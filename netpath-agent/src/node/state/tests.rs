@@ -49,6 +49,7 @@ fn record(name: &str, slot: u32, addresses: &[&str]) -> Record {
         },
         slot,
         link_local: Some("fe80::5".parse().expect("address")),
+        namespace: 9,
     }
 }
 
