@@ -7,6 +7,7 @@
 mod bad_input;
 mod cleanup;
 mod inspect;
+mod next_hop;
 mod restart;
 mod runner;
 mod service;
@@ -107,6 +108,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         spoof::scenarios(),
         bad_input::scenarios(),
         service::scenarios(),
+        next_hop::scenarios(),
         inspect::scenarios(),
     ];
     let mut groups: Vec<Vec<Scenario>> = Vec::new();
