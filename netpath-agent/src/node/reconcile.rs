@@ -134,12 +134,21 @@ impl Node {
     /// this run, and of predecessors. A parent that fails does not keep the others from being
     /// attached.
     pub(super) async fn attach(&mut self) -> Result<(), Error> {
-        let Self { state, datapath, netlink, .. } = self;
+        let Self { state, datapath, netlink, repairs, .. } = self;
         let mut failed: Option<Error> = None;
         for parent in state.parents.values() {
-            if let Err(error) = datapath.attach(&ParentSpec::from(parent)) {
-                tracing::warn!(parent = %parent.config.name, error = chain(&error), "not attached");
-                failed = Some(error.into());
+            let name = &parent.config.name;
+            match datapath.attach(&ParentSpec::from(parent)) {
+                Ok(lost) => {
+                    *repairs += lost.len() as u64;
+                    for hook in lost {
+                        tracing::warn!(parent = %name, hook = hook.name(), "attached again");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(parent = %name, error = chain(&error), "not attached");
+                    failed = Some(error.into());
+                }
             }
         }
         let wanted = |ifindex| state.parents.values().any(|parent| parent.link.index == ifindex);

@@ -8,6 +8,7 @@ mod bad_input;
 mod cleanup;
 mod inspect;
 mod next_hop;
+mod repair;
 mod restart;
 mod runner;
 mod service;
@@ -109,6 +110,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         bad_input::scenarios(),
         service::scenarios(),
         next_hop::scenarios(),
+        repair::scenarios(),
         inspect::scenarios(),
     ];
     let mut groups: Vec<Vec<Scenario>> = Vec::new();
