@@ -29,11 +29,11 @@ impl Room {
     pub fn enter() -> Result<Self> {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
             .context("can not make namespaces: run as root")?;
-        let none = None::<&str>;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        let nothing = None::<&str>;
+        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
             .context("make mounts private")?;
         let directory = tempfile::tempdir()?;
-        mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), none)
+        mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), nothing)
             .context("mount a bpf file system")?;
         let mut parents = [0; 2];
         for (name, index) in NAMES.into_iter().zip(&mut parents) {
