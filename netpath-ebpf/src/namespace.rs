@@ -29,7 +29,9 @@ pub(crate) fn of(skb: *mut __sk_buff) -> u32 {
         return 0;
     }
     // SAFETY: the kernel hands every program a valid context.
-    let socket = unsafe { (*skb).__bindgen_anon_2.sk };
+    let field = unsafe { &(*skb).__bindgen_anon_2 };
+    // SAFETY: its only field is a pointer, or null.
+    let socket = unsafe { field.sk };
     if socket.is_null() {
         return 0;
     }
