@@ -16,6 +16,9 @@ pub struct Endpoint {
     pub slot: u32,
     /// The route table that is consulted before the main one.
     pub table: u32,
+    /// Number of the network namespace that sends from the address: the inode that `stat` shows of
+    /// its file, and `ip netns identify` looks for. 0 if the agent does not know it.
+    pub namespace: u32,
     /// The Ethernet address it sends from, and is reached by: the parent's, for ipvlan.
     pub mac: Mac,
     /// How it is wired, as [`Attachment`].
@@ -24,7 +27,7 @@ pub struct Endpoint {
     pub flags: u8,
 }
 
-const _: () = assert!(size_of::<Endpoint>() == 20 && align_of::<Endpoint>() == 4);
+const _: () = assert!(size_of::<Endpoint>() == 24 && align_of::<Endpoint>() == 4);
 
 /// No endpoint: nothing to count in `endpoint_counters`.
 pub const NO_SLOT: u32 = u32::MAX;

@@ -13,6 +13,7 @@ pub mod counter;
 pub mod decide;
 pub mod endpoint;
 pub mod flow;
+pub mod namespace;
 pub mod neighbour;
 pub mod node;
 pub mod packet;

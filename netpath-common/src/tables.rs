@@ -20,6 +20,10 @@ pub trait Tables {
     /// The most specific prefix of the key's address in the key's table.
     fn route(&self, key: &RouteKey) -> Option<Self::Ref<'_, Route>>;
 
+    /// Whether a network namespace is that of an endpoint, by its number: see
+    /// [`Endpoint::namespace`].
+    fn is_pod(&self, namespace: u32) -> bool;
+
     /// The parent with this interface index.
     fn parent(&self, ifindex: u32) -> Option<Self::Ref<'_, Parent>>;
 

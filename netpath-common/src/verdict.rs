@@ -142,6 +142,8 @@ reasons! {
     NoKernelEntry = 77, "no-kernel-entry";
     /// A program could not rewrite the packet.
     RewriteFailed = 78, "rewrite-failed";
+    /// A pod's socket sent it, and the source is another pod's or the node's.
+    SourceNamespace = 79, "source-namespace";
 }
 
 /// What the programs do with the packet.

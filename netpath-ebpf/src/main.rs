@@ -8,6 +8,7 @@
 //! | `headers` | from a frame to a packet: everything else |
 //! | `act` | rewrite and redirect |
 //! | `answer` | ARP replies and neighbour advertisements |
+//! | `namespace` | whose socket sent a packet |
 //! | `next_hop` | routes with a next hop |
 //! | `count` | counters |
 //! | `flows` | remembering what the host stack forwarded |
@@ -29,6 +30,7 @@ mod count;
 mod flows;
 mod headers;
 mod maps;
+mod namespace;
 mod next_hop;
 mod parse;
 mod tables;
@@ -57,7 +59,7 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     let ingress = unsafe { (*skb).ingress_ifindex };
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
-    let origin = Origin { ifindex, forwarded: ingress != 0 };
+    let origin = Origin { ifindex, forwarded: ingress != 0, namespace: namespace::of(skb) };
     let verdict = decide::egress(&Maps, packet, origin);
     // Counted when it came by first.
     if verdict.action == Action::NextHop
@@ -86,7 +88,10 @@ fn netpath_ingress(ctx: TcContext) -> i32 {
     }
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
-    let verdict = decide::ingress(&Maps, packet, ifindex);
+    // Only the driver hands over what still belongs to a socket.
+    let by_driver = packet.source_mac == packet.destination_mac;
+    let namespace = if by_driver { namespace::of(skb) } else { 0 };
+    let verdict = decide::ingress(&Maps, packet, ifindex, namespace);
     finish(&ctx, packet, &verdict, ifindex, Hook::Ingress)
 }
 

@@ -17,6 +17,10 @@ const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 #[btf_map(name = "endpoints")]
 pub(crate) static ENDPOINTS: HashMap<Address, Endpoint, 100_000, ON_DEMAND> = HashMap::new();
 
+/// Network namespaces of endpoints, by number.
+#[btf_map(name = "namespaces")]
+pub(crate) static NAMESPACES: HashMap<u32, u32, 100_000, ON_DEMAND> = HashMap::new();
+
 /// Destination prefixes by route table.
 #[btf_map(name = "routes")]
 pub(crate) static ROUTES: LpmTrie<RouteData, Route, 100_000> = LpmTrie::new();

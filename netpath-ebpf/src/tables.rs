@@ -5,7 +5,7 @@ use netpath_common::{
     Address, Endpoint, FlowKey, Node, Parent, Route, RouteKey, Tables, route::RouteData,
 };
 
-use crate::maps::{ENDPOINT_FLOWS, ENDPOINTS, FLOWS, NODE, PARENTS, ROUTES};
+use crate::maps::{ENDPOINT_FLOWS, ENDPOINTS, FLOWS, NAMESPACES, NODE, PARENTS, ROUTES};
 
 /// The maps of [`crate::maps`].
 pub(crate) struct Maps;
@@ -28,6 +28,11 @@ impl Tables for Maps {
         // SAFETY: aya's key is the same three fields in the same order, without alignment.
         let key = unsafe { &*core::ptr::from_ref(key).cast::<Key<RouteData>>() };
         ROUTES.get(key)
+    }
+
+    #[inline(always)]
+    fn is_pod(&self, namespace: u32) -> bool {
+        NAMESPACES.get_ptr(namespace).is_some()
     }
 
     #[inline(always)]

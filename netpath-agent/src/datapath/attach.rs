@@ -75,30 +75,38 @@ pub struct ParentStatus {
 
 impl Datapath {
     /// Attaches the programs to a parent. Links that are pinned get the new programs in one step;
-    /// hooks that someone removed come back. The parent's entry in the map comes first.
-    pub fn attach(&mut self, spec: &ParentSpec) -> Result<ParentStatus, Error> {
+    /// hooks that someone removed come back. The parent's entry in the map comes first. Returns the
+    /// hooks that this agent had attached before and found without its program.
+    pub fn attach(&mut self, spec: &ParentSpec) -> Result<Vec<Hook>, Error> {
         let before = self.parents.get(&spec.ifindex, 0).ok();
         // Until XDP is attached, the programs assume what is attached now.
         let native = before.is_some_and(|parent| parent.xdp_is_native());
         let qdisc = before.is_some_and(|parent| parent.added_qdisc());
         self.note(spec, native, qdisc)?;
 
-        let (hooks, added) = tc::attach(&mut self.ebpf, &self.pins, self.attach, spec)?;
+        let tc::Attached { hooks, mut empty, qdisc: added } =
+            tc::attach(&mut self.ebpf, &self.pins, self.attach, spec)?;
         self.note(spec, native, qdisc || added)?;
         let wanted = xdp::choose(spec);
-        let xdp = if self.is_attached(spec, wanted.mode) {
-            xdp::update(&mut self.ebpf, &self.pins, spec, wanted)?
+        let mut updated = None;
+        if self.is_attached(spec, wanted.mode) {
+            updated = xdp::update(&mut self.ebpf, &self.pins, spec, wanted)?;
+        }
+        let xdp = if let Some(xdp) = updated {
+            xdp
         } else {
             // The new mode's program is not told that the old mode's frames are gone until the old
             // one is detached.
             xdp::detach(&self.pins, spec.ifindex)?;
             self.note(spec, false, qdisc || added)?;
-            xdp::attach(&mut self.ebpf, &self.pins, spec, wanted)?
+            let xdp = xdp::attach(&mut self.ebpf, &self.pins, spec, wanted)?;
+            empty.extend(xdp.program.map(|_| Hook::Xdp));
+            xdp
         };
         self.note(spec, xdp.mode == "native", qdisc || added)?;
         let status = ParentStatus { ifindex: spec.ifindex, name: spec.name.clone(), hooks, xdp };
-        self.attached.insert(spec.ifindex, status.clone());
-        Ok(status)
+        let again = self.attached.insert(spec.ifindex, status).is_some();
+        Ok(if again { empty } else { Vec::new() })
     }
 
     /// Detaches the programs from a parent and forgets it; tells whether netpath added its clsact

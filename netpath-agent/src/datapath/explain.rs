@@ -76,11 +76,13 @@ impl Datapath {
         let tables = Live { datapath: self, steps: RefCell::default() };
         let verdict = if let Some(sender) = sender {
             packet.source_mac = sender.mac.word();
-            let origin = Origin { ifindex: query.ifindex, forwarded: false };
+            // Where an honest sender's socket is at home.
+            let namespace = sender.namespace;
+            let origin = Origin { ifindex: query.ifindex, forwarded: false, namespace };
             decide::egress(&tables, &packet, origin)
         } else {
             packet.source_mac = NEIGHBOUR.word();
-            decide::ingress(&tables, &packet, query.ifindex)
+            decide::ingress(&tables, &packet, query.ifindex, 0)
         };
         let hook = if sender.is_some() { Hook::Egress } else { Hook::Ingress };
         Ok(Explanation { hook, steps: tables.steps.into_inner(), verdict })
@@ -150,6 +152,11 @@ impl Tables for Live<'_> {
             let via = Via(route);
             format!("a prefix of length {}: {path}{via}", key.length())
         })
+    }
+
+    fn is_pod(&self, namespace: u32) -> bool {
+        let found = self.datapath.namespaces.get(&namespace, 0).ok();
+        self.note(format!("namespaces: {namespace}"), found, |_| "a pod's".to_owned()).is_some()
     }
 
     fn parent(&self, ifindex: u32) -> Option<Copied<Parent>> {

@@ -12,7 +12,7 @@ use netpath_common::{
     route::RouteKey,
 };
 
-use super::{Datapath, Error, Options, pins::Pins, predecessor};
+use super::{Datapath, Error, Options, kernel_types, pins::Pins, predecessor};
 use crate::config::Capacity;
 
 /// The object that the build script made of netpath-ebpf.
@@ -43,11 +43,12 @@ pub(super) const fn parents() -> Shape {
     Shape { name: "parents", key: size_of::<u32>(), value: size_of::<Parent>(), entries: PARENTS }
 }
 
-fn shapes(capacity: &Capacity) -> [Shape; 8] {
+fn shapes(capacity: &Capacity) -> [Shape; 9] {
     let shape = |name, key, value, entries| Shape { name, key, value, entries };
     let Capacity { endpoints, routes, flows } = *capacity;
     [
         shape("endpoints", size_of::<Address>(), size_of::<Endpoint>(), endpoints),
+        shape("namespaces", size_of::<u32>(), size_of::<u32>(), endpoints),
         shape("routes", size_of::<RouteKey>(), size_of::<Route>(), routes),
         parents(),
         shape("node", size_of::<u32>(), size_of::<Node>(), 1),
@@ -70,6 +71,9 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
     for Shape { name, entries, .. } in &shapes {
         loader.map_max_entries(name, *entries).map_pin_path(name, pins.map(name));
     }
+    let number = kernel_types::namespace_number();
+    let offset = number.as_ref().copied().unwrap_or(0);
+    loader.override_global("NAMESPACE_NUMBER", &offset, true);
     let mut ebpf = loader.load(OBJECT).map_err(|error| Error::Load(Box::new(error)))?;
     for name in [EGRESS, INGRESS] {
         classifier(&mut ebpf, name)?
@@ -82,6 +86,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
 
     Ok(Datapath {
         endpoints: take(&mut ebpf, "endpoints")?,
+        namespaces: take(&mut ebpf, "namespaces")?,
         routes: take(&mut ebpf, "routes")?,
         parents: take(&mut ebpf, "parents")?,
         node: take(&mut ebpf, "node")?,
@@ -94,6 +99,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         attach: options.attach,
         capacity: options.capacity.clone(),
         attached: BTreeMap::new(),
+        sight: number.map(drop),
     })
 }
 

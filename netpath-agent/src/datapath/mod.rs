@@ -3,7 +3,8 @@
 //! | file | part |
 //! | --- | --- |
 //! | `load` | the object, its maps pinned or adopted |
-//! | `endpoints`, `routes`, `flows`, `counters` | what is in the maps |
+//! | `kernel_types` | where the kernel keeps what the programs read of it |
+//! | `endpoints`, `namespaces`, `routes`, `flows`, `counters` | what is in the maps |
 //! | `attach` | the hooks of a parent |
 //! | `tc`, `xdp` | one kind of hook each |
 //! | `pins` | where everything is pinned |
@@ -18,7 +19,9 @@ mod endpoints;
 mod error;
 mod explain;
 mod flows;
+mod kernel_types;
 mod load;
+mod namespaces;
 mod pins;
 mod predecessor;
 mod routes;
@@ -43,6 +46,7 @@ pub use self::{
     counters::Fill,
     error::{AttachError, Error},
     explain::{Explanation, Query, Step},
+    kernel_types::Error as NamespaceError,
 };
 use crate::config::{Attach, Capacity};
 
@@ -66,6 +70,7 @@ pub struct Datapath {
     attach: Attach,
     capacity: Capacity,
     endpoints: HashMap<MapData, Address, Endpoint>,
+    namespaces: HashMap<MapData, u32, u32>,
     routes: LpmTrie<MapData, RouteData, Route>,
     parents: HashMap<MapData, u32, Parent>,
     node: Array<MapData, Node>,
@@ -74,6 +79,7 @@ pub struct Datapath {
     counters: PerCpuHashMap<MapData, CounterKey, Count>,
     endpoint_counters: PerCpuArray<MapData, EndpointCount>,
     attached: BTreeMap<u32, ParentStatus>,
+    sight: Result<(), NamespaceError>,
 }
 
 impl std::fmt::Debug for Datapath {

@@ -27,25 +27,36 @@ pub(super) const HANDLE: u16 = 0x6e70;
 const HOOKS: [(Hook, TcAttachType, &str); 2] =
     [(Hook::Egress, TcAttachType::Egress, EGRESS), (Hook::Ingress, TcAttachType::Ingress, INGRESS)];
 
-/// Attaches both programs; tells also whether a clsact qdisc was added.
+/// What came of attaching both programs.
+#[derive(Debug, Default)]
+pub(super) struct Attached {
+    pub(super) hooks: Vec<HookStatus>,
+    /// The hooks that had no program of ours.
+    pub(super) empty: Vec<Hook>,
+    /// Whether a clsact qdisc was added.
+    pub(super) qdisc: bool,
+}
+
+/// Attaches both programs.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     pins: &Pins,
     policy: Attach,
     spec: &ParentSpec,
-) -> Result<(Vec<HookStatus>, bool), Error> {
-    let mut hooks = Vec::new();
-    let mut added = false;
+) -> Result<Attached, Error> {
+    let mut attached = Attached::default();
+    let Attached { hooks, empty, qdisc } = &mut attached;
     for (hook, attach_type, name) in HOOKS {
         let program = load::classifier(ebpf, name)?;
         let pin = pins.link(spec.ifindex, hook);
         let error = |source| Error::Attach { parent: spec.name.clone(), hook: hook.name(), source };
         if policy != Attach::Netlink {
             match tcx(program, &pin, spec, attach_type) {
-                Ok(link) => {
+                Ok((link, anew)) => {
                     // A predecessor may have used filters.
                     remove_filter(&spec.name, attach_type).map_err(error)?;
                     hooks.push(status(program, hook, "tcx", Some(link)).map_err(error)?);
+                    empty.extend(anew.then_some(hook));
                     continue;
                 }
                 Err(source) if policy == Attach::Tcx || !is_unsupported(&source) => {
@@ -54,13 +65,14 @@ pub(super) fn attach(
                 Err(_) => {}
             }
         }
-        added |= add_qdisc(&spec.name)?;
-        filter(program, spec, attach_type).map_err(error)?;
+        *qdisc |= add_qdisc(&spec.name)?;
+        let anew = filter(program, spec, attach_type).map_err(error)?;
         // A predecessor may have used links.
         unpin(&pin)?;
         hooks.push(status(program, hook, "clsact", None).map_err(error)?);
+        empty.extend(anew.then_some(hook));
     }
-    Ok((hooks, added))
+    Ok(attached)
 }
 
 /// Whether a tcx hook still runs the program, and will after this process.
@@ -101,15 +113,16 @@ fn status(
 
 /// Updates the pinned link, or attaches anew: the link of a device that went away and came back
 /// under its old index is dead. Ahead of others: their verdict must not hide packets from ours.
+/// The link's number, and whether it is a new one.
 fn tcx(
     program: &mut SchedClassifier,
     pin: &Path,
     spec: &ParentSpec,
     attach_type: TcAttachType,
-) -> Result<u32, AttachError> {
+) -> Result<(u32, bool), AttachError> {
     if let Ok(pinned) = PinnedLink::from_pin(pin) {
         match update(program, pinned) {
-            Ok(number) => return Ok(number),
+            Ok(number) => return Ok((number, false)),
             Err(source) => {
                 tracing::debug!(parent = spec.name, %source, "the pinned link is dead");
                 std::fs::remove_file(pin)?;
@@ -121,7 +134,7 @@ fn tcx(
     let link = FdLink::try_from(program.take_link(id)?)?;
     let number = link.info()?.id();
     link.pin(pin)?;
-    Ok(number)
+    Ok((number, true))
 }
 
 /// Gives a pinned link the new program in one step.
@@ -145,28 +158,25 @@ fn add_qdisc(parent: &str) -> Result<bool, Error> {
     }
 }
 
-/// Replaces our filter in one step, or adds it.
+/// Replaces our filter in one step, or adds it; whether it was added.
 fn filter(
     program: &mut SchedClassifier,
     spec: &ParentSpec,
     attach_type: TcAttachType,
-) -> Result<(), AttachError> {
+) -> Result<bool, AttachError> {
     let existing = our_filter(&spec.name, attach_type)?;
-    let id = match program.attach_to_link(existing) {
+    let (id, added) = match program.attach_to_link(existing) {
         Err(ProgramError::TcError(error)) if errno(&error) == Some(nix::libc::ENOENT) => {
             let options =
                 NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: None };
-            program.attach_with_options(
-                &spec.name,
-                attach_type,
-                TcAttachOptions::Netlink(options),
-            )?
+            let options = TcAttachOptions::Netlink(options);
+            (program.attach_with_options(&spec.name, attach_type, options)?, true)
         }
-        result => result?,
+        result => (result?, false),
     };
     // The kernel holds the filter; aya would remove it when the link is dropped.
     std::mem::forget(program.take_link(id)?);
-    Ok(())
+    Ok(added)
 }
 
 /// Our filter, whether it is there or not.

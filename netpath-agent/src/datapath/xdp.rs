@@ -77,20 +77,18 @@ fn create(program: &mut Xdp, pin: &Path, ifindex: u32, mode: XdpMode) -> Result<
     Ok(program.info()?.id())
 }
 
-/// Gives the pinned link the new program, in one step.
+/// Gives the pinned link the new program, in one step. `None` if the link is dead.
 pub(super) fn update(
     ebpf: &mut Ebpf,
     pins: &Pins,
     spec: &ParentSpec,
     choice: Choice,
-) -> Result<XdpStatus, Error> {
-    let pin = pins.link(spec.ifindex, Hook::Xdp);
-    match replace(load::xdp(ebpf)?, &pin) {
-        Ok(id) => Ok(status(choice, Some(id))),
+) -> Result<Option<XdpStatus>, Error> {
+    match replace(load::xdp(ebpf)?, &pins.link(spec.ifindex, Hook::Xdp)) {
+        Ok(id) => Ok(Some(status(choice, Some(id)))),
         Err(source) => {
             tracing::debug!(parent = spec.name, %source, "the pinned link is dead");
-            tc::unpin(&pin)?;
-            attach(ebpf, pins, spec, choice)
+            Ok(None)
         }
     }
 }

@@ -51,6 +51,12 @@ pub struct Attached {
 }
 
 impl Record {
+    /// The number of its network namespace as the maps have it; 0 if it is unknown.
+    #[must_use]
+    pub fn namespace_number(&self) -> u32 {
+        self.namespace.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+    }
+
     /// Every address that the endpoint may send from.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let link_local = self.link_local.map(IpAddr::V6);

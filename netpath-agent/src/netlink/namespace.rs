@@ -53,9 +53,23 @@ impl Namespace {
 
     /// Whether this is the namespace of the calling thread.
     pub fn is_own(&self) -> Result<bool, Error> {
-        let own = std::fs::metadata(OWN).map_err(|source| self.error(source))?;
-        let this = self.file.metadata().map_err(|source| self.error(source))?;
-        Ok((own.dev(), own.ino()) == (this.dev(), this.ino()))
+        let of = |namespace: &Self| {
+            let metadata = namespace.file.metadata().map_err(|source| self.error(source))?;
+            Ok((metadata.dev(), metadata.ino()))
+        };
+        Ok(of(self)? == of(&Self::own()?)?)
+    }
+
+    /// The namespace that the calling thread is in.
+    pub fn own() -> Result<Self, Error> {
+        Self::open(Path::new(OWN))
+    }
+
+    /// Its number, unique on the machine while it exists: `ns.inum` of the kernel's `struct net`,
+    /// which is the inode that `stat` shows.
+    pub fn number(&self) -> Result<u32, Error> {
+        let inode = self.file.metadata().map_err(|source| self.error(source))?.ino();
+        u32::try_from(inode).map_err(|source| self.error(io::Error::other(source)))
     }
 
     /// The number that the kernel gives a namespace while it lives.

@@ -209,6 +209,7 @@ impl Node {
         let wiring = self.wiring(&record)?;
         self.state.insert(record.clone());
         self.datapath.clear_slot(record.slot)?;
+        self.datapath.put_namespace(record.namespace_number())?;
         record.addresses().try_for_each(|address| self.write(address))?;
         Ok((record, wiring, self.journal.clone()))
     }

@@ -15,7 +15,8 @@ use super::Error;
 /// Where it is by custom.
 const USUAL: &str = "/sys/fs/bpf";
 
-/// Makes sure that `pins` lies in a bpf file system: mounts one if none is there.
+/// Makes sure that `pins` lies in a bpf file system: mounts one if none is there and the mount hides
+/// nothing.
 pub(super) fn ensure(pins: &Path) -> Result<(), Error> {
     let existing = pins.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let place = mount_point(pins);
@@ -24,6 +25,9 @@ pub(super) fn ensure(pins: &Path) -> Result<(), Error> {
         return Ok(());
     }
     fs::create_dir_all(&place).map_err(error)?;
+    if fs::read_dir(&place).map_err(error)?.next().is_some() {
+        return Err(error(io::ErrorKind::DirectoryNotEmpty.into()));
+    }
     mount(Some("bpf"), &place, Some("bpf"), MsFlags::empty(), None::<&str>)
         .map_err(|errno| error(errno.into()))?;
     tracing::info!(path = %place.display(), "mounted a bpf file system");

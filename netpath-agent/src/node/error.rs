@@ -22,7 +22,7 @@ pub enum Error {
     #[error("netpath-agent must run as root; use sudo or a privileged container")]
     NotRoot,
     /// The bpf file system can not be had.
-    #[error("agent.pins {}: no bpf file system there, and none can be mounted; mount one: mount -t bpf bpf {}", pins.display(), mount.display())]
+    #[error("agent.pins {}: no bpf file system there, and none can be mounted on {}; mount one, or use a path below /sys/fs/bpf", pins.display(), mount.display())]
     Bpffs {
         /// The directory of the pins.
         pins: PathBuf,

@@ -153,6 +153,7 @@ impl Node {
     pub(super) fn repair_tables(&mut self) -> Result<usize, Error> {
         let actual = Tables {
             endpoints: self.datapath.endpoints()?.collect(),
+            namespaces: self.datapath.namespaces()?.into_iter().collect(),
             routes: self.datapath.routes()?.collect(),
         };
         let changes = Changes::between(&actual, &self.state.tables());
@@ -163,7 +164,17 @@ impl Node {
     /// Endpoints come before routes, and additions before removals: a packet in between finds
     /// the old answer or the new one.
     pub(super) fn apply(&mut self, changes: &Changes) -> Result<(), Error> {
-        let Changes { put_endpoints, remove_endpoints, put_routes, remove_routes } = changes;
+        let Changes {
+            put_endpoints,
+            remove_endpoints,
+            put_namespaces,
+            remove_namespaces,
+            put_routes,
+            remove_routes,
+        } = changes;
+        for namespace in put_namespaces {
+            self.datapath.put_namespace(*namespace)?;
+        }
         for (address, endpoint) in put_endpoints {
             self.datapath.put_endpoint(*address, endpoint)?;
         }
@@ -175,6 +186,9 @@ impl Node {
         }
         for address in remove_endpoints {
             self.datapath.remove_endpoint(address)?;
+        }
+        for namespace in remove_namespaces {
+            self.datapath.remove_namespace(*namespace)?;
         }
         Ok(())
     }
@@ -193,12 +207,21 @@ impl Node {
     /// this run, and of predecessors. A parent that fails does not keep the others from being
     /// attached.
     pub(super) async fn attach(&mut self) -> Result<(), Error> {
-        let Self { state, datapath, netlink, .. } = self;
+        let Self { state, datapath, netlink, repairs, .. } = self;
         let mut failed: Option<Error> = None;
         for parent in state.parents.values() {
-            if let Err(error) = datapath.attach(&ParentSpec::from(parent)) {
-                tracing::warn!(parent = %parent.config.name, error = chain(&error), "not attached");
-                failed = Some(error.into());
+            let name = &parent.config.name;
+            match datapath.attach(&ParentSpec::from(parent)) {
+                Ok(lost) => {
+                    *repairs += lost.len() as u64;
+                    for hook in lost {
+                        tracing::warn!(parent = %name, hook = hook.name(), "attached again");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(parent = %name, error = chain(&error), "not attached");
+                    failed = Some(error.into());
+                }
             }
         }
         let wanted = |ifindex| state.parents.values().any(|parent| parent.link.index == ifindex);

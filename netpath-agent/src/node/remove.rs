@@ -109,6 +109,10 @@ impl Node {
             record.addresses().filter_map(|address| self.write(address).err()).collect();
         let gone: Vec<Address> = record.addresses().map(Address::from).collect();
         errors.extend(self.datapath.retire(record.slot, &gone).err().map(Error::from));
+        let namespace = record.namespace_number();
+        if !self.state.is_pod(namespace) {
+            errors.extend(self.datapath.remove_namespace(namespace).err().map(Error::from));
+        }
         errors
     }
 }

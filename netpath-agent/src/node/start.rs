@@ -14,7 +14,7 @@ use crate::{
     endpoint::{Record, Stage, unwire},
     error::chain,
     ipam::Ipam,
-    netlink::Netlink,
+    netlink::{Namespace, Netlink},
     store::{Change, Lock, Store},
 };
 
@@ -129,6 +129,7 @@ async fn settle(records: Vec<Record>, store: &Store) -> Result<(Vec<Record>, Vec
 /// holds.
 fn restore(config: &Config, store: &Store, records: Vec<Record>) -> Result<State, Error> {
     let mut state = State::default();
+    state.namespace = Namespace::own()?.number()?;
     for record in records {
         state.insert(record);
     }

@@ -56,6 +56,8 @@ pub struct State {
     pub parents: BTreeMap<InterfaceName, Parent>,
     /// The node's own addresses.
     pub host: BTreeSet<IpAddr>,
+    /// Number of the node's own network namespace.
+    pub namespace: u32,
     endpoints: BTreeMap<EndpointName, Record>,
     owners: HashMap<IpAddr, EndpointName>,
     slots: BTreeSet<u32>,
@@ -145,12 +147,26 @@ impl State {
         let flags = self.flags(address);
         match self.owners.get(&address).and_then(|name| self.endpoints.get(name)) {
             Some(record) if record.stage == Stage::Ready => self.endpoint_entry(record, flags),
-            _ => self.host.contains(&address).then(|| host_entry(flags)),
+            _ => self.host.contains(&address).then(|| self.host_entry(flags)),
         }
     }
 
     fn flags(&self, address: IpAddr) -> u8 {
         if self.routed.get(&address).is_some_and(|count| *count > 0) { FLAG_ROUTED } else { 0 }
+    }
+
+    /// Every device's address leads to the node, whichever parent a packet comes by: the kernel
+    /// takes packets for any of its addresses on any device.
+    const fn host_entry(&self, flags: u8) -> Endpoint {
+        Endpoint {
+            parent: 0,
+            slot: NO_SLOT,
+            table: netpath_common::route::TABLE_MAIN,
+            namespace: self.namespace,
+            mac: netpath_common::Mac::new([0; 6]),
+            attachment: Attachment::Host as u8,
+            flags,
+        }
     }
 
     /// `None` while the parent is missing: a dead index must not be written.
@@ -160,6 +176,7 @@ impl State {
             parent: link.index,
             slot: record.slot,
             table: record.spec.table.0,
+            namespace: record.namespace_number(),
             mac: link.mac?,
             attachment: Attachment::IpvlanL2 as u8,
             flags,
@@ -170,7 +187,8 @@ impl State {
     #[must_use]
     pub fn tables(&self) -> Tables {
         // Endpoints come last: should the node take an endpoint's address, the endpoint keeps it.
-        let host = self.host.iter().map(|address| (*address, host_entry(self.flags(*address))));
+        let host =
+            self.host.iter().map(|address| (*address, self.host_entry(self.flags(*address))));
         let ready = self.endpoints.values().filter(|record| record.stage == Stage::Ready);
         let endpoints = ready.flat_map(|record| {
             record.addresses().filter_map(move |address| {
@@ -182,8 +200,15 @@ impl State {
                 .chain(endpoints)
                 .map(|(address, endpoint)| (Address::from(address), endpoint))
                 .collect(),
+            namespaces: self.endpoints.values().map(Record::namespace_number).collect(),
             routes: self.routes.values().map(|route| route.spec.entry()).collect(),
         }
+    }
+
+    /// Whether some endpoint is in a network namespace, by its number.
+    #[must_use]
+    pub fn is_pod(&self, namespace: u32) -> bool {
+        self.endpoints.values().any(|record| record.namespace_number() == namespace)
     }
 
     /// Whether some prefix is dropped.
@@ -196,19 +221,6 @@ impl State {
 /// The address of a prefix that holds no other.
 fn alone(prefix: IpNet) -> Option<IpAddr> {
     (prefix.prefix_len() == prefix.max_prefix_len()).then(|| prefix.addr())
-}
-
-/// Every device's address leads to the node, whichever parent a packet comes by: the kernel
-/// takes packets for any of its addresses on any device.
-const fn host_entry(flags: u8) -> Endpoint {
-    Endpoint {
-        parent: 0,
-        slot: NO_SLOT,
-        table: netpath_common::route::TABLE_MAIN,
-        mac: netpath_common::Mac::new([0; 6]),
-        attachment: Attachment::Host as u8,
-        flags,
-    }
 }
 
 #[cfg(test)]

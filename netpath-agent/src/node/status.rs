@@ -7,6 +7,7 @@ use crate::{
     api::types::{self, Hook, Map, Status, Xdp},
     config::Switching,
     datapath::ParentStatus,
+    error::chain,
 };
 
 /// A map that is this full, in percent, is worth a warning.
@@ -105,6 +106,12 @@ impl Node {
             if used * 100 >= capacity * FULL {
                 warnings.push(format!("map {name} holds {used} of {capacity}; raise its capacity"));
             }
+        }
+        if let Some(error) = self.datapath.blind_to_namespaces() {
+            warnings.push(format!(
+                "a pod with CAP_NET_RAW can send from addresses of its siblings and of the node: {}",
+                chain(error)
+            ));
         }
         if !entry::forwards_ipv6() {
             warnings.push(

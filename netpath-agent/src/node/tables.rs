@@ -1,14 +1,16 @@
 //! The kernel's tables as plain values, and what separates two of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use netpath_common::{Address, Endpoint, Route, RouteKey};
 
-/// What the `endpoints` and `routes` maps hold, or should hold: one immutable snapshot.
+/// What the maps hold, or should hold: one immutable snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// The `endpoints` map.
     pub endpoints: HashMap<Address, Endpoint>,
+    /// The `namespaces` map.
+    pub namespaces: BTreeSet<u32>,
     /// The `routes` map.
     pub routes: Routes,
 }
@@ -59,6 +61,10 @@ pub struct Changes {
     pub put_endpoints: Vec<(Address, Endpoint)>,
     /// Endpoints that should not be there.
     pub remove_endpoints: Vec<Address>,
+    /// Namespaces that are missing.
+    pub put_namespaces: Vec<u32>,
+    /// Namespaces that should not be there.
+    pub remove_namespaces: Vec<u32>,
     /// Routes that are missing or different.
     pub put_routes: Vec<(RouteKey, Route)>,
     /// Routes that should not be there.
@@ -82,6 +88,8 @@ impl Changes {
                 .filter(|address| !desired.endpoints.contains_key(*address))
                 .copied()
                 .collect(),
+            put_namespaces: desired.namespaces.difference(&actual.namespaces).copied().collect(),
+            remove_namespaces: actual.namespaces.difference(&desired.namespaces).copied().collect(),
             put_routes: desired
                 .routes
                 .iter()
@@ -99,8 +107,20 @@ impl Changes {
     /// How many changes there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        let Self { put_endpoints, remove_endpoints, put_routes, remove_routes } = self;
-        put_endpoints.len() + remove_endpoints.len() + put_routes.len() + remove_routes.len()
+        let Self {
+            put_endpoints,
+            remove_endpoints,
+            put_namespaces,
+            remove_namespaces,
+            put_routes,
+            remove_routes,
+        } = self;
+        put_endpoints.len()
+            + remove_endpoints.len()
+            + put_namespaces.len()
+            + remove_namespaces.len()
+            + put_routes.len()
+            + remove_routes.len()
     }
 
     /// Whether both were the same.
@@ -130,6 +150,7 @@ mod tests {
                     (address(text), Endpoint { slot: *slot, ..Endpoint::default() })
                 })
                 .collect(),
+            namespaces: endpoints.iter().map(|(_, slot)| *slot).collect(),
             routes: routes
                 .iter()
                 .map(|(text, length, path)| {
@@ -163,7 +184,8 @@ mod tests {
         assert_eq!(changes.remove_endpoints, [address("fd00::3")]);
         assert_eq!(changes.put_routes.len(), 2);
         assert_eq!(changes.remove_routes, [RouteKey::prefix(254, address("10.0.0.0"), 9)]);
-        assert_eq!(changes.len(), 6);
+        assert_eq!(changes.len(), 10);
+        assert_eq!((changes.put_namespaces, changes.remove_namespaces), (vec![4, 7], vec![2, 3]));
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub struct Origin {
     pub ifindex: u32,
     /// The host stack received the packet and forwards it (`skb->ingress_ifindex` is set).
     pub forwarded: bool,
+    /// Number of the network namespace whose socket sent it; 0 where no socket did, as when
+    /// someone forwards it, or where the program can not tell.
+    pub namespace: u32,
 }
 
 /// Decides on a packet that leaves through a parent.

@@ -6,15 +6,17 @@
 use super::{
     destination::{self, Destination},
     egress::deliver,
+    source,
 };
 use crate::{
     Action, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict, endpoint::NO_SLOT,
     route::TABLE_MAIN,
 };
 
-/// Decides on a packet that came in on the parent `ifindex`.
+/// Decides on a packet that came in on the parent `ifindex`. If its Ethernet addresses are the same,
+/// `namespace` is the number of the network namespace whose socket sent it, 0 if unknown.
 #[inline(always)]
-pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Verdict {
+pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32, namespace: u32) -> Verdict {
     match packet.kind {
         Kind::Ip => {}
         Kind::Malformed => return Verdict::drop(Reason::Malformed),
@@ -22,13 +24,13 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Verdict 
         Kind::Tagged => return Verdict::pass(Path::Host, Reason::Tagged),
         Kind::Other => return Verdict::pass(Path::Host, Reason::NotIp),
         _ => {
-            return match admit(tables, packet, ifindex) {
+            return match admit(tables, packet, ifindex, namespace) {
                 Err(reason) => Verdict::drop(reason),
                 Ok(sender) => Verdict::pass(Path::Host, Reason::Neighbour).from(sender),
             };
         }
     }
-    let sender = match admit(tables, packet, ifindex) {
+    let sender = match admit(tables, packet, ifindex, namespace) {
         Err(reason) => return Verdict::drop(reason),
         Ok(sender) => sender,
     };
@@ -63,9 +65,14 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Verdict 
 /// Lets in what may come from the wire, and what the ipvlan driver switched to the node: the slot
 /// of the endpoint that sent it, [`NO_SLOT`] for the wire.
 #[inline(always)]
-fn admit<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Result<u32, Reason> {
+fn admit<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    ifindex: u32,
+    namespace: u32,
+) -> Result<u32, Reason> {
     if packet.source_mac == packet.destination_mac {
-        return admit_from_driver(tables, packet, ifindex);
+        return admit_from_driver(tables, packet, ifindex, namespace);
     }
     if tables.endpoint(&packet.source).is_some() {
         return Err(Reason::ClaimsLocalAddress);
@@ -79,7 +86,12 @@ fn admit<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Result<u32, Re
 /// The driver takes a child's frame for its own Ethernet address to the parent's receive side
 /// where no sibling owns the destination: the source check of TC egress has not seen it.
 #[inline(never)]
-fn admit_from_driver<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Result<u32, Reason> {
+fn admit_from_driver<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    ifindex: u32,
+    namespace: u32,
+) -> Result<u32, Reason> {
     let Some(parent) = tables.parent(ifindex) else {
         return Err(Reason::SourceMac);
     };
@@ -92,6 +104,9 @@ fn admit_from_driver<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Re
     match tables.endpoint(&packet.source) {
         Some(endpoint) if endpoint.is_host() => Err(Reason::SourceNotOwned),
         Some(endpoint) if endpoint.parent != ifindex => Err(Reason::SourceParent),
+        Some(endpoint) if source::is_foreign(tables, namespace, endpoint.namespace) => {
+            Err(Reason::SourceNamespace)
+        }
         Some(endpoint) => Ok(endpoint.slot),
         None => Err(Reason::SourceNotOwned),
     }

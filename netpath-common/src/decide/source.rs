@@ -25,6 +25,9 @@ pub(super) enum Sender<'a, T: Tables + 'a> {
 /// sends has none. Among the latter, an address of an endpoint must come from that endpoint, an
 /// address of the node from the node; any other source is believed only where the way back leads
 /// into the host stack.
+///
+/// Children share the parent's Ethernet address, so the address alone does not tell siblings and
+/// the node apart. The socket does: a packet keeps it on the way from a child to its parent.
 #[inline(always)]
 pub(super) fn check<'a, T: Tables>(
     tables: &'a T,
@@ -37,13 +40,18 @@ pub(super) fn check<'a, T: Tables>(
         } else {
             match unknown(tables, packet) {
                 Unknown::Nobody => Sender::Nobody,
+                Unknown::Stack if is_foreign(tables, origin.namespace, 0) => {
+                    Sender::Refused(Reason::SourceNamespace)
+                }
                 Unknown::Stack => Sender::Host,
                 Unknown::Invalid => Sender::Refused(Reason::SourceInvalid),
                 Unknown::Elsewhere => Sender::Refused(Reason::SourceNotOwned),
             }
         };
     };
-    if endpoint.is_host() {
+    if is_foreign(tables, origin.namespace, endpoint.namespace) {
+        Sender::Refused(Reason::SourceNamespace)
+    } else if endpoint.is_host() {
         Sender::Host
     } else if origin.forwarded {
         Sender::ForwardedEndpoint
@@ -54,6 +62,16 @@ pub(super) fn check<'a, T: Tables>(
     } else {
         Sender::Endpoint(endpoint)
     }
+}
+
+/// Whether a pod's socket sent what only sockets of the namespace `owner` may send.
+///
+/// Other namespaces are believed: the kernel's own sockets, which send resets and echo replies for
+/// everybody, are at home in the first one, which need not be the node's (`sock_net_set` in
+/// `ip_send_unicast_reply` and `icmp_xmit_lock`).
+#[inline(always)]
+pub(super) fn is_foreign<T: Tables>(tables: &T, sender: u32, owner: u32) -> bool {
+    sender != owner && sender != 0 && tables.is_pod(sender)
 }
 
 /// What a source that is no address of this node can be.

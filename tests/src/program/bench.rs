@@ -40,16 +40,18 @@ pub fn decide(endpoints: &[u32], prefixes: u32, progress: impl Fn(&str)) -> Resu
     let room = Room::enter()?;
     let most = endpoints.iter().copied().max().unwrap_or(0);
     // Room for the addresses of both families, the node's own, and the prefixes of the paths.
-    let mut kernel = Kernel::load(&room, most * 2 + 16, prefixes + 16)?;
+    let mut kernel = Kernel::load(room, most * 2 + 16, prefixes + 16)?;
     let mut rows = Vec::new();
     for count in endpoints {
         progress(&format!("{count} endpoints, {prefixes} prefixes"));
-        let tables = tables(&room, *count, prefixes);
+        let tables = tables(&kernel.room, *count, prefixes);
         tables.load(&mut kernel.datapath)?;
         let empty = empty::measure(RUNS, ROUNDS)?;
         let mut paths: Vec<_> = [true, false]
             .into_iter()
-            .flat_map(|v4| paths(&room, v4).into_iter().map(move |path| (v4, path, u128::MAX)))
+            .flat_map(|v4| {
+                paths(&kernel.room, v4).into_iter().map(move |path| (v4, path, u128::MAX))
+            })
             .collect();
         // One round after the other over all paths: a busy moment of the machine spoils one
         // measurement of each, not all of one.
@@ -115,13 +117,19 @@ fn tables(room: &Room, endpoints: u32, prefixes: u32) -> Plain {
                 parent,
                 slot,
                 table: TABLE_MAIN,
+                namespace: room.pod.number,
                 mac: OWN,
                 attachment: Attachment::IpvlanL2 as u8,
                 flags: 0,
             };
             plain.endpoints.insert(endpoint(v4, slot).into(), value);
         }
-        let value = Endpoint { slot: NO_SLOT, table: TABLE_MAIN, ..Endpoint::default() };
+        let value = Endpoint {
+            slot: NO_SLOT,
+            table: TABLE_MAIN,
+            namespace: room.node.number,
+            ..Endpoint::default()
+        };
         plain.endpoints.insert(host(v4).into(), value);
         for path in [Path::Kernel, Path::Drop, Path::Router] {
             let length = if v4 { 16 } else { 32 };
@@ -136,6 +144,7 @@ fn tables(room: &Room, endpoints: u32, prefixes: u32) -> Plain {
             plain.route(key, Route::new(&key, Path::Router));
         }
     }
+    plain.namespaces.insert(room.pod.number);
     plain.parents.insert(parent, Parent { mac: OWN, flags: 0 });
     plain.node = ENTRY;
     plain
@@ -150,6 +159,7 @@ fn paths(room: &Room, v4: bool) -> Vec<(&'static str, Arrival, Return)> {
         hook,
         ifindex,
         forwarded: false,
+        namespace: if from == a { room.pod.number } else { room.node.number },
         mark: 0,
         frame: Ip::tcp(from, to, 4000, 80).frame(destination_mac, source_mac),
     };

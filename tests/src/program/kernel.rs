@@ -30,16 +30,18 @@ const GROWTH: usize = 256;
 pub struct Kernel {
     /// The maps.
     pub datapath: Datapath,
+    /// Where the programs run.
+    pub room: Room,
     slots: Vec<u32>,
 }
 
 impl Kernel {
     /// Loads the programs into a room, with maps of these sizes.
-    pub fn load(room: &Room, endpoints: u32, routes: u32) -> Result<Self> {
+    pub fn load(room: Room, endpoints: u32, routes: u32) -> Result<Self> {
         let capacity = Capacity { endpoints, routes, ..Capacity::default() };
         let options = Options { pins: room.pins.clone(), capacity, attach: Attach::Auto };
         let datapath = Datapath::open(&options).context("load the programs")?;
-        Ok(Self { datapath, slots: Vec::new() })
+        Ok(Self { datapath, room, slots: Vec::new() })
     }
 
     /// Reads the counters of these slots from now on.
@@ -55,7 +57,7 @@ impl Kernel {
 
     /// Runs the hook's program on a frame many times; also the mean nanoseconds of a run.
     pub fn repeat(&mut self, arrival: &Arrival, times: u32) -> Result<(Outcome, u128)> {
-        let Arrival { hook, ifindex, forwarded, mark, frame } = arrival;
+        let Arrival { hook, ifindex, forwarded, namespace, mark, frame } = arrival;
         let mut data_out = vec![0; frame.len() + GROWTH];
         let mut context = vec![0; if *hook == Hook::Xdp { XDP_SIZE } else { SKB_SIZE }];
         let mut set = |offset: usize, value: u32| {
@@ -81,11 +83,19 @@ impl Kernel {
         let ebpf = self.datapath.ebpf();
         let name = format!("netpath_{}", hook.name());
         let program = ebpf.program_mut(&name).context("the object lacks a program")?;
+        let from_pod = *namespace == self.room.pod.number;
+        if from_pod {
+            self.room.pod.enter()?;
+        }
         let run = if *hook == Hook::Xdp {
-            <&mut Xdp>::try_from(program)?.test_run(options)?
+            <&mut Xdp>::try_from(program)?.test_run(options)
         } else {
-            <&mut SchedClassifier>::try_from(program)?.test_run(options)?
+            <&mut SchedClassifier>::try_from(program)?.test_run(options)
         };
+        if from_pod {
+            self.room.node.enter()?;
+        }
+        let run = run?;
         data_out.truncate(run.data_size_out as usize);
         let mark = match hook {
             Hook::Xdp => 0,

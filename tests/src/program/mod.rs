@@ -3,7 +3,7 @@
 //!
 //! | file | part |
 //! | --- | --- |
-//! | `room` | a private network and mount namespace with two parents |
+//! | `room` | a private mount namespace, a node's network namespace with two parents, a pod's |
 //! | `kernel` | the loaded programs, run on one frame |
 //! | `frame` | frames as bytes |
 //! | `plain` | the tables as plain collections |
@@ -31,6 +31,8 @@ pub struct Arrival {
     pub ifindex: u32,
     /// The host stack forwards the frame.
     pub forwarded: bool,
+    /// Number of the network namespace whose socket sends it: one of the room's.
+    pub namespace: u32,
     /// The skb's mark.
     pub mark: u32,
     /// The frame.

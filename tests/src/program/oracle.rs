@@ -13,7 +13,7 @@ use super::{Arrival, Counter, Counters, Outcome, Return, plain::Plain, read};
 /// Says what comes out, and moves the counters.
 #[must_use]
 pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Outcome {
-    let Arrival { hook, ifindex, forwarded, mark, frame } = arrival;
+    let Arrival { hook, ifindex, forwarded, namespace, mark, frame } = arrival;
     let unchanged = |result, mark| Outcome { result, frame: frame.clone(), mark };
     if *hook == Hook::Ingress && *mark == MARK_REDIRECTED {
         return unchanged(Return::Pass, 0);
@@ -21,10 +21,11 @@ pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Out
     let packet = read::packet(frame);
     let verdict = match hook {
         Hook::Egress => {
-            let origin = Origin { ifindex: *ifindex, forwarded: *forwarded };
+            let (ifindex, forwarded, namespace) = (*ifindex, *forwarded, *namespace);
+            let origin = Origin { ifindex, forwarded, namespace };
             decide::egress(tables, &packet, origin)
         }
-        Hook::Ingress => decide::ingress(tables, &packet, *ifindex),
+        Hook::Ingress => decide::ingress(tables, &packet, *ifindex, *namespace),
         Hook::Xdp => match decide::wire(tables, &packet, *ifindex) {
             Some(reason) => Verdict::drop(reason),
             None => return unchanged(Return::Pass, 0),

@@ -15,6 +15,8 @@ use netpath_common::{Address, Endpoint, FlowKey, Node, Parent, Route, RouteKey, 
 pub struct Plain {
     /// Endpoints and the node's own addresses.
     pub endpoints: HashMap<Address, Endpoint>,
+    /// Pods' network namespaces.
+    pub namespaces: BTreeSet<u32>,
     /// Routes by table, prefix length and prefix.
     pub routes: BTreeMap<(u32, u32, Address), Route>,
     /// Parents.
@@ -52,6 +54,9 @@ impl Plain {
         for (address, endpoint) in &self.endpoints {
             datapath.put_endpoint(*address, endpoint)?;
         }
+        for namespace in &self.namespaces {
+            datapath.put_namespace(*namespace)?;
+        }
         for ((table, prefix_len, address), route) in &self.routes {
             let key = RouteKey { prefix_len: *prefix_len, table: *table, address: *address };
             datapath.put_route(&key, route)?;
@@ -69,6 +74,9 @@ impl Plain {
             if !endpoint.is_host() {
                 datapath.clear_slot(endpoint.slot)?;
             }
+        }
+        for namespace in &self.namespaces {
+            datapath.remove_namespace(*namespace)?;
         }
         for (table, prefix_len, address) in self.routes.keys() {
             let key = RouteKey { prefix_len: *prefix_len, table: *table, address: *address };
@@ -108,6 +116,10 @@ impl Tables for Plain {
             .rev()
             .find(|((_, length, prefix), _)| covers(prefix, length - 32, &key.address))
             .map(|(_, route)| Copied(*route))
+    }
+
+    fn is_pod(&self, namespace: u32) -> bool {
+        self.namespaces.contains(&namespace)
     }
 
     fn parent(&self, ifindex: u32) -> Option<Copied<Parent>> {

@@ -1,12 +1,12 @@
-//! A private network and mount namespace, with two parents and a bpf file system.
+//! Private namespaces: a node's with two parents, a pod's, and a bpf file system.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs::File, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 use nix::{
     mount::{MsFlags, mount},
     net::if_::if_nametoindex,
-    sched::{CloneFlags, unshare},
+    sched::{CloneFlags, setns, unshare},
 };
 
 /// The namespaces of this thread, and what is in them. They end with the thread.
@@ -16,6 +16,11 @@ pub struct Room {
     pub parents: [u32; 2],
     /// A directory in the bpf file system.
     pub pins: PathBuf,
+    /// Where the parents are, and this thread.
+    pub node: Namespace,
+    /// Another one. A test run's packet belongs to a socket of the namespace that the run is made
+    /// in, and names a device there: this one has devices of the parents' indexes.
+    pub pod: Namespace,
     _mount: tempfile::TempDir,
 }
 
@@ -24,19 +29,51 @@ impl Room {
     pub fn enter() -> Result<Self> {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
             .context("can not make namespaces: run as root")?;
-        let none = None::<&str>;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        let nothing = None::<&str>;
+        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
             .context("make mounts private")?;
         let directory = tempfile::tempdir()?;
-        mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), none)
+        mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), nothing)
             .context("mount a bpf file system")?;
         let mut parents = [0; 2];
-        for (name, index) in ["parent0", "parent1"].into_iter().zip(&mut parents) {
-            let peer = format!("{name}-peer");
-            ip(&["link", "add", name, "type", "veth", "peer", "name", &peer])?;
+        for (name, index) in NAMES.into_iter().zip(&mut parents) {
+            ip(&["link", "add", name, "type", "veth", "peer", "name", &format!("{name}-peer")])?;
             *index = if_nametoindex(name)?;
         }
-        Ok(Self { parents, pins: directory.path().join("netpath"), _mount: directory })
+        let node = Namespace::own()?;
+        unshare(CloneFlags::CLONE_NEWNET).context("make the pod's namespace")?;
+        for (name, index) in NAMES.into_iter().zip(parents) {
+            let (index, peer) = (index.to_string(), format!("{name}-peer"));
+            ip(&["link", "add", name, "index", &index, "type", "veth", "peer", "name", &peer])?;
+        }
+        let pod = Namespace::own()?;
+        node.enter()?;
+        let pins = directory.path().join("netpath");
+        Ok(Self { parents, pins, node, pod, _mount: directory })
+    }
+}
+
+/// What the parents are called.
+const NAMES: [&str; 2] = ["parent0", "parent1"];
+
+/// A network namespace.
+#[derive(Debug)]
+pub struct Namespace {
+    file: File,
+    /// Its number, as the programs read it of a socket.
+    pub number: u32,
+}
+
+impl Namespace {
+    fn own() -> Result<Self> {
+        let file = File::open("/proc/thread-self/ns/net")?;
+        let number = u32::try_from(file.metadata()?.ino())?;
+        Ok(Self { file, number })
+    }
+
+    /// Moves this thread there.
+    pub fn enter(&self) -> Result<()> {
+        setns(&self.file, CloneFlags::CLONE_NEWNET).context("enter a network namespace")
     }
 }
 

@@ -171,21 +171,27 @@ struct Verdict {
 impl Agent {
     /// Starts the agent in a node's namespace.
     pub fn spawn(programs: &Programs, node: &Place, files: &Files) -> Result<Self> {
+        Self::spawn_changed(programs, node, files, |_| ())
+    }
+
+    /// The same by a command that is changed before it runs.
+    pub fn spawn_changed(
+        programs: &Programs,
+        node: &Place,
+        files: &Files,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let log = File::options()
             .create(true)
             .append(true)
             .open(&files.log)
             .with_context(|| format!("open {}", files.log.display()))?;
-        let child = node
-            .namespace
-            .command(programs.agent())
-            .args(["run", "--config"])
-            .arg(&files.config)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("start {}", programs.agent().display()))?;
+        let mut command = node.namespace.command(programs.agent());
+        command.args(["run", "--config"]).arg(&files.config);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        change(&mut command);
+        let child =
+            command.spawn().with_context(|| format!("start {}", programs.agent().display()))?;
         Ok(Self { files: files.clone(), programs: programs.clone(), child })
     }
 

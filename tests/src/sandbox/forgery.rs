@@ -106,6 +106,7 @@ fn like(other: IpAddr, of: Dual) -> IpAddr {
 /// What a pod may try.
 pub fn by_pod(cast: &Cast) -> Result<Vec<Forgery>> {
     let mut forgeries = by_pod_ip(cast)?;
+    forgeries.extend(by_pod_as_neighbour(cast)?);
     forgeries.extend(by_pod_arp(cast));
     forgeries.extend(by_pod_discovery(cast)?);
     Ok(forgeries)
@@ -140,6 +141,46 @@ fn by_pod_ip(cast: &Cast) -> Result<Vec<Forgery>> {
         ("VLAN tag, own IPv6 address", "tagged-endpoint", cast.pod.v6.into()),
     ] {
         let frame = frame::udp(&cast.outward(source), name)?.tagged(vlan);
+        forgeries.push(Forgery { name, reason, frame });
+    }
+    Ok(forgeries)
+}
+
+/// In the name of a sibling or of the node, with whom the pod shares the Ethernet address: only the
+/// sender's socket tells them apart.
+fn by_pod_as_neighbour(cast: &Cast) -> Result<Vec<Forgery>> {
+    let Cast { node_mac, router_mac, sibling, node, gateway, remote: _, pod: _ } = *cast;
+    let reason = "source-namespace";
+    let mut forgeries = Vec::new();
+    for (name, ends) in [
+        ("IPv4 source of a sibling", cast.outward(sibling.v4)),
+        ("IPv6 source of a sibling", cast.outward(sibling.v6)),
+        ("IPv4 source of a sibling, to the node", to_host(cast, sibling.v4)),
+        ("IPv6 source of a sibling, to the node", to_host(cast, sibling.v6)),
+        ("IPv4 source of the node", cast.outward(node.v4)),
+        ("IPv6 source of the node", cast.outward(node.v6)),
+        ("IPv4 source of a service of the node", cast.outward(SERVICE.v4)),
+        ("IPv6 source of a service of the node", cast.outward(SERVICE.v6)),
+    ] {
+        forgeries.push(Forgery { name, reason, frame: frame::udp(&ends, name)? });
+    }
+    for (name, operation, sender) in [
+        ("ARP reply for a sibling", ArpOperation::REPLY, sibling.v4),
+        ("ARP request in a sibling's name", ArpOperation::REQUEST, sibling.v4),
+        ("ARP reply for the node", ArpOperation::REPLY, node.v4),
+    ] {
+        let arp = frame::arp_says(operation, node_mac, sender, gateway.v4);
+        forgeries.push(Forgery { name, reason, frame: frame::arp(node_mac, router_mac, &arp) });
+    }
+    for (name, source) in [("NA for a sibling", sibling.v6), ("NA for the node", node.v6)] {
+        let ends = Ends {
+            source_mac: node_mac,
+            destination_mac: router_mac,
+            source: source.into(),
+            destination: gateway.v6.into(),
+        };
+        let body = frame::target(source, TARGET_LINK, node_mac);
+        let frame = frame::discovery(&ends, ADVERTISEMENT, OVERRIDE, &body)?;
         forgeries.push(Forgery { name, reason, frame });
     }
     Ok(forgeries)

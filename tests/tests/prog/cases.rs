@@ -32,6 +32,7 @@ pub(crate) struct Row {
     hook: Hook,
     parent: usize,
     forwarded: bool,
+    by_pod: bool,
     mark: u32,
     frame: Vec<u8>,
     result: Return,
@@ -48,6 +49,7 @@ impl Row {
             hook,
             parent: 0,
             forwarded: false,
+            by_pod: false,
             mark: 0,
             frame,
             result: Return::Pass,
@@ -66,6 +68,12 @@ impl Row {
     /// Forwarded by the host stack.
     pub(crate) const fn forwarded(mut self) -> Self {
         self.forwarded = true;
+        self
+    }
+
+    /// Sent by a socket of the namespace of endpoints a to d.
+    pub(crate) const fn by_pod(mut self) -> Self {
+        self.by_pod = true;
         self
     }
 
@@ -126,13 +134,26 @@ impl Row {
     }
 
     fn into_case(self, world: &World, family: &Family, group: &str) -> Case {
-        let Self { name, hook, parent, forwarded, mark, frame, result, after, mark_after, moves } =
-            self;
+        let Self {
+            name,
+            hook,
+            parent,
+            forwarded,
+            by_pod,
+            mark,
+            frame,
+            result,
+            after,
+            mark_after,
+            moves,
+        } = self;
+        let room = &world.kernel.room;
+        let namespace = if by_pod { room.pod.number } else { room.node.number };
         let after = after.unwrap_or_else(|| frame.clone());
         let ifindex = world.parents[parent];
         Case {
             name: format!("{group}::{}::{}", family.name, name.replace(' ', "_")),
-            arrival: Arrival { hook, ifindex, forwarded, mark, frame },
+            arrival: Arrival { hook, ifindex, forwarded, namespace, mark, frame },
             outcome: Outcome { result, frame: after, mark: mark_after },
             moves: moves.into_iter().map(ToOwned::to_owned).collect(),
         }

@@ -15,9 +15,10 @@ use netpath_tests::program::{
     frame::{self, ARP_REPLY, ARP_REQUEST, Ip},
     moved, oracle,
     plain::Plain,
+    room::Room,
 };
 
-use crate::world::{ENTRY, ENTRY_MAC, PARENT, ROUTER, STRANGER, World};
+use crate::world::{ANOTHER, ENTRY, ENTRY_MAC, PARENT, ROUTER, STRANGER, World};
 
 /// Frames in all, unless `NETPATH_FUZZ_PACKETS` says otherwise.
 const PACKETS: u64 = 1_000_000;
@@ -61,7 +62,9 @@ fn round(world: &mut World, seed: u64, frames: u64) -> Result<()> {
 }
 
 fn compare(world: &mut World, seed: u64, frames: u64, each: bool) -> Result<()> {
-    let mut random = Random { rng: Rng::with_seed(seed), parents: world.parents };
+    let Room { node, pod, parents, .. } = &world.kernel.room;
+    let namespaces = [node.number, pod.number];
+    let mut random = Random { rng: Rng::with_seed(seed), parents: *parents, namespaces };
     let tables = random.tables();
     tables.load(&mut world.kernel.datapath)?;
     world.kernel.watch(SLOTS.collect());
@@ -125,6 +128,8 @@ const SLOTS: std::ops::Range<u32> = 0..24;
 struct Random {
     rng: Rng,
     parents: [u32; 2],
+    /// The node's and the pod's.
+    namespaces: [u32; 2],
 }
 
 impl Random {
@@ -173,6 +178,12 @@ impl Random {
         self.pick(&[TABLE_MAIN, TABLE_MAIN, 100, 200])
     }
 
+    /// The node's, the pod's, unknown, or one that no packet comes from.
+    fn namespace(&mut self) -> u32 {
+        let [node, pod] = self.namespaces;
+        self.pick(&[node, pod, 0, ANOTHER])
+    }
+
     fn tables(&mut self) -> Plain {
         let mut plain = Plain::default();
         for slot in SLOTS {
@@ -184,6 +195,7 @@ impl Random {
                     parent: self.parents[parent],
                     slot,
                     table,
+                    namespace: self.namespace(),
                     mac: PARENT[parent],
                     attachment: Attachment::IpvlanL2 as u8,
                     flags: if self.chance(4) { FLAG_ROUTED } else { 0 },
@@ -193,9 +205,13 @@ impl Random {
         }
         for _ in 0..8 {
             let v4 = self.rng.bool();
-            let host = Endpoint { slot: NO_SLOT, table: TABLE_MAIN, ..Endpoint::default() };
+            let namespace = self.namespace();
+            let host =
+                Endpoint { slot: NO_SLOT, table: TABLE_MAIN, namespace, ..Endpoint::default() };
             plain.endpoints.insert(self.address(v4).into(), host);
         }
+        let [node, pod] = self.namespaces;
+        plain.namespaces.extend([pod, ANOTHER, node].into_iter().take(self.rng.usize(..4)));
         for _ in 0..self.rng.usize(..40) {
             self.route(&mut plain);
         }
@@ -238,6 +254,7 @@ impl Random {
             hook: self.pick(&[Hook::Egress, Hook::Egress, Hook::Ingress, Hook::Ingress, Hook::Xdp]),
             ifindex: self.pick(&self.parents.clone()),
             forwarded: self.chance(4),
+            namespace: self.pick(&self.namespaces.clone()),
             mark: self.pick(&[0, 0, 0, 0x4000, MARK_REDIRECTED]),
             frame,
         }

@@ -104,9 +104,12 @@ fn count(
     destination: IpAddr,
 ) -> Result<(Path, Reason)> {
     let [ifindex, _] = world.parents;
+    // Where an honest sender's socket is.
+    let sender = world.plain.endpoints.get(&source.into());
+    let namespace = sender.map_or(world.kernel.room.node.number, |sender| sender.namespace);
     let frame = Ip::tcp(source, destination, 4000, 80).frame(to, from);
     let before = world.kernel.counters()?;
-    world.kernel.run(&Arrival { hook, ifindex, forwarded: false, mark: 0, frame })?;
+    world.kernel.run(&Arrival { hook, ifindex, forwarded: false, namespace, mark: 0, frame })?;
     for counter in moved(&before, &world.kernel.counters()?).into_keys() {
         if let Counter::Verdict(key) = counter {
             let path = Path::from_u8(key.path).context("an unknown path")?;

@@ -1,4 +1,4 @@
-//! The world of the tables: two parents, four endpoints, the node, and routes of every path.
+//! The world of the tables: two parents, six endpoints, the node, and routes of every path.
 
 use std::net::IpAddr;
 
@@ -26,8 +26,11 @@ pub(crate) const ENTRY: u32 = 4242;
 pub(crate) const CAPACITY: u32 = 1024;
 /// Endpoint c's own table.
 pub(crate) const TABLE: u32 = 100;
-/// Slots of the endpoints a, b, c and d.
-pub(crate) const SLOTS: [(&str, u32); 4] = [("a", 11), ("b", 12), ("c", 13), ("d", 14)];
+/// Number of a namespace that no packet of a test comes from.
+pub(crate) const ANOTHER: u32 = 1;
+/// Slots of the endpoints.
+pub(crate) const SLOTS: [(&str, u32); 6] =
+    [("a", 11), ("b", 12), ("c", 13), ("d", 14), ("e", 15), ("f", 16)];
 
 /// The addresses of the world in one family.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,9 @@ pub(crate) struct Family {
     /// On parent 0; a and b in one subnet.
     pub(crate) a: IpAddr,
     pub(crate) b: IpAddr,
+    /// On parent 0 and 1, in another namespace than the others.
+    pub(crate) e: IpAddr,
+    pub(crate) f: IpAddr,
     /// On parent 0, in another subnet, with a table of its own.
     pub(crate) c: IpAddr,
     /// On parent 1, whose children the driver switches, with native XDP.
@@ -69,6 +75,8 @@ pub(crate) fn families() -> [Family; 2] {
             b: at("10.0.1.12"),
             c: at("10.0.2.13"),
             d: at("10.0.1.14"),
+            e: at("10.0.1.15"),
+            f: at("10.0.1.16"),
             host: at("10.0.0.1"),
             service: at("169.254.20.10"),
             kernel: at("10.96.0.10"),
@@ -98,6 +106,8 @@ pub(crate) fn families() -> [Family; 2] {
             b: at("fd00:1::12"),
             c: at("fd00:2::13"),
             d: at("fd00:1::14"),
+            e: at("fd00:1::15"),
+            f: at("fd00:1::16"),
             host: at("fd00::1"),
             service: at("fd00:20::10"),
             kernel: at("fd00:96::10"),
@@ -145,10 +155,8 @@ impl World {
     pub(crate) fn enter() -> Result<Self> {
         let room = Room::enter()?;
         let parents = room.parents;
-        let mut kernel = Kernel::load(&room, CAPACITY, CAPACITY)?;
-        // The bpf file system lives as long as the namespace.
-        std::mem::forget(room);
-        let plain = tables(parents);
+        let mut kernel = Kernel::load(room, CAPACITY, CAPACITY)?;
+        let plain = tables(&kernel.room);
         plain.load(&mut kernel.datapath)?;
         kernel.watch(SLOTS.map(|(_, slot)| slot).to_vec());
         Ok(Self { kernel, parents, plain })
@@ -202,21 +210,26 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> 
     Err(format!("{what}:\n   found {found:?}\nexpected {expected:?}"))
 }
 
-fn tables(parents: [u32; 2]) -> Plain {
+fn tables(room: &Room) -> Plain {
     let mut plain = Plain::default();
+    let parents = room.parents;
     for family in families() {
-        let [a, b, c, d] = SLOTS.map(|(_, slot)| slot);
+        let [a, b, c, d, e, f] = SLOTS.map(|(_, slot)| slot);
+        let pod = room.pod.number;
         let endpoints = [
-            (family.a, 0, a, TABLE_MAIN, 0),
-            (family.b, 0, b, TABLE_MAIN, FLAG_ROUTED),
-            (family.c, 0, c, TABLE, 0),
-            (family.d, 1, d, TABLE_MAIN, 0),
+            (family.a, 0, a, TABLE_MAIN, pod, 0),
+            (family.b, 0, b, TABLE_MAIN, pod, FLAG_ROUTED),
+            (family.c, 0, c, TABLE, pod, 0),
+            (family.d, 1, d, TABLE_MAIN, pod, 0),
+            (family.e, 0, e, TABLE_MAIN, ANOTHER, 0),
+            (family.f, 1, f, TABLE_MAIN, ANOTHER, 0),
         ];
-        for (address, parent, slot, table, flags) in endpoints {
+        for (address, parent, slot, table, namespace, flags) in endpoints {
             let endpoint = Endpoint {
                 parent: parents[parent],
                 slot,
                 table,
+                namespace,
                 mac: PARENT[parent],
                 attachment: Attachment::IpvlanL2 as u8,
                 flags,
@@ -224,7 +237,12 @@ fn tables(parents: [u32; 2]) -> Plain {
             plain.endpoints.insert(address.into(), endpoint);
         }
         for address in [family.host, family.service] {
-            let host = Endpoint { slot: NO_SLOT, table: TABLE_MAIN, ..Endpoint::default() };
+            let host = Endpoint {
+                slot: NO_SLOT,
+                table: TABLE_MAIN,
+                namespace: room.node.number,
+                ..Endpoint::default()
+            };
             plain.endpoints.insert(address.into(), host);
         }
         let at = |text: &str| Address::from(text.parse::<IpAddr>().expect("address"));
@@ -236,6 +254,7 @@ fn tables(parents: [u32; 2]) -> Plain {
         let key = RouteKey::prefix(TABLE_MAIN, at(prefix), length);
         plain.route(key, Route::new(&key, Path::Router).via(at(next_hop)));
     }
+    plain.namespaces.extend([room.pod.number, ANOTHER]);
     plain.parents.insert(parents[0], Parent { mac: PARENT[0], flags: 0 });
     let flags = FLAG_DRIVER | FLAG_XDP_NATIVE;
     plain.parents.insert(parents[1], Parent { mac: PARENT[1], flags });

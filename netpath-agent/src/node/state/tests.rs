@@ -51,7 +51,7 @@ fn record(name: &str, slot: u32, addresses: &[&str]) -> Record {
         slot,
         link_local: Some("fe80::5".parse().expect("address")),
         stage: Stage::Ready,
-        namespace: None,
+        namespace: Some(9),
         attached: None,
     }
 }

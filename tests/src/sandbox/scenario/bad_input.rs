@@ -9,6 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, unshare},
+};
 
 use super::{Bench, Effort, Outcome, Scenario};
 use crate::sandbox::{
@@ -50,7 +54,7 @@ const fn file(
 
 const PARENT_ETH0: &str = "name = \"eth0\"";
 
-const FILES: [Case; 8] = [
+const FILES: [Case; 9] = [
     file("unknown key", ("", "colour = 1\n"), &["netpath.toml:", "colour"]),
     file("unknown section", ("[log]", "[lug]"), &["netpath.toml:", "lug"]),
     file("wrong type", ("endpoints = 1000", "endpoints = \"many\""), &["netpath.toml:", "string"]),
@@ -73,10 +77,15 @@ const FILES: [Case; 8] = [
         ),
         &["route[3].prefix", "fd00:97::/64"],
     ),
+    file(
+        "no bpf file system",
+        ("pins = '/sys/fs/bpf/", "pins = '/sys/kernel/"),
+        &["agent.pins /sys/kernel/", "no bpf file system", "/sys/fs/bpf", "not empty"],
+    ),
     file("no capacity", ("routes = 1000", "routes = 0"), &["capacity.routes", "0"]),
 ];
 
-const PARENTS: [Case; 5] = [
+const PARENTS: [Case; 6] = [
     file("missing", (PARENT_ETH0, "name = \"eth9\""), &["eth9", "no such interface"]),
     Case {
         name: "down",
@@ -96,6 +105,19 @@ const PARENTS: [Case; 5] = [
         ),
         edit: (PARENT_ETH0, "name = \"trap\""),
         words: &["trap", "port of a bridge"],
+    },
+    Case {
+        name: "bond member",
+        trap: (
+            &[
+                "link add trapbond type bond",
+                "link add trap type dummy",
+                "link set trap master trapbond",
+            ],
+            &["link del trap", "link del trapbond"],
+        ),
+        edit: (PARENT_ETH0, "name = \"trap\""),
+        words: &["trap", "port of a bond"],
     },
     Case {
         name: "macvlan master",
@@ -211,8 +233,32 @@ fn machine(bench: &Bench) -> Result<Outcome> {
     let other = files.pins.join("v99999");
     fs::create_dir_all(&other).with_context(|| format!("make {}", other.display()))?;
     check("other ABI", is_refused(&lab, &["ABI", "99999", "cleanup"], |_| ()));
-    fs::remove_dir(&other)?;
+    fs::remove_dir_all(&files.pins)?;
+
+    check("no bpf file system", mounts_bpffs(&lab));
     all_refused(&failures)
+}
+
+/// An agent that finds nothing mounted where it pins by custom mounts it itself.
+fn mounts_bpffs(lab: &Lab) -> Result<()> {
+    let hide = || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
+        umount2("/sys/fs/bpf", MntFlags::MNT_DETACH)?;
+        Ok(())
+    };
+    let files = &lab.files[0];
+    let mut agent =
+        Agent::spawn_changed(&lab.programs, &lab.topology.nodes[0], files, |command| {
+            // SAFETY: the closure makes three system calls, and touches no lock.
+            unsafe { command.pre_exec(hide) };
+        })?;
+    agent.wait()?;
+    ensure!(!files.pins.exists(), "it pinned in the file system that it should not see");
+    let log = fs::read_to_string(&files.log)?;
+    ensure!(log.contains("mounted a bpf file system"), "it did not say that it mounted one: {log}");
+    Ok(())
 }
 
 /// A request that must be refused, and what the refusal must say.

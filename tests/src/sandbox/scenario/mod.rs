@@ -7,6 +7,8 @@
 mod bad_input;
 mod cleanup;
 mod inspect;
+mod next_hop;
+mod repair;
 mod restart;
 mod runner;
 mod service;
@@ -107,6 +109,8 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         spoof::scenarios(),
         bad_input::scenarios(),
         service::scenarios(),
+        next_hop::scenarios(),
+        repair::scenarios(),
         inspect::scenarios(),
     ];
     let mut groups: Vec<Vec<Scenario>> = Vec::new();

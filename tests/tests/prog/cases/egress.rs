@@ -14,9 +14,10 @@ fn row(name: &'static str, frame: Vec<u8>) -> Row {
 
 /// The rows of one family.
 pub(crate) fn rows(family: &Family) -> Vec<Row> {
-    let mut rows = from_endpoints(family);
+    let mut rows: Vec<_> = from_endpoints(family).into_iter().map(Row::by_pod).collect();
     rows.extend(from_the_stack(family));
     rows.extend(forged(family));
+    rows.extend(of_another_namespace(family));
     rows.extend(shapes(family));
     rows
 }
@@ -178,6 +179,32 @@ fn forged(family: &Family) -> Vec<Row> {
             .marked(MARK_REDIRECTED)
             .dropped()
             .moves(&["egress drop source-not-owned"]),
+    ]
+}
+
+/// A pod's socket sends what only another pod or the node may send; all have one Ethernet address.
+fn of_another_namespace(family: &Family) -> Vec<Row> {
+    let Family { a, b, e, host, service, elsewhere, .. } = *family;
+    let tcp = |from, to| Ip::tcp(from, to, 4000, 80).frame(ROUTER, OWN);
+    let refused =
+        |name, frame| row(name, frame).by_pod().dropped().moves(&["egress drop source-namespace"]);
+    vec![
+        refused("pod as a sibling", tcp(e, elsewhere)),
+        refused("pod as a sibling to its own", tcp(e, b)),
+        refused("pod as the node", tcp(host, elsewhere)),
+        refused("pod as the node to a sibling", tcp(host, e)),
+        refused("pod as a service of the node", tcp(service, elsewhere)),
+        refused("pod as a prefix of the node", tcp(family.served, elsewhere)),
+        refused("pod as a prefix of the kernel path", tcp(family.kernel, a)),
+        refused("pod as a sibling whom the stack forwards for", tcp(e, elsewhere)).forwarded(),
+        refused("pod as a sibling with a tag", frame::tagged(&tcp(e, elsewhere), 7)),
+        refused(
+            "pod as a sibling to a group",
+            Ip::udp(e, family.group, 5353, 5353).frame(GROUP, OWN),
+        ),
+        // Its own sockets answer for everybody: the kernel's are at home on the node.
+        row("the node's socket as an endpoint", tcp(e, elsewhere))
+            .moves(&["egress router no-route", "e sent"]),
     ]
 }
 

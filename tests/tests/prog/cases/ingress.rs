@@ -73,7 +73,7 @@ fn from_the_wire(family: &Family) -> Vec<Row> {
 }
 
 fn from_the_driver(family: &Family) -> Vec<Row> {
-    let Family { a, d, host, elsewhere, .. } = *family;
+    let Family { a, d, f, host, elsewhere, .. } = *family;
     let own = PARENT[1];
     let tcp = |from, to| Ip::tcp(from, to, 4000, 80).frame(own, own);
     vec![
@@ -87,6 +87,11 @@ fn from_the_driver(family: &Family) -> Vec<Row> {
         row("endpoint to the kernel path through the driver", tcp(d, family.kernel))
             .on_parent1()
             .moves(&["ingress kernel route of parent 1", "d sent"]),
+        row("pod as a sibling through the driver", tcp(f, host))
+            .by_pod()
+            .on_parent1()
+            .dropped()
+            .moves(&["ingress drop source-namespace of parent 1"]),
         row("foreign source through the driver", tcp(elsewhere, host))
             .on_parent1()
             .dropped()

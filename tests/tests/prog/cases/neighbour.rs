@@ -93,6 +93,7 @@ pub(crate) fn rows(family: &Family) -> Vec<Row> {
     let speaker = Speaker { v4: family.a.is_ipv4() };
     let mut rows = questions(family, &speaker);
     rows.extend(statements(family, &speaker));
+    rows.extend(of_another_namespace(family, &speaker));
     rows.extend(ingress(family, &speaker));
     if !speaker.v4 {
         rows.extend(discovery(family));
@@ -175,6 +176,24 @@ fn statements(family: &Family, speaker: &Speaker) -> Vec<Row> {
         row("node answers the wire", speaker.statement((ROUTER, OWN), host, elsewhere, OWN))
             .moves(&["egress router neighbour"]),
     ]
+}
+
+/// A pod's socket speaks for a sibling or for the node; all have one Ethernet address.
+fn of_another_namespace(family: &Family, speaker: &Speaker) -> Vec<Row> {
+    let Family { a, b, e, host, elsewhere, .. } = *family;
+    let say = |owner, asker| speaker.statement((ROUTER, OWN), owner, asker, OWN);
+    [
+        ("pod asks in the name of a sibling", speaker.question(e, elsewhere, OWN)),
+        ("pod announces a sibling", speaker.question(e, e, OWN)),
+        ("pod answers for a sibling", say(e, elsewhere)),
+        ("pod answers a sibling for another", say(e, b)),
+        ("pod asks in the name of the node", speaker.question(host, a, OWN)),
+        ("pod answers for the node", say(host, elsewhere)),
+    ]
+    .map(|(name, frame)| {
+        row(name, frame).by_pod().dropped().moves(&["egress drop source-namespace"])
+    })
+    .into()
 }
 
 fn ingress(family: &Family, speaker: &Speaker) -> Vec<Row> {

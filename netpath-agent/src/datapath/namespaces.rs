@@ -1,0 +1,34 @@
+//! The `namespaces` map: network namespaces of endpoints, by number.
+
+use super::{Datapath, Error, endpoints::absent};
+
+const MAP: &str = "namespaces";
+
+impl Datapath {
+    /// Says that a namespace is an endpoint's: what its sockets send from others' addresses is
+    /// dropped.
+    pub fn put_namespace(&mut self, namespace: u32) -> Result<(), Error> {
+        let full = Error::insert(MAP, self.capacity.endpoints);
+        self.namespaces.insert(namespace, 1, 0).map_err(full)
+    }
+
+    /// Forgets a namespace. One that is not there is no error.
+    pub fn remove_namespace(&mut self, namespace: u32) -> Result<(), Error> {
+        absent(self.namespaces.remove(&namespace)).map_err(Error::map(MAP))
+    }
+
+    /// All of them.
+    pub fn namespaces(&self) -> Result<Vec<u32>, Error> {
+        self.namespaces.keys().collect::<Result<_, _>>().map_err(Error::map(MAP))
+    }
+
+    /// Why a pod's packets with the address of a sibling or of the node can not be told from
+    /// theirs, if they can not.
+    #[must_use]
+    pub const fn blind_to_namespaces(&self) -> Option<&super::NamespaceError> {
+        match &self.sight {
+            Ok(()) => None,
+            Err(error) => Some(error),
+        }
+    }
+}

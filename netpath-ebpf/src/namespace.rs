@@ -1,0 +1,53 @@
+//! Whose socket sent a packet: the number of its network namespace.
+//!
+//! Linux 6.15 has a helper for it at TC (`bpf_get_netns_cookie`); here it is read from the socket
+//! itself, on every kernel alike, where the agent found out that it may be and at what offset.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{Global, bindings::__sk_buff, helpers::generated::bpf_probe_read_kernel};
+use netpath_common::namespace::SOCKET_NAMESPACE;
+
+/// Offset of `ns.inum` in `struct net`, set at load; 0 where namespaces can not be told apart.
+#[unsafe(no_mangle)]
+static NAMESPACE_NUMBER: Global<u32> = Global::new(0);
+
+/// The part of a socket up to the pointer to its namespace. The verifier allows no arithmetic with
+/// pointers to sockets, so the way there is read too.
+#[repr(C)]
+struct Socket {
+    _before: [u64; SOCKET_NAMESPACE / 8],
+    namespace: u64,
+}
+
+/// The number of the namespace that the packet's socket is at home in; 0 without a socket.
+#[inline(always)]
+pub(crate) fn of(skb: *mut __sk_buff) -> u32 {
+    let offset = NAMESPACE_NUMBER.load();
+    if offset == 0 {
+        // A constant to the verifier: what follows is dead code, and unknown helpers no matter.
+        return 0;
+    }
+    // SAFETY: the kernel hands every program a valid context.
+    let field = unsafe { &(*skb).__bindgen_anon_2 };
+    // SAFETY: its only field is a pointer, or null.
+    let socket = unsafe { field.sk };
+    if socket.is_null() {
+        return 0;
+    }
+    let mut copy = MaybeUninit::<Socket>::uninit();
+    let Some(Socket { namespace, .. }) = read(&mut copy, socket.addr() as u64) else { return 0 };
+    let mut number = MaybeUninit::<u32>::uninit();
+    read(&mut number, namespace + u64::from(offset)).copied().unwrap_or(0)
+}
+
+/// Copies a value out of the kernel's memory. `T` is made of integers.
+#[inline(always)]
+fn read<T>(into: &mut MaybeUninit<T>, address: u64) -> Option<&T> {
+    let size = size_of::<T>() as u32;
+    // SAFETY: the helper writes the whole of the buffer, zeroes where it fails.
+    let result =
+        unsafe { bpf_probe_read_kernel(into.as_mut_ptr().cast(), size, address as *const _) };
+    // SAFETY: written, and any bits are a value.
+    (result == 0).then(|| unsafe { into.assume_init_ref() })
+}
