@@ -85,6 +85,16 @@ pub(crate) enum Channel<'a> {
     Output(&'a mut (dyn Write + Send)),
 }
 
+/// Whether a guest's power is to be cut now; asked all the time.
+pub(crate) type Cut<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// Why a guest is not waited for any longer.
+enum End {
+    Itself,
+    Cut,
+    Problem(String),
+}
+
 /// How a guest's command ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -121,6 +131,16 @@ impl Machine {
 
     /// Starts the guest, runs its command, and waits for the end of both.
     pub(crate) fn run(&self, workspace: &Workspace, channel: Channel<'_>) -> Result<Outcome> {
+        self.run_until(workspace, channel, &|| false)?.context("nobody cut the guest's power")
+    }
+
+    /// The same, but the guest's power is cut as soon as `cut` says so: nothing is its outcome.
+    pub(crate) fn run_until(
+        &self,
+        workspace: &Workspace,
+        channel: Channel<'_>,
+        cut: Cut<'_>,
+    ) -> Result<Option<Outcome>> {
         packages::install(&NETWORK)?;
         packages::install(&GUEST)?;
         let kernel = Kernel::get(workspace, self.series)?;
@@ -144,10 +164,9 @@ impl Machine {
         step(format!("Booting kernel {} (log: {})", kernel.release, log.display()));
         let start = Instant::now();
         let mut qemu = qemu::command(self, &kernel.image()?, &initramfs, &log, terminal.is_some());
-        let ended = self.watch(&mut qemu, &log, channel, start);
+        let ended = self.watch(&mut qemu, &log, channel, cut);
         drop(terminal);
-        let exit = ended?;
-        Ok(Outcome { exit, elapsed: start.elapsed() })
+        Ok(ended?.map(|exit| Outcome { exit, elapsed: start.elapsed() }))
     }
 
     fn watch(
@@ -155,8 +174,8 @@ impl Machine {
         qemu: &mut Command,
         log: &Path,
         channel: Channel<'_>,
-        start: Instant,
-    ) -> Result<i32> {
+        cut: Cut<'_>,
+    ) -> Result<Option<i32>> {
         fs::write(log, "").with_context(|| format!("create {}", log.display()))?;
         let mut console = Console::open(log)?;
         let output = match channel {
@@ -179,49 +198,58 @@ impl Machine {
             if let Some(from) = child.stderr.take() {
                 scope.spawn(|| relay(from, io::stderr(), &bytes));
             }
-            let problem = self.wait(&mut child, &mut console, &bytes, start);
+            let ended = self.wait(&mut child, &mut console, &bytes, cut);
+            if matches!(ended, Ok(End::Cut)) {
+                // No signal that QEMU could answer: it must not write what it has in its memory.
+                child.kill().context("kill QEMU")?;
+                child.wait().context("wait for QEMU")?;
+                return Ok(None);
+            }
             let status = end(&mut child);
             console.advance()?;
-            let problem = match (problem, status) {
-                (Ok(None), Ok(status)) if !status.success() => Some(format!("QEMU: {status}")),
-                (Ok(problem), Ok(_)) => problem,
-                (Err(error), _) | (_, Err(error)) => return Err(error),
+            let problem = match (ended?, status?) {
+                (End::Problem(problem), _) => Some(problem),
+                (_, status) => (!status.success()).then(|| format!("QEMU: {status}")),
             };
             // The kernel's own words first, then the clock's.
             let problem = console.lost().map(str::to_owned).or(problem);
             match (problem, console.verdict()) {
-                (None, Ok(verdict)) => Ok(verdict.0),
+                (None, Ok(verdict)) => Ok(Some(verdict.0)),
                 (Some(problem), _) => Err(lost(&console, log, &problem)),
                 (None, Err(error)) => Err(lost(&console, log, &error.to_string())),
             }
         })
     }
 
-    /// Waits until QEMU ends by itself, or returns why it must be ended.
+    /// Waits until QEMU ends by itself or must be ended.
     fn wait(
         &self,
         child: &mut Child,
         console: &mut Console,
         bytes: &AtomicU64,
-        start: Instant,
-    ) -> Result<Option<String>> {
+        cut: Cut<'_>,
+    ) -> Result<End> {
+        let start = Instant::now();
         let (mut heard, mut seen) = (Instant::now(), 0);
         loop {
             if child.try_wait().context("wait for QEMU")?.is_some() {
-                return Ok(None);
+                return Ok(End::Itself);
+            }
+            if cut() {
+                return Ok(End::Cut);
             }
             let now = bytes.load(Ordering::Relaxed);
             if console.advance()? || now != seen {
                 (heard, seen) = (Instant::now(), now);
             }
             if console.lost().is_some() && heard.elapsed() > LAST_WORDS {
-                return Ok(Some("the kernel is lost".to_owned()));
+                return Ok(End::Problem("the kernel is lost".to_owned()));
             }
             if start.elapsed() > self.timeout {
-                return Ok(Some(format!("not done after {:?}", self.timeout)));
+                return Ok(End::Problem(format!("not done after {:?}", self.timeout)));
             }
             if heard.elapsed() > self.silence {
-                return Ok(Some(format!("no output for {:?}", self.silence)));
+                return Ok(End::Problem(format!("no output for {:?}", self.silence)));
             }
             thread::sleep(LOOK);
         }

@@ -11,10 +11,12 @@ use crate::disk::Mode;
 use crate::machine::Machine;
 
 /// Kernel parameters. A bug ends the guest instead of leaving it half alive, and watchdogs
-/// have patience: software emulation on a busy machine is slow. `devkmsg=on`, since the
-/// verdict must not fall to the rate limit of /dev/kmsg.
+/// have patience: software emulation on a busy machine is slow. So slow at times that the
+/// kernel's test of its timer counts no tick and panics: `no_timer_check`. `devkmsg=on`, since
+/// the verdict must not fall to the rate limit of /dev/kmsg.
 const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 oops=panic \
-    watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60 mitigations=off net.ifnames=0";
+    watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60 mitigations=off net.ifnames=0 \
+    no_timer_check";
 
 /// QEMU for a machine; with a terminal, the guest's hvc0 is on our standard input and output,
 /// else three named ports are on our three standard files.

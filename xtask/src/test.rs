@@ -1,38 +1,32 @@
 //! `cargo xtask test`: every tier of tests, with counts of what really ran.
 
 use std::io;
-use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
-use crate::build;
 use crate::command;
-use crate::kernel::{Kernel, Series};
-use crate::machine::{Channel, Machine};
-use crate::packages::{self, GUEST, NETWORK};
+use crate::kernel::Series;
+use crate::packages::{self, NETWORK};
 use crate::progress::step;
-use crate::run::guest_programs;
+use crate::scenario;
 use crate::setup;
 use crate::tally::{Counter, Tally};
 use crate::workspace::Workspace;
 
-/// The test target that feeds single packets to the programs in the running kernel.
-const PROG: &str = "prog";
-/// All scenarios on one kernel, emulated.
-const LIMIT: Duration = Duration::from_mins(30);
-/// The longest scenario takes a minute or two, and prints at its end.
-const SILENCE: Duration = Duration::from_mins(6);
+/// The test targets that need root, each a tier.
+const ROOT: [&str; 2] = ["prog", "announce"];
 
 /// `cargo xtask test`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Tiers:
   unit        everything that needs neither root nor a certain kernel
   prog        single packets through the programs, in the running kernel (BPF_PROG_TEST_RUN)
+  announce    address probes and announcements between two namespaces, in the running kernel
   scenario    whole nodes, routers and pods, in a guest per kernel
+  runtime     scenarios with containerd and podman, in guests with Debian's, on 6.1 and 6.12
+  power       writes to a disk until the guest loses its power, again and again, on 6.12
 
 Examples:
   cargo xtask test                                     everything
@@ -42,15 +36,15 @@ Examples:
 pub(crate) struct Args {
     /// Only the scenarios, on this kernel; may be repeated.
     #[arg(long = "kernel", value_name = "KERNEL")]
-    kernels: Vec<Series>,
+    pub(crate) kernels: Vec<Series>,
     /// Only tests whose names contain this.
     #[arg(long, value_name = "TEXT")]
-    filter: Option<String>,
+    pub(crate) filter: Option<String>,
 }
 
 /// What came of one tier.
 #[derive(Debug)]
-struct Tier {
+pub(crate) struct Tier {
     name: String,
     tally: Tally,
     failures: Vec<String>,
@@ -62,24 +56,22 @@ struct Tier {
 /// Runs the tiers; exit status 0 if all is well.
 pub(crate) fn main(workspace: &Workspace, args: &Args) -> Result<i32> {
     let mut tiers = Vec::new();
-    let mut kernels = args.kernels.clone();
-    if kernels.is_empty() {
-        kernels.extend(Series::ALL);
+    if args.kernels.is_empty() {
         setup::toolchain()?;
         setup::linker(workspace)?;
         packages::install(&NETWORK)?;
         tiers.push(tier("unit", |counter| unit(workspace, args, counter)));
-        tiers.push(tier(PROG, |counter| prog(workspace, args, counter)));
+        tiers.extend(
+            ROOT.map(|target| tier(target, |counter| root(workspace, target, args, counter))),
+        );
     }
-    kernels.sort();
-    kernels.dedup();
-    tiers.extend(scenarios(workspace, args, &kernels)?);
+    tiers.extend(scenario::tiers(workspace, args)?);
     Ok(i32::from(!report(&tiers, args.filter.is_some())))
 }
 
 /// Runs one tier and counts what it prints. Its failure is part of the result: the tiers
 /// after it run all the same.
-fn tier(name: &str, body: impl FnOnce(&mut Counter) -> Result<bool>) -> Tier {
+pub(crate) fn tier(name: &str, body: impl FnOnce(&mut Counter) -> Result<bool>) -> Tier {
     step(format!("Tests: {name}"));
     let start = Instant::now();
     let prefix = if name.contains(' ') { format!("[{name}] ") } else { String::new() };
@@ -113,9 +105,9 @@ fn unit(workspace: &Workspace, args: &Args, counter: &mut Counter) -> Result<boo
     Ok(targets && examples)
 }
 
-fn prog(workspace: &Workspace, args: &Args, counter: &mut Counter) -> Result<bool> {
+fn root(workspace: &Workspace, target: &str, args: &Args, counter: &mut Counter) -> Result<bool> {
     let mut cargo = workspace.cargo();
-    cargo.args(["test", "-p", "netpath-tests", "--test", PROG]);
+    cargo.args(["test", "-p", "netpath-tests", "--test", target]);
     if !command::is_root() {
         cargo.args(["--config", r#"target."cfg(unix)".runner = "sudo -E""#]);
     }
@@ -132,7 +124,7 @@ fn cargo_test(mut cargo: Command, args: &Args, counter: &mut Counter) -> Result<
     Ok(child.wait().context("wait for cargo test")?.success())
 }
 
-/// Integration tests of the default members, but the one that needs root.
+/// Integration tests of the default members, but those that need root.
 fn integration_tests(workspace: &Workspace) -> Result<Vec<String>> {
     let mut cargo = workspace.cargo();
     cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
@@ -143,59 +135,7 @@ fn integration_tests(workspace: &Workspace) -> Result<Vec<String>> {
     let targets = packages.iter().flat_map(|package| list(&package["targets"]));
     let tests = targets.filter(|target| target["kind"][0] == "test");
     let names = tests.filter_map(|target| target["name"].as_str().map(str::to_owned));
-    Ok(names.filter(|name| name != PROG).collect())
-}
-
-/// Runs the scenarios on each kernel, as many guests at once as there are processors: one
-/// guest keeps one busy.
-fn scenarios(workspace: &Workspace, args: &Args, kernels: &[Series]) -> Result<Vec<Tier>> {
-    packages::install(&NETWORK)?;
-    packages::install(&GUEST)?;
-    let programs = build::programs(workspace)?;
-    build::init(workspace)?;
-    for series in kernels {
-        Kernel::get(workspace, *series)?;
-    }
-    let waiting = Mutex::new(kernels.iter());
-    let done = Mutex::new(Vec::new());
-    let next = || waiting.lock().ok()?.next().copied();
-    let work = || {
-        while let Some(series) = next() {
-            let tier = tier(&format!("scenario {series}"), |counter| {
-                scenario(workspace, args, series, &programs, counter)
-            });
-            if let Ok(mut done) = done.lock() {
-                done.push((series, tier));
-            }
-        }
-    };
-    let jobs = thread::available_parallelism().map_or(1, usize::from).min(kernels.len());
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(work);
-        }
-    });
-    let Ok(mut done) = done.into_inner() else { bail!("a tier of tests panicked") };
-    done.sort_by_key(|(series, _)| *series);
-    Ok(done.into_iter().map(|(_, tier)| tier).collect())
-}
-
-fn scenario(
-    workspace: &Workspace,
-    args: &Args,
-    series: Series,
-    programs: &Path,
-    counter: &mut Counter,
-) -> Result<bool> {
-    let mut command = vec!["netpath-sandbox".to_owned(), "test".to_owned()];
-    if let Some(filter) = &args.filter {
-        command.extend(["--filter".to_owned(), filter.clone()]);
-    }
-    let mut machine = Machine::new(series, command);
-    machine.files = guest_programs(programs);
-    machine.timeout = LIMIT;
-    machine.silence = SILENCE;
-    Ok(machine.run(workspace, Channel::Output(counter))?.exit == 0)
+    Ok(names.filter(|name| !ROOT.contains(&name.as_str())).collect())
 }
 
 /// Prints the closing table; whether all is well.

@@ -35,7 +35,7 @@ impl Config {
         self.check_parents()?;
         self.check_routes()?;
         ipam::check(pools).map_err(|(index, invalid)| {
-            (format!("pool[{index}].{}", invalid.field()), invalid.into())
+            (format!("pool[{index}].{}", invalid.field()), Box::new(invalid).into())
         })
     }
 

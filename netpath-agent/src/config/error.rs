@@ -92,5 +92,5 @@ pub enum Problem {
     Route(#[from] route::Invalid),
     /// A pool that is wrong by itself, or beside another.
     #[error(transparent)]
-    Pool(#[from] ipam::Invalid),
+    Pool(#[from] Box<ipam::Invalid>),
 }

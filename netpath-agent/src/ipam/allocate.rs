@@ -112,7 +112,7 @@ impl Ipam {
         if let Some(owner) = request.owner
             && let Some(row) = self.claimed(owner, &pools)
         {
-            return self.check_claimed(owner, row, request, now).map(Some);
+            return check_claimed(owner, row, request, now).map(Some);
         }
         if pools.is_empty() {
             return Ok(None);
@@ -127,24 +127,6 @@ impl Ipam {
             let name = &self.pools[*index].spec.name;
             self.rows.of_owner(owner).find(|row| row.pool.as_ref() == Some(name))
         })
-    }
-
-    fn check_claimed(
-        &self,
-        owner: &str,
-        row: &Allocation,
-        request: &Request<'_>,
-        now: u64,
-    ) -> Result<IpAddr, Error> {
-        let address = row.address;
-        match &row.holder {
-            Holder::Attached { id } => {
-                Err(Error::OwnerBusy { owner: owner.to_owned(), address, id: id.clone() })
-            }
-            Holder::Held { .. } if (request.taken)(address) => Err(Error::InUse(address)),
-            Holder::Held { .. } => Ok(address),
-            Holder::Cooling { .. } | Holder::Conflict { .. } => Err(taken(row, now)),
-        }
     }
 
     fn check_requested(
@@ -164,7 +146,7 @@ impl Ipam {
         if let Some(row) = self.rows.get(address) {
             return match &row.claim {
                 Some(claim) if Some(claim.owner.as_str()) == request.owner => {
-                    self.check_claimed(&claim.owner, row, request, now)
+                    check_claimed(&claim.owner, row, request, now)
                 }
                 _ => Err(taken(row, now)),
             };
@@ -242,6 +224,23 @@ fn single(addresses: &[IpAddr], family: Family) -> Result<Option<IpAddr>, Error>
     let mut addresses = addresses.iter().copied().filter(|address| family.has(*address));
     let first = addresses.next();
     addresses.next().map_or(Ok(first), |second| Err(Error::SecondRequested(second)))
+}
+
+fn check_claimed(
+    owner: &str,
+    row: &Allocation,
+    request: &Request<'_>,
+    now: u64,
+) -> Result<IpAddr, Error> {
+    let address = row.address;
+    match &row.holder {
+        Holder::Attached { id } => {
+            Err(Error::OwnerBusy { owner: owner.to_owned(), address, id: id.clone() })
+        }
+        Holder::Held { .. } if (request.taken)(address) => Err(Error::InUse(address)),
+        Holder::Held { .. } => Ok(address),
+        Holder::Cooling { .. } | Holder::Conflict { .. } => Err(taken(row, now)),
+    }
 }
 
 pub(super) fn taken(row: &Allocation, now: u64) -> Error {

@@ -59,20 +59,21 @@ impl fmt::Display for Kind {
 
 impl Ipam {
     /// Compares all allocations with all addresses that endpoints have.
+    #[must_use]
     pub fn check<'a>(&self, uses: impl IntoIterator<Item = Use<'a>>) -> Vec<Problem> {
-        let mut users = BTreeMap::<_, Vec<_>>::new();
+        let mut by_address = BTreeMap::<_, Vec<_>>::new();
         for user in uses {
-            users.entry(user.address).or_default().push(user);
+            by_address.entry(user.address).or_default().push(user);
         }
         let mut problems = Vec::new();
         for row in self.allocations() {
-            let users = users.remove(&row.address).unwrap_or_default();
+            let here = by_address.remove(&row.address).unwrap_or_default();
             problems.extend(outside(row));
-            problems.extend(disagreement(row, &users));
+            problems.extend(disagreement(row, &here));
         }
-        for (address, users) in users {
+        for (address, here) in by_address {
             if self.pool_index(address).is_some() {
-                problems.extend(unallocated(address, &users));
+                problems.extend(unallocated(address, &here));
             }
         }
         problems.sort_by_key(|problem| problem.address);

@@ -176,21 +176,21 @@ const fn advice(row: &Allocation) -> &'static str {
 }
 
 fn exhausted(pools: &[PoolStatus], next_free_in: Option<u64>) -> String {
-    let mut text = String::new();
-    for pool in pools {
+    let figures = pools.iter().map(|pool| {
         let PoolStatus { name, subnet, size, used, held, cooling, conflicting, reserved, .. } =
             pool;
-        text += &format!(
-            "pool {name} ({subnet}) has no free address: size {size}, used {used}, held for owners {held}, cooling down {cooling}, in conflict {conflicting}, reserved {reserved}"
-        );
-        // What is neither counted nor free is the node's own.
-        if pool.free > 0 {
-            text += &format!(", in use beside the pool {}", pool.free);
-        }
-        text += "; ";
-    }
+        // What is free and can not be had is the node's own.
+        let beside = match pool.free {
+            0 => String::new(),
+            count => format!(", in use beside the pool {count}"),
+        };
+        format!(
+            "pool {name} ({subnet}) has no free address: size {size}, used {used}, held for owners {held}, cooling down {cooling}, in conflict {conflicting}, reserved {reserved}{beside}; "
+        )
+    });
+    let figures: String = figures.collect();
     match next_free_in {
-        Some(seconds) => text + &format!("the next one becomes free in {seconds} s"),
-        None => text + "delete pods, release fixed addresses or widen the pool",
+        Some(seconds) => format!("{figures}the next one becomes free in {seconds} s"),
+        None => format!("{figures}delete pods, release fixed addresses or widen the pool"),
     }
 }

@@ -88,6 +88,7 @@ impl Ipam {
     }
 
     /// All addresses that are not free, in order.
+    #[must_use]
     pub fn allocations(&self) -> impl ExactSizeIterator<Item = &Allocation> {
         self.rows.iter()
     }
@@ -118,14 +119,11 @@ impl Ipam {
             return Ok(&self.pools[index]);
         }
         let around = self.pools.iter().find(|pool| pool.spec.subnet.contains(&address));
-        Err(match around {
-            Some(pool) => Error::Withheld { address, pool: pool.spec.name.clone() },
-            None => {
-                let subnets = self.pools.iter().map(|pool| pool.spec.subnet.to_string());
-                let known = subnets.collect::<Vec<_>>().join(", ");
-                Error::Outside { address, known }
-            }
-        })
+        if let Some(pool) = around {
+            return Err(Error::Withheld { address, pool: pool.spec.name.clone() });
+        }
+        let subnets = self.pools.iter().map(|pool| pool.spec.subnet.to_string());
+        Err(Error::Outside { address, known: subnets.collect::<Vec<_>>().join(", ") })
     }
 
     fn put(&mut self, row: Allocation) {

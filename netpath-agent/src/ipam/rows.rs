@@ -10,7 +10,7 @@ use crate::pod::PodId;
 
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    rows: BTreeMap<IpAddr, Allocation>,
+    by_address: BTreeMap<IpAddr, Allocation>,
     attachments: BTreeMap<PodId, BTreeSet<IpAddr>>,
     owners: BTreeMap<String, BTreeSet<IpAddr>>,
     deadlines: BTreeSet<(u64, IpAddr)>,
@@ -20,11 +20,11 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn get(&self, address: IpAddr) -> Option<&Allocation> {
-        self.rows.get(&address)
+        self.by_address.get(&address)
     }
 
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Allocation> {
-        self.rows.values()
+        self.by_address.values()
     }
 
     /// The addresses of an attachment.
@@ -35,7 +35,7 @@ impl Rows {
     /// The fixed addresses of an owner.
     pub(super) fn of_owner(&self, owner: &str) -> impl Iterator<Item = &Allocation> {
         let addresses = self.owners.get(owner).into_iter().flatten();
-        addresses.filter_map(|address| self.rows.get(address))
+        addresses.filter_map(|address| self.by_address.get(address))
     }
 
     /// What ends by itself, and when, the next one first.
@@ -46,7 +46,7 @@ impl Rows {
     /// A row whose time has come.
     pub(super) fn due(&self, now: u64) -> Option<&Allocation> {
         let (until, address) = self.deadlines.first()?;
-        self.rows.get(address).filter(|_| *until <= now)
+        self.by_address.get(address).filter(|_| *until <= now)
     }
 
     /// Takes a row in, in place of the one with the same address, which is returned.
@@ -62,14 +62,14 @@ impl Rows {
         if let Some(until) = row.holder.until() {
             self.deadlines.insert((until, address));
         }
-        self.rows.insert(address, row);
+        self.by_address.insert(address, row);
         old
     }
 
     /// Lets a row go.
     pub(super) fn remove(&mut self, address: IpAddr) -> Option<Allocation> {
         self.changed.insert(address);
-        let row = self.rows.remove(&address)?;
+        let row = self.by_address.remove(&address)?;
         if let Holder::Attached { id } = &row.holder {
             forget(&mut self.attachments, id, address);
         }
@@ -91,7 +91,7 @@ impl Rows {
     pub(super) fn changes(&mut self) -> Changes {
         let mut changes = Changes::default();
         for address in std::mem::take(&mut self.changed) {
-            match self.rows.get(&address) {
+            match self.by_address.get(&address) {
                 Some(row) => changes.put.push(row.clone()),
                 None => changes.delete.push(address),
             }

@@ -168,7 +168,9 @@ impl PoolSpec {
         let mut set = self.reserved();
         let whole = AddressRange::from(self.subnet);
         let ranges = if self.ranges.is_empty() { &[whole][..] } else { &self.ranges };
-        ranges.iter().for_each(|range| set.insert(*range));
+        for range in ranges {
+            set.insert(*range);
+        }
         self.trim(&mut set);
         set
     }

@@ -1,6 +1,12 @@
 //! Runs the sandbox: the reachability table before and after netpath, or the scenarios.
 
-use std::{env, io, path::PathBuf, process::ExitCode};
+use std::{
+    env,
+    io::{self, Write as _},
+    net::IpAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -8,9 +14,10 @@ use netpath_tests::sandbox::{
     agent::{Programs, Settings},
     kernel,
     lab::Lab,
+    power, question,
     report::Report,
-    scenario::{self, Bench, Effort, Tally},
-    wait,
+    scenario::{self, Bench, Effort, Group, Tally},
+    server, wait,
 };
 
 /// A VPC in network namespaces: router, remote host, two nodes with pods, and the real programs.
@@ -45,11 +52,27 @@ enum Task {
         /// Only scenarios whose name contains this.
         #[arg(long, default_value = "")]
         filter: String,
+        /// Only those that need a machine of this kind.
+        #[arg(long, value_enum)]
+        group: Option<Group>,
         /// Print the names and stop.
         #[arg(long)]
         list: bool,
         #[command(flatten)]
         effort: Effort,
+    },
+    /// Write to a disk until the power fails; for guests.
+    Power {
+        /// A folder on the disk.
+        folder: PathBuf,
+    },
+    /// Answer echo requests where this program is, until it is ended; for containers.
+    Serve,
+    /// Ask addresses by every protocol and print the answers as JSON; for containers.
+    Ask {
+        /// Who is asked.
+        #[arg(required = true)]
+        targets: Vec<IpAddr>,
     },
 }
 
@@ -88,8 +111,9 @@ fn start(cli: Cli) -> Result<ExitCode> {
             }
             Ok(exit_code(report.as_expected()))
         }
-        Task::Test { filter, list, effort } => {
-            let scenarios = scenario::matching(&filter);
+        Task::Test { filter, group, list, effort } => {
+            let mut scenarios = scenario::matching(&filter);
+            scenarios.retain(|scenario| group.is_none_or(|group| scenario.group() == group));
             if list {
                 for scenario in &scenarios {
                     println!("{}", scenario.name());
@@ -101,6 +125,18 @@ fn start(cli: Cli) -> Result<ExitCode> {
                 scenario::run(&scenarios, &bench, &mut io::stdout())?;
             // With a filter, a kernel on which nothing is left to run is no failure.
             Ok(exit_code(failed == 0 && (passed > 0 || !filter.is_empty())))
+        }
+        Task::Power { folder } => power::write(&folder).map(|()| ExitCode::SUCCESS),
+        Task::Serve => {
+            server::serve_here(|| {
+                println!("ready");
+                io::stdout().flush().context("say that it is ready")
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Ask { targets } => {
+            println!("{}", serde_json::to_string(&question::ask(&targets)?)?);
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

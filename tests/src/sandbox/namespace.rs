@@ -35,6 +35,7 @@ impl Namespace {
     pub fn create(name: &str) -> Result<Self> {
         let path = Path::new(NAMES).join(name);
         fs::create_dir_all(NAMES).with_context(|| format!("make {NAMES}"))?;
+        share_names().with_context(|| format!("share {NAMES}"))?;
         File::create_new(&path).with_context(|| format!("make {}", path.display()))?;
         let bind = || {
             unshare(CloneFlags::CLONE_NEWNET)?;
@@ -129,6 +130,21 @@ impl Drop for Namespace {
         if let Err(error) = remove(&self.path()) {
             eprintln!("netpath-sandbox: {error:#}");
         }
+    }
+}
+
+/// Makes the folder of names a shared mount, as `ip netns add` does. podman would do it otherwise,
+/// by a mount over it that carries a second copy of every name: none could be removed.
+fn share_names() -> nix::Result<()> {
+    let none = None::<&str>;
+    let shared = MsFlags::MS_REC | MsFlags::MS_SHARED;
+    match mount(none, NAMES, none, shared, none) {
+        // Not a mount yet.
+        Err(nix::Error::EINVAL) => {
+            mount(Some(NAMES), NAMES, none, MsFlags::MS_REC | MsFlags::MS_BIND, none)?;
+            mount(none, NAMES, none, shared, none)
+        }
+        ended => ended,
     }
 }
 

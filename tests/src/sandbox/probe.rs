@@ -9,13 +9,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{namespace::Namespace, server::ECHO_PORT, wait};
 
 /// How a probe asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Proto {
     /// Echo request and reply, of either family.
@@ -72,8 +72,13 @@ pub fn probe_port(
     proto: Proto,
     patience: Patience,
 ) -> Result<bool> {
+    from.enter(|| probe_here(to, port, proto, patience))
+}
+
+/// The same from the namespace that the caller is in.
+pub fn probe_here(to: IpAddr, port: u16, proto: Proto, patience: Patience) -> Result<bool> {
     let peer = SocketAddr::new(to, port);
-    ask(from, to, patience, |left| match proto {
+    ask(to, patience, |left| match proto {
         Proto::Icmp => ping(to, 56, left),
         Proto::Tcp => ask_tcp(peer, left),
         Proto::Udp => ask_udp(peer, left),
@@ -82,33 +87,30 @@ pub fn probe_port(
 
 /// Pings with `size` bytes of data.
 pub fn ping_of(from: &Namespace, to: IpAddr, size: usize, patience: Patience) -> Result<bool> {
-    ask(from, to, patience, |left| ping(to, size, left))
+    from.enter(|| ask(to, patience, |left| ping(to, size, left)))
 }
 
 /// Asks again until there is an answer or patience is at an end.
 fn ask(
-    from: &Namespace,
     to: IpAddr,
     patience: Patience,
-    question: impl Fn(Duration) -> io::Result<()> + Send + Sync,
+    question: impl Fn(Duration) -> io::Result<()>,
 ) -> Result<bool> {
-    from.enter(|| {
-        for _ in 0..patience.0 {
-            wait::check_interrupt()?;
-            let deadline = Instant::now() + TRY;
-            while let Some(left) = left_until(deadline) {
-                match question(left) {
-                    Ok(()) => return Ok(true),
-                    Err(error) if is_silence(&error) => break,
-                    Err(error) if is_network(&error) => {
-                        thread::sleep(PACE.min(left_until(deadline).unwrap_or_default()));
-                    }
-                    Err(error) => return Err(error).with_context(|| format!("probe {to}")),
+    for _ in 0..patience.0 {
+        wait::check_interrupt()?;
+        let deadline = Instant::now() + TRY;
+        while let Some(left) = left_until(deadline) {
+            match question(left) {
+                Ok(()) => return Ok(true),
+                Err(error) if is_silence(&error) => break,
+                Err(error) if is_network(&error) => {
+                    thread::sleep(PACE.min(left_until(deadline).unwrap_or_default()));
                 }
+                Err(error) => return Err(error).with_context(|| format!("probe {to}")),
             }
         }
-        Ok(false)
-    })
+    }
+    Ok(false)
 }
 
 fn left_until(deadline: Instant) -> Option<Duration> {

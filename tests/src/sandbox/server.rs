@@ -42,28 +42,21 @@ impl Server {
 
     /// The same with the echo service on a port of the caller's choice.
     pub fn start_on(namespace: &Namespace, addresses: &[IpAddr], echo: u16) -> Result<Self> {
-        let (listeners, datagrams) = namespace.enter(|| {
-            let mut listeners: Vec<(TcpListener, Serve)> = Vec::new();
-            for any in [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()] {
-                listeners.push((listen(SocketAddr::new(any, echo))?, serve_echo));
-                listeners.push((listen(SocketAddr::new(any, SINK_PORT))?, serve_sink));
-            }
-            let datagrams = addresses
-                .iter()
-                .map(|&address| {
-                    UdpSocket::bind(SocketAddr::new(address, echo))
-                        .with_context(|| format!("listen on {address} udp {echo}"))
-                })
-                .collect::<Result<Vec<_>>>()?;
-            Ok((listeners, datagrams))
-        })?;
-        for socket in &datagrams {
-            socket.set_nonblocking(true)?;
-        }
+        let sockets = namespace.enter(|| Sockets::open(addresses, echo))?;
         let (stop, stopped) = UnixStream::pair()?;
-        let thread = thread::spawn(move || serve(&listeners, &datagrams, &stopped));
+        let thread = thread::spawn(move || sockets.serve(&stopped));
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
+}
+
+/// Serves echo and sink on every address of the caller's own namespace until the process ends.
+/// `ready` is called once the sockets are open.
+pub fn serve_here(ready: impl FnOnce() -> Result<()>) -> Result<()> {
+    let sockets = Sockets::open(&ANY, ECHO_PORT)?;
+    ready()?;
+    let (_stop, stopped) = UnixStream::pair()?;
+    sockets.serve(&stopped);
+    Ok(())
 }
 
 impl Drop for Server {
@@ -78,51 +71,85 @@ impl Drop for Server {
     }
 }
 
+/// Every address of a family.
+const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+
+/// Open sockets; they belong to the namespace that they were opened in.
+struct Sockets {
+    listeners: Vec<(TcpListener, Serve)>,
+    datagrams: Vec<UdpSocket>,
+}
+
+impl Sockets {
+    fn open(addresses: &[IpAddr], echo: u16) -> Result<Self> {
+        let mut listeners: Vec<(TcpListener, Serve)> = Vec::new();
+        for any in ANY {
+            listeners.push((listen(SocketAddr::new(any, echo))?, serve_echo));
+            listeners.push((listen(SocketAddr::new(any, SINK_PORT))?, serve_sink));
+        }
+        let datagrams = addresses.iter().map(|&address| receive(SocketAddr::new(address, echo)));
+        Ok(Self { datagrams: datagrams.collect::<Result<_>>()?, listeners })
+    }
+
+    fn serve(&self, stopped: &UnixStream) {
+        let Self { listeners, datagrams } = self;
+        let mut waits: Vec<PollFd<'_>> = listeners
+            .iter()
+            .map(|(listener, _)| listener.as_fd())
+            .chain(datagrams.iter().map(|socket| socket.as_fd()))
+            .chain([stopped.as_fd()])
+            .map(|socket| PollFd::new(socket, PollFlags::POLLIN))
+            .collect();
+        let mut buffer = vec![0; usize::from(u16::MAX)];
+        loop {
+            match poll(&mut waits, PollTimeout::NONE) {
+                Ok(_) | Err(nix::Error::EINTR) => {}
+                Err(error) => return eprintln!("netpath-sandbox: server: poll: {error}"),
+            }
+            if waits.last().and_then(PollFd::any) != Some(false) {
+                return;
+            }
+            for &(ref listener, serve) in listeners {
+                while let Ok((connection, _)) = listener.accept() {
+                    thread::spawn(move || serve(connection));
+                }
+            }
+            for socket in datagrams {
+                while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+                    // An answer that can not be sent is an answer lost: the asker reports it.
+                    let _ = socket.send_to(&buffer[..length], peer);
+                }
+            }
+        }
+    }
+}
+
 fn listen(address: SocketAddr) -> Result<TcpListener> {
     let open = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            // Otherwise the IPv6 listener would take the IPv4 one's port.
-            socket.set_only_v6(true)?;
-        }
-        socket.bind(&address.into())?;
+        let socket = bound(address, Type::STREAM)?;
         socket.listen(128)?;
-        socket.set_nonblocking(true)?;
         std::io::Result::Ok(socket.into())
     };
     open().with_context(|| format!("listen on {address} tcp"))
 }
 
-fn serve(listeners: &[(TcpListener, Serve)], datagrams: &[UdpSocket], stopped: &UnixStream) {
-    let mut waits: Vec<PollFd<'_>> = listeners
-        .iter()
-        .map(|(listener, _)| listener.as_fd())
-        .chain(datagrams.iter().map(|socket| socket.as_fd()))
-        .chain([stopped.as_fd()])
-        .map(|socket| PollFd::new(socket, PollFlags::POLLIN))
-        .collect();
-    let mut buffer = vec![0; usize::from(u16::MAX)];
-    loop {
-        match poll(&mut waits, PollTimeout::NONE) {
-            Ok(_) | Err(nix::Error::EINTR) => {}
-            Err(error) => return eprintln!("netpath-sandbox: server: poll: {error}"),
-        }
-        if waits.last().and_then(PollFd::any) != Some(false) {
-            return;
-        }
-        for &(ref listener, serve) in listeners {
-            while let Ok((connection, _)) = listener.accept() {
-                thread::spawn(move || serve(connection));
-            }
-        }
-        for socket in datagrams {
-            while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
-                // An answer that can not be sent is an answer lost: the asker reports it.
-                let _ = socket.send_to(&buffer[..length], peer);
-            }
-        }
+fn receive(address: SocketAddr) -> Result<UdpSocket> {
+    let socket = bound(address, Type::DGRAM);
+    socket.map(UdpSocket::from).with_context(|| format!("listen on {address} udp"))
+}
+
+fn bound(address: SocketAddr, kind: Type) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
     }
+    if address.is_ipv6() {
+        // Otherwise the IPv6 socket would take the IPv4 one's port.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// Echoes until the peer closes; a broken connection is the peer's to report.

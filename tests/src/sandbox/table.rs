@@ -9,7 +9,7 @@ use super::{
     address::{Dual, Family, SERVICE},
     probe::{Patience, Proto, probe},
     server::Server,
-    topology::Topology,
+    topology::{Place, Topology},
 };
 
 /// A pair that the table asks about.
@@ -112,8 +112,15 @@ pub fn surprises(rows: &[Row]) -> Vec<String> {
 
 /// Starts the servers of everyone who can be asked.
 pub fn start_servers(topology: &Topology) -> Result<Vec<Server>> {
-    topology
-        .places()
+    start_servers_of(topology, topology.places())
+}
+
+/// Starts the servers of some places.
+pub fn start_servers_of<'a>(
+    topology: &Topology,
+    places: impl Iterator<Item = &'a Place>,
+) -> Result<Vec<Server>> {
+    places
         .map(|place| {
             let service = topology.nodes.iter().any(|node| node.name == place.name);
             let duals = [Some(place.address), service.then_some(SERVICE)];
@@ -135,6 +142,18 @@ pub fn measure(
     explain: impl Fn(&Pair, IpAddr, IpAddr) -> Result<Option<String>>,
 ) -> Result<Vec<Row>> {
     let servers = start_servers(topology)?;
+    let mut rows = rows(topology, expected, explain)?;
+    ask_all(topology, &mut rows)?;
+    drop(servers);
+    Ok(rows)
+}
+
+/// The questions of the table, not yet asked.
+pub fn rows(
+    topology: &Topology,
+    expected: impl Fn(&Pair) -> bool,
+    explain: impl Fn(&Pair, IpAddr, IpAddr) -> Result<Option<String>>,
+) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for pair in &PAIRS {
         for family in Family::BOTH {
@@ -155,8 +174,6 @@ pub fn measure(
             }
         }
     }
-    ask_all(topology, &mut rows)?;
-    drop(servers);
     Ok(rows)
 }
 
@@ -166,10 +183,11 @@ pub fn target(topology: &Topology, name: &str) -> Dual {
     if name == SERVICE_NAME { SERVICE } else { topology.place(name).address }
 }
 
-fn ask_all(topology: &Topology, rows: &mut [Row]) -> Result<()> {
+/// Asks everything at once, from the places' own namespaces.
+pub fn ask_all<'a>(topology: &Topology, rows: impl IntoIterator<Item = &'a mut Row>) -> Result<()> {
     thread::scope(|scope| {
         let asks: Vec<_> = rows
-            .iter_mut()
+            .into_iter()
             .map(|row| {
                 scope.spawn(|| {
                     let from = &topology.place(row.from).namespace;

@@ -152,7 +152,12 @@ impl Topology {
 
     /// Gives every pod a plain ipvlan L2 interface, as the ipvlan CNI plugin does.
     pub fn add_plain_pods(&self) -> Result<()> {
-        for Pod { place, node, subnet } in &self.pods {
+        self.add_plain(|_| true)
+    }
+
+    /// The same for some of the pods.
+    pub fn add_plain(&self, which: impl Fn(&Pod) -> bool) -> Result<()> {
+        for Pod { place, node, subnet } in self.pods.iter().filter(|pod| which(pod)) {
             let (name, pod) = (place.name, &place.namespace);
             // Old kernels refuse a name that is taken where the parent is: renamed on arrival.
             self.nodes[*node].namespace.ip(&[format!(

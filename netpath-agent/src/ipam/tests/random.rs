@@ -99,8 +99,8 @@ fn step(ipam: &mut Ipam, model: &mut Model, random: &mut fastrand::Rng, now: u64
             let owner = random.bool().then_some(owner.as_str());
             let requested: Vec<_> =
                 (random.u8(0..4) == 0).then(|| pick(random)).into_iter().collect();
-            let named = random.u8(0..3) == 0;
-            let names: Vec<String> = if named { vec!["more".to_owned()] } else { Vec::new() };
+            let other = random.u8(0..3) == 0;
+            let names: Vec<String> = if other { vec!["more".to_owned()] } else { Vec::new() };
             let request =
                 Request { id: &id, pools: &names, owner, requested: &requested, taken: &|_| false };
             let Ok(grant) = ipam.allocate(&request, now) else { return };
@@ -143,7 +143,7 @@ fn step(ipam: &mut Ipam, model: &mut Model, random: &mut fastrand::Rng, now: u64
                 Holder::Attached { .. } => model.let_go(address, None, now),
                 // The operator ended the rest.
                 Holder::Cooling { .. } | Holder::Conflict { .. } => {
-                    drop(model.gone.remove(&address))
+                    drop(model.gone.remove(&address));
                 }
                 Holder::Held { .. } => {}
             }

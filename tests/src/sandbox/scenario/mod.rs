@@ -11,13 +11,14 @@ mod next_hop;
 mod repair;
 mod restart;
 mod runner;
+mod runtime;
 mod service;
 mod spoof;
 mod table;
 mod transfer;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 pub use self::runner::{Tally, run};
 use super::{
@@ -40,6 +41,15 @@ pub struct Effort {
     /// Size of a TCP transfer by a local path, in megabytes (1,000,000 bytes).
     #[arg(long, default_value_t = 200)]
     pub megabytes: u64,
+}
+
+/// The kind of machine that a scenario needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Group {
+    /// One with the sandbox's programs.
+    Scenario,
+    /// One with container runtimes as well: names that start with `runtime::`.
+    Runtime,
 }
 
 /// How a scenario ended, if it did not fail.
@@ -89,6 +99,12 @@ impl Scenario {
         &self.name
     }
 
+    /// The kind of machine that it needs.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        if self.name.starts_with("runtime::") { Group::Runtime } else { Group::Scenario }
+    }
+
     /// What a lab that it can share is like.
     fn lab(&self) -> Option<(&Settings, u32)> {
         match &self.run {
@@ -112,6 +128,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         next_hop::scenarios(),
         repair::scenarios(),
         inspect::scenarios(),
+        runtime::scenarios(),
     ];
     let mut groups: Vec<Vec<Scenario>> = Vec::new();
     for scenario in all.into_iter().flatten().filter(|scenario| scenario.name.contains(filter)) {

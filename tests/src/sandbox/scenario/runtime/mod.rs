@@ -1,0 +1,99 @@
+//! Real container runtimes: containers in the place of the first node's pods.
+//!
+//! They run in guests that have the runtimes (`cargo xtask test` knows by the names' prefix).
+
+mod containerd;
+mod podman;
+
+use std::{collections::BTreeMap, net::IpAddr, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Outcome, Scenario, table::surprises_or_passed};
+use crate::sandbox::{
+    address::Family,
+    probe::Proto,
+    runtime::{Runtime, network::List},
+    table::{self, Pair},
+    topology::{Pod, Topology},
+};
+
+/// One group per runtime.
+pub(super) fn scenarios() -> Vec<Scenario> {
+    [containerd::scenarios(), podman::scenarios()].into_iter().flatten().collect()
+}
+
+/// Where Debian has the reference plugins.
+const PLUGINS: &str = "/usr/lib/cni";
+
+/// The node whose pods are containers.
+const NODE: usize = 0;
+
+/// Starts a container in the place of each pod of the first node, asks every pair of the table
+/// and removes the containers.
+fn table(
+    topology: &Topology,
+    runtime: &mut dyn Runtime,
+    network: impl Fn(&Pod) -> List,
+    expected: impl Fn(&Pair) -> bool,
+) -> Result<Outcome> {
+    let (containers, pods): (Vec<&Pod>, Vec<&Pod>) =
+        topology.pods.iter().partition(|pod| pod.node == NODE);
+    for pod in &containers {
+        let name = pod.place.name;
+        runtime.start(name, &network(pod)).with_context(|| format!("start container {name}"))?;
+    }
+    let own = topology.nodes.iter().chain([&topology.remote]);
+    let servers = table::start_servers_of(topology, own.chain(pods.iter().map(|pod| &pod.place)))?;
+    let mut rows = table::rows(topology, expected, |_, _, _| Ok(None))?;
+    let is_container = |name: &str| containers.iter().any(|pod| pod.place.name == name);
+    table::ask_all(topology, rows.iter_mut().filter(|row| !is_container(row.from)))?;
+    for pod in &containers {
+        let name = pod.place.name;
+        let answers = answers(topology, runtime, name)?;
+        for row in rows.iter_mut().filter(|row| row.from == name) {
+            let to = table::target(topology, row.to).of(row.family);
+            row.ok = *answers.get(&(to, row.proto.name())).context("an answer is missing")?;
+        }
+    }
+    drop(servers);
+    for pod in &containers {
+        let name = pod.place.name;
+        runtime.remove(name).with_context(|| format!("remove container {name}"))?;
+    }
+    surprises_or_passed(&table::surprises(&rows))
+}
+
+/// What a container says about everyone that the table has it ask.
+fn answers(
+    topology: &Topology,
+    runtime: &dyn Runtime,
+    name: &str,
+) -> Result<BTreeMap<(IpAddr, &'static str), bool>> {
+    let pairs = table::PAIRS.iter().filter(|pair| pair.from == name);
+    let targets: Vec<IpAddr> = pairs
+        .flat_map(|pair| Family::BOTH.map(|family| table::target(topology, pair.to).of(family)))
+        .collect();
+    if targets.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let answers = runtime.ask(name, &targets)?;
+    ensure!(answers.len() == targets.len() * Proto::ALL.len(), "{} answers", answers.len());
+    Ok(answers.into_iter().map(|answer| ((answer.to, answer.proto.name()), answer.ok)).collect())
+}
+
+/// host-local keeps a file per address: none is left when its container is gone.
+fn nothing_allocated(state: &Path) -> Result<()> {
+    let mut left = Vec::new();
+    for network in state.read_dir().with_context(|| format!("list {}", state.display()))? {
+        let network = network?.path();
+        for entry in network.read_dir().with_context(|| format!("list {}", network.display()))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name.parse::<IpAddr>().is_ok() {
+                left.push(name);
+            }
+        }
+    }
+    ensure!(left.is_empty(), "still allocated: {}", left.join(", "));
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! The scenarios of `cargo xtask test`: in guests, as many at once as there are processors,
+//! since one guest keeps one busy.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::build;
+use crate::command;
+use crate::kernel::{Kernel, Series};
+use crate::machine::{Channel, Machine};
+use crate::packages::{self, GUEST, NETWORK};
+use crate::power;
+use crate::run::guest_programs;
+use crate::tally::Counter;
+use crate::test::{Args, Tier, tier};
+use crate::userland;
+use crate::workspace::Workspace;
+
+/// All scenarios on one kernel, emulated.
+const LIMIT: Duration = Duration::from_mins(30);
+/// The longest scenario takes a minute or two, and prints at its end.
+const SILENCE: Duration = Duration::from_mins(6);
+
+/// What a guest is asked to do; each needs another kind of guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    /// The sandbox with this machine's programs.
+    Scenario,
+    /// The sandbox with Debian's container runtimes.
+    Runtime,
+    /// A disk whose guest loses its power.
+    Power,
+}
+
+impl Group {
+    const ALL: [Self; 3] = [Self::Scenario, Self::Runtime, Self::Power];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Scenario => "scenario",
+            Self::Runtime => "runtime",
+            Self::Power => "power",
+        }
+    }
+
+    /// Kernels, unless the user chose. Runtimes ask nothing of the dataplane that another kernel
+    /// would answer differently, but each generation of TC hooks: clsact and tcx. What a disk
+    /// keeps is the store's business, and the same everywhere.
+    fn kernels(self) -> &'static [Series] {
+        match self {
+            Self::Scenario => &Series::ALL,
+            Self::Runtime => &[Series::V6_1, Series::V6_12],
+            Self::Power => &[Series::V6_12],
+        }
+    }
+
+    /// Whether a scenario is of this group: the first word of its name says so.
+    fn has(self, scenario: &str) -> bool {
+        let word = scenario.split("::").next().unwrap_or_default();
+        let own = Self::ALL.into_iter().find(|group| group.name() == word);
+        own.unwrap_or(Self::Scenario) == self
+    }
+}
+
+/// Runs the scenarios that the user wants, in order of groups and kernels.
+pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
+    packages::install(&NETWORK)?;
+    packages::install(&GUEST)?;
+    let programs = build::programs(workspace)?;
+    build::init(workspace)?;
+    let guests = guests(args, &programs)?;
+    for (_, series) in &guests {
+        Kernel::get(workspace, *series)?;
+    }
+    if guests.iter().any(|(group, _)| *group == Group::Runtime) {
+        userland::get(workspace)?;
+    }
+    // The longest first, so that no processor waits for the last one alone.
+    let waiting = Mutex::new(guests.iter());
+    let done = Mutex::new(Vec::new());
+    let next = || waiting.lock().ok()?.next().copied();
+    let work = || {
+        while let Some((group, series)) = next() {
+            let tier = tier(&format!("{} {series}", group.name()), |counter| {
+                run(workspace, args, (group, series), &programs, counter)
+            });
+            if let Ok(mut done) = done.lock() {
+                done.push(((group, series), tier));
+            }
+        }
+    };
+    let jobs = thread::available_parallelism().map_or(1, usize::from).min(guests.len());
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(work);
+        }
+    });
+    let Ok(mut done) = done.into_inner() else { bail!("a tier of tests panicked") };
+    done.sort_by_key(|(guest, _)| *guest);
+    Ok(done.into_iter().map(|(_, tier)| tier).collect())
+}
+
+/// The guests that have something to do.
+fn guests(args: &Args, programs: &Path) -> Result<Vec<(Group, Series)>> {
+    let mut list = Command::new(programs.join("netpath-sandbox"));
+    list.args(["test", "--list", "--filter", args.filter.as_deref().unwrap_or_default()]);
+    let mut names = command::output(&mut list)?;
+    if args.filter.as_ref().is_none_or(|filter| power::NAME.contains(filter)) {
+        names.push_str(power::NAME);
+    }
+    let mut guests = Vec::new();
+    for group in Group::ALL {
+        if names.lines().any(|name| group.has(name)) {
+            let chosen = args.kernels.as_slice();
+            let kernels = if chosen.is_empty() { group.kernels() } else { chosen };
+            guests.extend(kernels.iter().map(|series| (group, *series)));
+        }
+    }
+    guests.sort();
+    guests.dedup();
+    Ok(guests)
+}
+
+fn run(
+    workspace: &Workspace,
+    args: &Args,
+    (group, series): (Group, Series),
+    programs: &Path,
+    counter: &mut Counter,
+) -> Result<bool> {
+    if group == Group::Power {
+        return power::run(workspace, series, programs, counter);
+    }
+    let mut command: Vec<_> =
+        ["netpath-sandbox", "test", "--group", group.name()].map(str::to_owned).into();
+    if let Some(filter) = &args.filter {
+        command.extend(["--filter".to_owned(), filter.clone()]);
+    }
+    let mut machine = Machine::new(series, command);
+    machine.files = guest_programs(programs);
+    machine.timeout = LIMIT;
+    machine.silence = SILENCE;
+    if group == Group::Runtime {
+        machine.disks.push(userland::get(workspace)?);
+    }
+    Ok(machine.run(workspace, Channel::Output(counter))?.exit == 0)
+}
