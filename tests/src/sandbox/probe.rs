@@ -186,13 +186,20 @@ impl Pinger {
 }
 
 fn ask_tcp(peer: SocketAddr, limit: Duration) -> io::Result<()> {
-    let mut connection = TcpStream::connect_timeout(&peer, limit)?;
+    let mut connection = TcpStream::connect_timeout(&peer, limit).map_err(over)?;
     connection.set_read_timeout(Some(limit))?;
     connection.set_write_timeout(Some(limit))?;
     connection.write_all(b"netpath")?;
     let mut answer = [0; 7];
     connection.read_exact(&mut answer)?;
     expect(&answer)
+}
+
+/// A connection that was over before anybody looked, with no error left to tell: the library has
+/// words of its own for what poll(2) shows then.
+fn over(error: io::Error) -> io::Error {
+    let told = error.raw_os_error().is_some() || is_silence(&error);
+    if told { error } else { ErrorKind::ConnectionReset.into() }
 }
 
 fn ask_udp(peer: SocketAddr, limit: Duration) -> io::Result<()> {
