@@ -22,7 +22,7 @@ pub struct Record {
     /// The number of its network namespace, which tells it from a later one of the same name.
     /// Unknown for what an older agent made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<u64>,
+    pub namespace: Option<u32>,
     /// What the container runtime asked for, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attached: Option<Attached>,
@@ -54,7 +54,7 @@ impl Record {
     /// The number of its network namespace as the maps have it; 0 if it is unknown.
     #[must_use]
     pub fn namespace_number(&self) -> u32 {
-        self.namespace.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+        self.namespace.unwrap_or(0)
     }
 
     /// Every address that the endpoint may send from.

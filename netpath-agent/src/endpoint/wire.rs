@@ -19,7 +19,7 @@ use crate::{
 pub struct Wiring {
     pub(super) netns: PathBuf,
     /// The number of the namespace, if it is known.
-    pub(super) namespace: Option<u64>,
+    pub(super) namespace: Option<u32>,
     pub(super) interface: String,
     /// What the interface is called until it has its name: unique on the node, and not what anybody
     /// else would choose.
@@ -86,7 +86,7 @@ impl Wiring {
         if namespace.is_own()? {
             return Err(Error::OwnNamespace(self.netns.clone()));
         }
-        if self.namespace.is_some() && self.namespace != Some(namespace.inode()?) {
+        if self.namespace.is_some() && self.namespace != Some(namespace.number()?) {
             return Err(Error::Replaced(self.netns.clone()));
         }
         Ok(namespace)
@@ -183,10 +183,10 @@ pub async fn unwire(record: &Record) -> Result<(), Error> {
 }
 
 /// The namespace, if it is still there and still the same.
-fn open(path: &Path, number: Option<u64>) -> Result<Option<Namespace>, Error> {
+fn open(path: &Path, number: Option<u32>) -> Result<Option<Namespace>, Error> {
     match Namespace::open(path) {
         Ok(namespace) => {
-            let same = number.is_none() || number == Some(namespace.inode()?);
+            let same = number.is_none() || number == Some(namespace.number()?);
             Ok(same.then_some(namespace))
         }
         Err(error) if error.errno() == Some(nix::libc::ENOENT) => Ok(None),

@@ -60,21 +60,11 @@ impl Namespace {
         Ok(of(self)? == of(&Self::own()?)?)
     }
 
-    /// The namespace that the calling thread is in.
-    pub fn own() -> Result<Self, Error> {
-        Self::open(Path::new(OWN))
-    }
-
     /// Its number, unique on the machine while it exists: `ns.inum` of the kernel's `struct net`,
     /// which is the inode that `stat` shows.
     pub fn number(&self) -> Result<u32, Error> {
         let inode = self.file.metadata().map_err(|source| self.error(source))?.ino();
         u32::try_from(inode).map_err(|source| self.error(io::Error::other(source)))
-    }
-
-    /// The number that the kernel gives a namespace while it lives.
-    pub fn inode(&self) -> Result<u64, Error> {
-        Ok(self.file.metadata().map_err(|source| self.error(source))?.ino())
     }
 
     /// Runs a function inside the namespace.

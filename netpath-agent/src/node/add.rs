@@ -1,6 +1,6 @@
 //! The way in: plan and reserve, ask the wire, fill the maps, wire the pod, commit or undo.
 
-use std::{net::IpAddr, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
+use std::{net::IpAddr, path::Path, sync::Arc};
 
 use super::{
     Error, Node, Parent, Shared, neighbours,
@@ -144,16 +144,16 @@ pub(super) fn is_alive(record: &Record) -> bool {
 }
 
 /// The number of the namespace that an endpoint is to be in.
-fn number_of(spec: &EndpointSpec) -> Result<u64, endpoint::Error> {
+fn number_of(spec: &EndpointSpec) -> Result<u32, endpoint::Error> {
     let namespace = Namespace::open(&spec.netns)?;
     if namespace.is_own()? {
         return Err(endpoint::Error::OwnNamespace(spec.netns.clone()));
     }
-    Ok(namespace.inode()?)
+    Ok(namespace.number()?)
 }
 
-fn number(netns: &Path) -> Option<u64> {
-    std::fs::metadata(netns).ok().map(|metadata| metadata.ino())
+fn number(netns: &Path) -> Option<u32> {
+    Namespace::open(netns).and_then(|namespace| namespace.number()).ok()
 }
 
 impl Node {

@@ -38,14 +38,12 @@ impl Node {
             self.count_repairs("map entry", repaired as u64);
         }
         self.set_node()?;
-        self.note_missing_hooks().await?;
         self.attach().await
     }
 
     /// Acts on a change of links, addresses or hooks, and tells the endpoints whose parent
-    /// changed. The
-    /// tables are compared with what they were before, not with the kernel's: a node's links change
-    /// often.
+    /// changed. The tables are compared with what they were before, not with the kernel's: a node's
+    /// links change often.
     pub(super) async fn refresh(&mut self, change: &Change) -> Result<Moved, Error> {
         let (before, parents) = (self.state.tables(), self.state.parents.clone());
         self.ensure_entry().await?;
@@ -57,7 +55,6 @@ impl Node {
         }
         self.set_node()?;
         if change.hooks || parents != self.state.parents {
-            self.note_missing_hooks().await?;
             self.attach().await?;
         }
         Ok(self.moved(&parents))
@@ -83,20 +80,12 @@ impl Node {
 
     /// Attaches what is not attached any more. A tcx link that is detached sends no event.
     pub(super) async fn check_hooks(&mut self) -> Result<(), Error> {
-        if self.note_missing_hooks().await? { self.attach().await } else { Ok(()) }
-    }
-
-    /// Logs and counts hooks that are gone; tells whether there are any.
-    async fn note_missing_hooks(&mut self) -> Result<bool, Error> {
-        let mut missing = 0;
         for parent in self.state.parents.values() {
-            for hook in self.missing_hooks(parent.link.index).await? {
-                tracing::warn!(parent = %parent.config.name, hook, "the hook is gone; repaired");
-                missing += 1;
+            if !self.missing_hooks(parent.link.index).await?.is_empty() {
+                return self.attach().await;
             }
         }
-        self.count_repairs("hook", missing);
-        Ok(missing > 0)
+        Ok(())
     }
 
     /// The hooks that a parent had, and has no more.
@@ -207,13 +196,14 @@ impl Node {
     /// this run, and of predecessors. A parent that fails does not keep the others from being
     /// attached.
     pub(super) async fn attach(&mut self) -> Result<(), Error> {
-        let Self { state, datapath, netlink, repairs, .. } = self;
+        let Self { state, datapath, netlink, .. } = self;
+        let mut again = 0;
         let mut failed: Option<Error> = None;
         for parent in state.parents.values() {
             let name = &parent.config.name;
             match datapath.attach(&ParentSpec::from(parent)) {
                 Ok(lost) => {
-                    *repairs += lost.len() as u64;
+                    again += lost.len() as u64;
                     for hook in lost {
                         tracing::warn!(parent = %name, hook = hook.name(), "attached again");
                     }
@@ -231,6 +221,7 @@ impl Node {
                 failed = Some(error);
             }
         }
+        self.count_repairs("hook", again);
         failed.map_or(Ok(()), Err)
     }
 
