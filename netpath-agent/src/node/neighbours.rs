@@ -44,7 +44,7 @@ pub(super) async fn check_gateways(node: &Shared, record: &Record) -> Result<(),
     if !gateway_check {
         return Ok(());
     }
-    let interface = inside(record, mac)?;
+    let interface = inside(record, mac).await?;
     let timeout = Duration::from_millis(timeout_ms.into());
     for address in &record.spec.gateways {
         let like = |own: &IpAddr| own.is_ipv4() == address.is_ipv4();
@@ -91,7 +91,7 @@ pub(super) async fn tell(node: Shared, name: EndpointName) {
         (node.config.announce.announcements, record, parent.mac)
     };
     let addresses: Vec<IpAddr> = record.addresses().collect();
-    let told = match inside(&record, mac) {
+    let told = match inside(&record, mac).await {
         Ok(interface) => announce(&interface, &addresses, times).await.map_err(Error::from),
         Err(error) => Err(error),
     };
@@ -101,13 +101,17 @@ pub(super) async fn tell(node: Shared, name: EndpointName) {
     }
 }
 
-/// The endpoint's interface.
-fn inside(record: &Record, mac: Mac) -> Result<Interface, Error> {
-    let namespace = Namespace::open(&record.spec.netns)?;
-    let index = namespace
-        .run(|| if_nametoindex(record.spec.interface.as_str()))?
-        .map_err(|errno| Error::Io { action: "find the pod's interface", source: errno.into() })?;
-    Ok(Interface { namespace: Arc::new(namespace), index, mac })
+/// The endpoint's interface. A look into its namespace takes a thread, which nobody else waits for.
+async fn inside(record: &Record, mac: Mac) -> Result<Interface, Error> {
+    let (netns, name) = (record.spec.netns.clone(), record.spec.interface.clone());
+    let error = |source| Error::Io { action: "find the pod's interface", source };
+    let look = move || -> Result<Interface, Error> {
+        let namespace = Namespace::open(&netns)?;
+        let index = namespace.run(|| if_nametoindex(name.as_str()))?;
+        let index = index.map_err(|errno| error(errno.into()))?;
+        Ok(Interface { namespace: Arc::new(namespace), index, mac })
+    };
+    tokio::task::spawn_blocking(look).await.map_err(|broken| error(broken.into()))?
 }
 
 impl Node {
