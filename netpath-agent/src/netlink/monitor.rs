@@ -33,6 +33,7 @@ const RTM_NEWNETCONF: u16 = 80;
 /// What changed. Nothing finer is told: whoever listens compares everything anyway, and a message
 /// that the kernel had to drop then costs nothing but a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, none a state")]
 pub struct Change {
     /// Links or addresses.
     pub links: bool,
@@ -108,7 +109,6 @@ impl Change {
                 ) => {
                     self.elsewhere.insert(number);
                 }
-                (_, Some(_)) => {}
                 (
                     libc::RTM_NEWLINK | libc::RTM_DELLINK | libc::RTM_NEWADDR | libc::RTM_DELADDR,
                     None,

@@ -136,7 +136,7 @@ pub enum Error {
     Announce(#[from] announce::Error),
     /// No address from the pools.
     #[error("pod: {0}")]
-    Ipam(#[from] ipam::Error),
+    Ipam(#[source] Box<ipam::Error>),
     /// A pod that is there otherwise.
     #[error("pod {0} exists with other settings; delete it first")]
     PodTaken(PodId),
@@ -275,7 +275,7 @@ impl Error {
             | Self::RouteTaken { .. }
             | Self::RouteConfigured { .. } => Kind::Conflict,
             Self::NoEndpoint(_) | Self::NoPod(_) | Self::NoRoute { .. } => Kind::Missing,
-            Self::Ipam(error) => match error {
+            Self::Ipam(error) => match error.as_ref() {
                 ipam::Error::Exhausted { .. } => Kind::Full,
                 ipam::Error::NotAllocated(_) | ipam::Error::NoOwner(_) => Kind::Missing,
                 error if error.field().is_some() => Kind::Invalid,
@@ -317,14 +317,19 @@ impl Error {
             Self::SilentGateway(_) => Some("gateways"),
             Self::Ipam(error) => error.field(),
             Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some("parent"),
-            Self::Pod { field, .. } => Some(field),
             Self::PodTaken(_) => Some("id"),
             Self::NameTaken(_) => Some("name"),
             Self::RouteTaken { .. } | Self::RouteConfigured { .. } => Some("prefix"),
-            Self::Question { field, .. } => Some(field),
+            Self::Pod { field, .. } | Self::Question { field, .. } => Some(field),
             Self::Wire { source, .. } => source.field(),
             _ => None,
         }
+    }
+}
+
+impl From<ipam::Error> for Error {
+    fn from(error: ipam::Error) -> Self {
+        Self::Ipam(Box::new(error))
     }
 }
 
