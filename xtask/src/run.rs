@@ -18,7 +18,8 @@ use crate::progress::step;
 use crate::workspace::Workspace;
 
 /// The programs that a sandbox is made of.
-pub(crate) const PROGRAMS: [&str; 3] = ["netpath-sandbox", "netpath-agent", "netpath"];
+pub(crate) const PROGRAMS: [&str; 4] =
+    ["netpath-sandbox", "netpath-agent", "netpath", "netpath-cni"];
 /// A table before and one after, with an emulated processor.
 const LIMIT: Duration = Duration::from_mins(15);
 

@@ -40,7 +40,7 @@ pub struct Programs {
 impl Programs {
     /// Looks for the programs in `folder`.
     pub fn find(folder: PathBuf) -> Result<Self> {
-        for program in ["netpath-agent", "netpath"] {
+        for program in ["netpath-agent", "netpath", "netpath-cni"] {
             let path = folder.join(program);
             if !path.is_file() {
                 bail!("{}: not found; build it, or name its folder by --programs", path.display());
@@ -66,6 +66,12 @@ impl Programs {
     pub fn netpath(&self) -> PathBuf {
         self.folder.join("netpath")
     }
+
+    /// The CNI plugin.
+    #[must_use]
+    pub fn plugin(&self) -> PathBuf {
+        self.folder.join("netpath-cni")
+    }
 }
 
 /// How the agents of a sandbox are configured; words as in the configuration file.
@@ -83,6 +89,9 @@ pub struct Settings {
     /// Routes: prefix and path.
     #[arg(skip = service_routes())]
     pub routes: Vec<(String, String)>,
+    /// What else stands in the file, such as pools.
+    #[arg(skip)]
+    pub more: String,
 }
 
 impl Default for Settings {
@@ -92,6 +101,7 @@ impl Default for Settings {
             xdp: "off".into(),
             attach: "auto".into(),
             routes: service_routes(),
+            more: String::new(),
         }
     }
 }
@@ -108,6 +118,8 @@ pub struct Files {
     pub config: PathBuf,
     /// The API's socket.
     pub socket: PathBuf,
+    /// The folder of the store.
+    pub state: PathBuf,
     /// Pinned maps and links.
     pub pins: PathBuf,
     /// What the agent logged.
@@ -121,19 +133,20 @@ impl Files {
         let files = Self {
             config: folder.join("netpath.toml"),
             socket: folder.join("agent.sock"),
+            state: folder.join("state"),
             pins: Path::new("/sys/fs/bpf").join(unique),
             log: folder.join("agent.log"),
         };
-        let text = configuration(&files, &folder.join("state"), settings)?;
+        let text = configuration(&files, settings)?;
         fs::write(&files.config, text)
             .with_context(|| format!("write {}", files.config.display()))?;
         Ok(files)
     }
 }
 
-fn configuration(files: &Files, state: &Path, settings: &Settings) -> Result<String> {
-    let Files { config: _, socket, pins, log: _ } = files;
-    let Settings { switching, xdp, attach, routes } = settings;
+fn configuration(files: &Files, settings: &Settings) -> Result<String> {
+    let Files { config: _, socket, state, pins, log: _ } = files;
+    let Settings { switching, xdp, attach, routes, more } = settings;
     let mut text = String::new();
     let (socket, state, pins) = (socket.display(), state.display(), pins.display());
     writeln!(text, "[agent]\nsocket = '{socket}'\nstate = '{state}'\npins = '{pins}'")?;
@@ -145,6 +158,7 @@ fn configuration(files: &Files, state: &Path, settings: &Settings) -> Result<Str
     for (prefix, path) in routes {
         writeln!(text, "[[route]]\nprefix = {prefix:?}\npath = {path:?}")?;
     }
+    text.push_str(more);
     Ok(text)
 }
 
@@ -321,11 +335,12 @@ mod tests {
         let files = Files {
             config: "/x/netpath.toml".into(),
             socket: "/x/agent.sock".into(),
+            state: "/x/state".into(),
             pins: "/sys/fs/bpf/x".into(),
             log: "/x/agent.log".into(),
         };
         let settings = Settings::default();
-        let text = configuration(&files, Path::new("/x/state"), &settings).unwrap();
+        let text = configuration(&files, &settings).unwrap();
         assert!(text.contains("socket = '/x/agent.sock'\n"), "{text}");
         assert!(text.ends_with("prefix = \"fd00:96::/64\"\npath = \"kernel\"\n"), "{text}");
     }
