@@ -212,9 +212,7 @@ impl Agent {
     /// Waits until the agent's socket answers.
     pub fn wait(&mut self) -> Result<()> {
         wait::until("the agent's socket answers", START, || {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the agent ended, {status}: {}", self.last_words());
-            }
+            self.check_running()?;
             // Asking before there is a socket would only take time from the agent.
             let asked = self.files.socket.exists().then(|| self.netpath(&["status"]));
             Ok(asked.and_then(Result::ok).map(drop))
@@ -233,6 +231,14 @@ impl Agent {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// An error if it has ended by itself.
+    pub fn check_running(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the agent ended, {status}: {}", self.last_words()),
+        }
     }
 
     /// Ends the process by a signal and waits until it is gone.

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod agent;
+pub mod churn;
 pub mod command;
 pub mod counter;
 pub mod forgery;

@@ -20,7 +20,7 @@ use nix::{
 use super::command;
 
 /// Where `ip netns` keeps names, and where the agent is told to find pods.
-const NAMES: &str = "/run/netns";
+pub const NAMES: &str = "/run/netns";
 
 /// A named network namespace, deleted when dropped.
 #[derive(Debug)]

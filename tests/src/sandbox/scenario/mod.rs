@@ -14,6 +14,7 @@ mod runner;
 mod runtime;
 mod service;
 mod spoof;
+mod storm;
 mod table;
 mod transfer;
 
@@ -41,6 +42,12 @@ pub struct Effort {
     /// Size of a TCP transfer by a local path, in megabytes (1,000,000 bytes).
     #[arg(long, default_value_t = 200)]
     pub megabytes: u64,
+    /// How often a pod is made anew while agents are killed, over all callers.
+    #[arg(long, default_value_t = 300)]
+    pub rounds: u64,
+    /// What a random scenario's choices follow from; a printed one repeats them.
+    #[arg(long)]
+    pub seed: Option<u64>,
 }
 
 /// The kind of machine that a scenario needs.
@@ -129,6 +136,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         repair::scenarios(),
         inspect::scenarios(),
         runtime::scenarios(),
+        storm::scenarios(),
     ];
     let mut groups: Vec<Vec<Scenario>> = Vec::new();
     for scenario in all.into_iter().flatten().filter(|scenario| scenario.name.contains(filter)) {
