@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use crate::build;
 use crate::command;
 use crate::kernel::{Kernel, Series};
-use crate::machine::{Channel, Machine};
+use crate::machine::{Channel, GuestFile, Machine};
 use crate::packages::{self, GUEST, NETWORK};
 use crate::power;
 use crate::run::guest_programs;
@@ -71,6 +71,7 @@ impl Group {
 pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     packages::install(&NETWORK)?;
     packages::install(&GUEST)?;
+    build::next_agent(workspace)?;
     let programs = build::programs(workspace)?;
     build::init(workspace)?;
     let guests = guests(args, &programs)?;
@@ -146,6 +147,9 @@ fn run(
     machine.timeout = LIMIT;
     machine.silence = SILENCE;
     if group == Group::Runtime {
+        // Runtimes look for plugins where Debian's are.
+        let guest = "/usr/lib/cni/netpath-cni".to_owned();
+        machine.files.push(GuestFile { host: programs.join("netpath-cni"), guest });
         machine.disks.push(userland::get(workspace)?);
     }
     Ok(machine.run(workspace, Channel::Output(counter))?.exit == 0)

@@ -1,6 +1,6 @@
 //! A sandbox with agents: the network, the files of the agents and the agents themselves.
 
-use std::{fs, path::Path};
+use std::{fs, net::IpAddr, path::Path};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{
     agent::{self, Agent, Files, Programs, Settings},
-    table::{self, Row},
+    table::{self, Pair, Row},
     topology::Topology,
 };
 
@@ -95,15 +95,14 @@ impl Lab {
 
     /// The table with netpath's pods: everything should answer.
     pub fn table_after(&self) -> Result<Vec<Row>> {
-        table::measure(
-            &self.topology,
-            |_| true,
-            |pair, from, to| {
-                // The node that decides: the sender's, or the receiver's for what comes from afar.
-                let node = self.topology.node_of(pair.from).or(self.topology.node_of(pair.to));
-                node.map(|node| self.agents[node].path(from, to)).transpose()
-            },
-        )
+        table::measure(&self.topology, |_| true, |pair, from, to| self.explain(pair, from, to))
+    }
+
+    /// The path of a pair's packets, as the node that decides says: the sender's, or the
+    /// receiver's for what comes from afar.
+    pub fn explain(&self, pair: &Pair, from: IpAddr, to: IpAddr) -> Result<Option<String>> {
+        let node = self.topology.node_of(pair.from).or(self.topology.node_of(pair.to));
+        node.map(|node| self.agents[node].path(from, to)).transpose()
     }
 
     /// The counters of every node.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{super::Bench, NODE, Outcome, Scenario, nothing_allocated, table};
+use super::{super::Bench, NODE, Outcome, Scenario, netpath::containers, nothing_allocated, table};
 use crate::sandbox::{
     command,
     runtime::{containerd::Containerd, network},
@@ -10,7 +10,10 @@ use crate::sandbox::{
 };
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::own("runtime::containerd::reference", reference)]
+    vec![
+        Scenario::own("runtime::containerd::reference", reference),
+        Scenario::own("runtime::containerd::netpath", netpath),
+    ]
 }
 
 /// Debian's own plugins do what plain ipvlan can: otherwise the others would prove nothing.
@@ -31,4 +34,12 @@ fn reference(_: &Bench) -> Result<Outcome> {
     let outcome = table(&topology, &mut containerd, list, |pair| pair.plain)?;
     nothing_allocated(&state)?;
     Ok(outcome)
+}
+
+/// netpath's plugin in the same runtime does everything.
+fn netpath(bench: &Bench) -> Result<Outcome> {
+    if !command::exists("containerd") {
+        return Ok(Outcome::Ignored("there is no containerd here".into()));
+    }
+    containers(bench, |node, folder| Ok(Box::new(Containerd::start(node, folder)?)))
 }

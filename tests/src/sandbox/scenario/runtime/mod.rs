@@ -2,7 +2,9 @@
 //!
 //! They run in guests that have the runtimes (`cargo xtask test` knows by the names' prefix).
 
+mod burst;
 mod containerd;
+mod netpath;
 mod podman;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
@@ -14,13 +16,16 @@ use crate::sandbox::{
     address::Family,
     probe::Proto,
     runtime::{Runtime, network::List},
-    table::{self, Pair},
+    table::{self, Pair, Row},
     topology::{Pod, Topology},
 };
 
 /// One group per runtime.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    [containerd::scenarios(), podman::scenarios()].into_iter().flatten().collect()
+    [containerd::scenarios(), podman::scenarios(), burst::scenarios()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Where Debian has the reference plugins.
@@ -37,18 +42,54 @@ fn table(
     network: impl Fn(&Pod) -> List,
     expected: impl Fn(&Pair) -> bool,
 ) -> Result<Outcome> {
-    let (containers, pods): (Vec<&Pod>, Vec<&Pod>) =
-        topology.pods.iter().partition(|pod| pod.node == NODE);
-    for pod in &containers {
+    start_all(topology, runtime, network)?;
+    let rows = ask(topology, runtime, expected, |_, _, _| Ok(None))?;
+    remove_all(topology, runtime)?;
+    surprises_or_passed(&table::surprises(&rows))
+}
+
+/// The pods that containers stand for.
+fn containers(topology: &Topology) -> impl Iterator<Item = &Pod> {
+    topology.pods.iter().filter(|pod| pod.node == NODE)
+}
+
+/// Starts a container in the place of each pod of the first node.
+fn start_all(
+    topology: &Topology,
+    runtime: &mut dyn Runtime,
+    network: impl Fn(&Pod) -> List,
+) -> Result<()> {
+    for pod in containers(topology) {
         let name = pod.place.name;
         runtime.start(name, &network(pod)).with_context(|| format!("start container {name}"))?;
     }
+    Ok(())
+}
+
+/// Removes the containers, each with its network.
+fn remove_all(topology: &Topology, runtime: &mut dyn Runtime) -> Result<()> {
+    for pod in containers(topology) {
+        let name = pod.place.name;
+        runtime.remove(name).with_context(|| format!("remove container {name}"))?;
+    }
+    Ok(())
+}
+
+/// Asks every pair of the table, inside the containers and everywhere else. `explain` names the
+/// path from one address to another.
+fn ask(
+    topology: &Topology,
+    runtime: &dyn Runtime,
+    expected: impl Fn(&Pair) -> bool,
+    explain: impl Fn(&Pair, IpAddr, IpAddr) -> Result<Option<String>>,
+) -> Result<Vec<Row>> {
+    let pods = topology.pods.iter().filter(|pod| pod.node != NODE).map(|pod| &pod.place);
     let own = topology.nodes.iter().chain([&topology.remote]);
-    let servers = table::start_servers_of(topology, own.chain(pods.iter().map(|pod| &pod.place)))?;
-    let mut rows = table::rows(topology, expected, |_, _, _| Ok(None))?;
-    let is_container = |name: &str| containers.iter().any(|pod| pod.place.name == name);
+    let servers = table::start_servers_of(topology, own.chain(pods))?;
+    let mut rows = table::rows(topology, expected, explain)?;
+    let is_container = |name: &str| containers(topology).any(|pod| pod.place.name == name);
     table::ask_all(topology, rows.iter_mut().filter(|row| !is_container(row.from)))?;
-    for pod in &containers {
+    for pod in containers(topology) {
         let name = pod.place.name;
         let answers = answers(topology, runtime, name)?;
         for row in rows.iter_mut().filter(|row| row.from == name) {
@@ -57,11 +98,7 @@ fn table(
         }
     }
     drop(servers);
-    for pod in &containers {
-        let name = pod.place.name;
-        runtime.remove(name).with_context(|| format!("remove container {name}"))?;
-    }
-    surprises_or_passed(&table::surprises(&rows))
+    Ok(rows)
 }
 
 /// What a container says about everyone that the table has it ask.

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::{super::Bench, NODE, Outcome, PLUGINS, Scenario, nothing_allocated, table};
+use super::{
+    super::Bench, NODE, Outcome, PLUGINS, Scenario, netpath::containers, nothing_allocated, table,
+};
 use crate::sandbox::{
     command,
     runtime::{network, podman::Podman},
@@ -12,7 +14,10 @@ use crate::sandbox::{
 };
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::own("runtime::podman::reference", reference)]
+    vec![
+        Scenario::own("runtime::podman::reference", reference),
+        Scenario::own("runtime::podman::netpath", netpath),
+    ]
 }
 
 /// Debian's own plugins do what plain ipvlan can: otherwise the others would prove nothing.
@@ -33,4 +38,14 @@ fn reference(_: &Bench) -> Result<Outcome> {
     let outcome = table(&topology, &mut podman, list, |pair| pair.plain)?;
     nothing_allocated(&state)?;
     Ok(outcome)
+}
+
+/// netpath's plugin in the same runtime does everything.
+fn netpath(bench: &Bench) -> Result<Outcome> {
+    if !command::exists("podman") {
+        return Ok(Outcome::Ignored("there is no podman here".into()));
+    }
+    containers(bench, |node, folder| {
+        Ok(Box::new(Podman::start(node, folder, &[Path::new(PLUGINS)])?))
+    })
 }

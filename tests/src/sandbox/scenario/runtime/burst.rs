@@ -1,0 +1,235 @@
+//! Many pods at once, beside the reference plugin in the same guest.
+
+use std::{
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use serde_json::{Value, json};
+
+use super::{super::Bench, NODE, Outcome, PLUGINS, Scenario, nothing_allocated};
+use crate::{
+    cni::{Ground, Plugin},
+    sandbox::{
+        address::Family,
+        agent::{Agent, Programs, Settings},
+        churn,
+        lab::Lab,
+        namespace::Namespace,
+        probe::{Patience, Proto, probe},
+        topology::{INTERFACE, Topology},
+    },
+};
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![Scenario::own("runtime::burst::250", burst)]
+}
+
+const PODS: usize = 250;
+/// Runtimes that call at once.
+const CALLERS: usize = 16;
+/// How many times faster than the reference the median addition must be.
+const FACTOR: u32 = 3;
+/// Pods from the first to the last that are asked whether they answer.
+const SAMPLE: usize = 50;
+
+/// Addresses that nothing else in the sandbox has.
+const SUBNETS: [(&str, &str); 2] = [("10.0.16.0/22", "10.0.16.1"), ("fd00:16::/64", "fd00:16::1")];
+
+/// Whether pods ask the wire for their addresses before they use them: netpath by its probe, the
+/// reference by the kernel's duplicate address detection, which is for IPv6 only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    Asked,
+    NotAsked,
+}
+
+fn burst(bench: &Bench) -> Result<Outcome> {
+    if !Path::new(PLUGINS).join("ipvlan").exists() {
+        return Ok(Outcome::Ignored("there is no ipvlan plugin here".into()));
+    }
+    let mut slow = Vec::new();
+    for wire in [Wire::NotAsked, Wire::Asked] {
+        let pods = pods(wire)?;
+        let theirs = reference(&pods).with_context(|| format!("reference, {wire:?}"))?;
+        eprintln!("burst: reference, wire {wire:?}: {theirs}");
+        let ours = netpath(&bench.programs, wire, &pods).with_context(|| format!("{wire:?}"))?;
+        eprintln!("burst: netpath, wire {wire:?}: {ours}");
+        if ours.added.p50 * FACTOR > theirs.added.p50 || ours.added.p99 >= theirs.added.p50 {
+            slow.push(format!("wire {wire:?}: netpath {}, reference {}", ours.added, theirs.added));
+        }
+    }
+    ensure!(slow.is_empty(), "not {FACTOR} times faster: {}", slow.join("; "));
+    Ok(Outcome::Passed)
+}
+
+/// Empty namespaces, as a runtime has them ready.
+fn pods(wire: Wire) -> Result<Vec<Namespace>> {
+    let make = |number| {
+        let namespace = Namespace::create(&format!("burst{number}"))?;
+        if wire == Wire::NotAsked {
+            let all = [("ipv6/conf/all/accept_dad", "0"), ("ipv6/conf/default/accept_dad", "0")];
+            namespace.sysctl(&all)?;
+        }
+        Ok(namespace)
+    };
+    (0..PODS).map(make).collect()
+}
+
+fn reference(pods: &[Namespace]) -> Result<Times> {
+    let topology = Topology::build(1500)?;
+    let folder = tempfile::tempdir().context("make a folder for host-local")?;
+    let state = folder.path().join("host-local");
+    let ranges = SUBNETS.map(|(subnet, gateway)| json!([{"subnet": subnet, "gateway": gateway}]));
+    let runtime = Runtime {
+        node: &topology.nodes[NODE].namespace,
+        plugin: Plugin::new(Path::new(PLUGINS).join("ipvlan")),
+        socket: PathBuf::new(),
+        config: json!({
+            "cniVersion": "1.0.0", "name": "reference", "type": "ipvlan",
+            "master": INTERFACE, "mode": "l2",
+            "ipam": {
+                "type": "host-local", "ranges": ranges, "dataDir": state,
+                "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+            },
+        }),
+    };
+    let (added, _) = runtime.all("ADD", pods)?;
+    let (removed, _) = runtime.all("DEL", pods)?;
+    nothing_allocated(&state)?;
+    Ok(Times { added, removed })
+}
+
+fn netpath(programs: &Programs, wire: Wire, pods: &[Namespace]) -> Result<Times> {
+    let probe = wire == Wire::Asked;
+    let mut more = format!("[announce]\nprobe = {probe}\n");
+    for (subnet, gateway) in SUBNETS {
+        let name = if subnet.contains(':') { "v6" } else { "v4" };
+        more += &format!("[[pool]]\nname = '{name}'\nsubnet = '{subnet}'\ngateway = '{gateway}'\n");
+    }
+    let lab = Lab::build(programs, &Settings { more, ..Settings::default() }, 1500)?;
+    let node = &lab.topology.nodes[NODE];
+    let agent = Agent::start(programs, node, &lab.files[NODE])?;
+    let runtime = Runtime {
+        node: &node.namespace,
+        plugin: Plugin::new(programs.plugin()),
+        socket: agent.files.socket.clone(),
+        config: json!({
+            "cniVersion": "1.1.0", "name": "underlay", "type": "netpath-cni",
+            "socket": agent.files.socket,
+        }),
+    };
+    let (added, answers) = runtime.all("ADD", pods)?;
+    for answer in answers.iter().step_by(SAMPLE) {
+        for address in addresses(answer)? {
+            let answered = probe_node(&node.namespace, address)?;
+            ensure!(answered, "{address} does not answer the node");
+        }
+    }
+    let (removed, _) = runtime.all("DEL", pods)?;
+    eprintln!("burst: afterwards, {}", churn::agree(agent, node, &[])?);
+    Ok(Times { added, removed })
+}
+
+fn probe_node(node: &Namespace, address: IpAddr) -> Result<bool> {
+    probe(node, address, Proto::Icmp, Patience::EXPECTED)
+}
+
+/// The addresses in an answer to ADD.
+fn addresses(answer: &Value) -> Result<Vec<IpAddr>> {
+    let ips = answer["ips"].as_array().context("no ips in the answer")?;
+    let address = |ip: &Value| {
+        let text = ip["address"].as_str().and_then(|text| text.split('/').next());
+        text.context("no address")?.parse().context("an address")
+    };
+    let addresses: Vec<_> = ips.iter().map(address).collect::<Result<_>>()?;
+    ensure!(addresses.len() == Family::BOTH.len(), "{addresses:?} instead of one a family");
+    Ok(addresses)
+}
+
+/// A container runtime on a node, as far as it calls a plugin.
+struct Runtime<'a> {
+    node: &'a Namespace,
+    plugin: Plugin,
+    socket: PathBuf,
+    config: Value,
+}
+
+impl Runtime<'_> {
+    /// Calls the plugin for every pod, from several threads; tells what it answered to whom.
+    fn all(&self, verb: &str, pods: &[Namespace]) -> Result<(Latency, Vec<Value>)> {
+        let next = AtomicUsize::new(0);
+        let begin = Instant::now();
+        let mut calls = thread::scope(|scope| {
+            let callers: Vec<_> = (0..CALLERS)
+                .map(|_| scope.spawn(|| self.node.enter(|| self.some(verb, pods, &next))))
+                .collect();
+            let mut calls = Vec::new();
+            for caller in callers {
+                calls.extend(caller.join().map_err(|_| anyhow!("a caller panicked"))??);
+            }
+            anyhow::Ok(calls)
+        })?;
+        let whole = begin.elapsed();
+        ensure!(calls.len() == pods.len(), "{} calls", calls.len());
+        calls.sort_by_key(|(elapsed, _)| *elapsed);
+        let at = |percent: usize| calls[(calls.len() * percent).div_ceil(100) - 1].0;
+        let latency = Latency { p50: at(50), p99: at(99), max: at(100), whole };
+        Ok((latency, calls.into_iter().map(|(_, answer)| answer).collect()))
+    }
+
+    /// The share of one caller.
+    fn some(
+        &self,
+        verb: &str,
+        pods: &[Namespace],
+        next: &AtomicUsize,
+    ) -> Result<Vec<(Duration, Value)>> {
+        let mut calls = Vec::new();
+        while let Some(pod) = pods.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let ground =
+                Ground { socket: self.socket.clone(), netns: pod.path(), plugins: PLUGINS.into() };
+            let outcome = self.plugin.run(&ground.call(verb, pod.name(), &self.config))?;
+            let answer = match verb {
+                "ADD" => outcome.answer(),
+                _ => outcome.silence().map(|()| Value::Null),
+            };
+            calls
+                .push((outcome.elapsed, answer.with_context(|| format!("{verb} {}", pod.name()))?));
+        }
+        Ok(calls)
+    }
+}
+
+/// How long calls took.
+#[derive(Clone, Copy, Debug)]
+struct Latency {
+    p50: Duration,
+    p99: Duration,
+    max: Duration,
+    whole: Duration,
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p99, max, whole } = self;
+        let (p50, p99, max) = (p50.as_millis(), p99.as_millis(), max.as_millis());
+        write!(f, "p50 {p50} ms, p99 {p99} ms, max {max} ms, all in {:.1} s", whole.as_secs_f32())
+    }
+}
+
+struct Times {
+    added: Latency,
+    removed: Latency,
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ADD {}; DEL {}", self.added, self.removed)
+    }
+}
