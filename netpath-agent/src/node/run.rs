@@ -32,6 +32,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
         |kind| signal(kind).map_err(|source| Error::Io { action: "listen for signals", source });
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
     // Before the first look at links and addresses, so that no change falls in between.
     let mut monitor = Monitor::start()?;
     let mut watching = true;

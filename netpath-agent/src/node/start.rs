@@ -29,9 +29,6 @@ pub(super) struct Ground {
 impl Ground {
     /// Checks everything that can be checked without touching the kernel.
     pub(super) async fn check(config: Config) -> Result<Self, Error> {
-        if !nix::unistd::geteuid().is_root() {
-            return Err(Error::NotRoot);
-        }
         let netlink = Netlink::connect()?;
         parents::check(&config.parents, &netlink.links().await?)?;
         let lock = Lock::take(&config.agent.state)?;
