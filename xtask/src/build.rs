@@ -1,8 +1,9 @@
 //! `cargo xtask build`: the programs that run on nodes and in guests, static.
 
+use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::command;
 use crate::progress::step;
@@ -18,6 +19,24 @@ pub(crate) fn programs(workspace: &Workspace) -> Result<PathBuf> {
     cargo.args(["build", "--release", "--target", TARGET, "--bins"]);
     command::run(cargo.args(["-p", "netpath-agent", "-p", "netpath-tests"]))?;
     Ok(folder(workspace))
+}
+
+/// The agent with the next ABI number, beside the programs: what tests upgrade to.
+pub(crate) const NEXT_AGENT: &str = "netpath-agent-next";
+
+/// Builds it. To be called before [`programs`], which builds the true agent in its place.
+pub(crate) fn next_agent(workspace: &Workspace) -> Result<()> {
+    setup::toolchain()?;
+    setup::linker(workspace)?;
+    step("Building an agent to upgrade to");
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--release", "--target", TARGET, "-p", "netpath-agent"]);
+    cargo.args(["--bin", "netpath-agent", "--features", "netpath-common/next-abi"]);
+    command::run(&mut cargo)?;
+    let folder = folder(workspace);
+    let (built, kept) = (folder.join("netpath-agent"), folder.join(NEXT_AGENT));
+    fs::copy(&built, &kept).with_context(|| format!("copy {}", built.display()))?;
+    Ok(())
 }
 
 /// Builds a guest's first process. It belongs to this package, so that a guest starts

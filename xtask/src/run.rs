@@ -138,8 +138,10 @@ fn in_guest(workspace: &Workspace, series: Series, programs: &Path, args: &Args)
 
 /// The programs of a sandbox, where a guest's PATH has them.
 pub(crate) fn guest_programs(folder: &Path) -> Vec<GuestFile> {
-    let file = |name| GuestFile { host: folder.join(name), guest: format!("/usr/bin/{name}") };
-    PROGRAMS.map(file).to_vec()
+    let file =
+        |name: &str| GuestFile { host: folder.join(name), guest: format!("/usr/bin/{name}") };
+    let next = folder.join(build::NEXT_AGENT).exists().then_some(build::NEXT_AGENT);
+    PROGRAMS.into_iter().chain(next).map(file).collect()
 }
 
 /// Becomes the agent, so that signals reach it.

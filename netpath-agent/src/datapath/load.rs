@@ -80,10 +80,6 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
             .load()
             .map_err(|source| Error::Program { name, source: Box::new(source) })?;
     }
-    xdp(&mut ebpf)?
-        .load()
-        .map_err(|source| Error::Program { name: XDP, source: Box::new(source) })?;
-
     Ok(Datapath {
         endpoints: take(&mut ebpf, "endpoints")?,
         namespaces: take(&mut ebpf, "namespaces")?,
@@ -140,8 +136,14 @@ pub(super) fn classifier<'a>(
     program.try_into().map_err(|source| Error::Program { name, source: Box::new(source) })
 }
 
-/// The XDP program of the object.
+/// The XDP program of the object, loaded when it is first wanted: the verifier takes ten times as
+/// long for it as for the others, and most parents have none.
 pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
+    let refused = |source| Error::Program { name: XDP, source: Box::new(source) };
     let program = ebpf.program_mut(XDP).ok_or(Error::Missing(XDP))?;
-    program.try_into().map_err(|source| Error::Program { name: XDP, source: Box::new(source) })
+    let program: &mut Xdp = program.try_into().map_err(refused)?;
+    if program.fd().is_err() {
+        program.load().map_err(refused)?;
+    }
+    Ok(program)
 }

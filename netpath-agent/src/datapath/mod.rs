@@ -100,9 +100,11 @@ impl Datapath {
         load::open(options)
     }
 
-    /// The loaded object, for those who run its programs themselves (`BPF_PROG_TEST_RUN`).
-    pub const fn ebpf(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
+    /// The object with all programs loaded, for those who run them themselves
+    /// (`BPF_PROG_TEST_RUN`).
+    pub fn ebpf(&mut self) -> Result<&mut Ebpf, Error> {
+        load::xdp(&mut self.ebpf)?;
+        Ok(&mut self.ebpf)
     }
 
     /// Writes what every program reads of the node.

@@ -80,7 +80,7 @@ impl Kernel {
             repeat: times,
             ..TestRunOptions::new()
         };
-        let ebpf = self.datapath.ebpf();
+        let ebpf = self.datapath.ebpf()?;
         let name = format!("netpath_{}", hook.name());
         let program = ebpf.program_mut(&name).context("the object lacks a program")?;
         let from_pod = *namespace == self.room.pod.number;

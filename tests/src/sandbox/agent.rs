@@ -35,18 +35,31 @@ const STOP: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct Programs {
     folder: PathBuf,
+    agent: &'static str,
 }
+
+/// The daemon.
+const AGENT: &str = "netpath-agent";
+/// The same with another ABI number, see `netpath_common::ABI`.
+const NEXT_AGENT: &str = "netpath-agent-next";
 
 impl Programs {
     /// Looks for the programs in `folder`.
     pub fn find(folder: PathBuf) -> Result<Self> {
-        for program in ["netpath-agent", "netpath", "netpath-cni"] {
+        for program in [AGENT, "netpath", "netpath-cni"] {
             let path = folder.join(program);
             if !path.is_file() {
                 bail!("{}: not found; build it, or name its folder by --programs", path.display());
             }
         }
-        Ok(Self { folder })
+        Ok(Self { folder, agent: AGENT })
+    }
+
+    /// The same with the daemon of another version, if it was built.
+    #[must_use]
+    pub fn next(&self) -> Option<Self> {
+        let next = Self { folder: self.folder.clone(), agent: NEXT_AGENT };
+        next.agent().is_file().then_some(next)
     }
 
     /// Their folder.
@@ -58,7 +71,7 @@ impl Programs {
     /// The daemon.
     #[must_use]
     pub fn agent(&self) -> PathBuf {
-        self.folder.join("netpath-agent")
+        self.folder.join(self.agent)
     }
 
     /// The operator's command.

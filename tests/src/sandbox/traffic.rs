@@ -1,14 +1,16 @@
-//! TCP transfers whose every byte is compared, and traffic that goes on in the background.
+//! TCP transfers whose every byte is compared, and traffic that goes on in the background: pings,
+//! transfers, datagrams. What one of them loses is an error.
 
 use std::{
+    collections::BTreeSet,
     io::{ErrorKind, Read as _, Write as _},
-    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -27,6 +29,13 @@ const WRITE_PACE: Duration = Duration::from_millis(5);
 const CHUNK: usize = 65_000;
 /// The same for a background transfer: more than a packet, so that GSO is at work.
 const WRITE: usize = 16_000;
+/// Datagrams that may be under way: fewer than any queue of the kernel holds, so that none is lost
+/// but by who is tested.
+const UNDER_WAY: u64 = 64;
+/// Between two bursts of datagrams.
+const BURST_PACE: Duration = Duration::from_millis(1);
+/// How often a receiver looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Sends `bytes` bytes to the sink of `to`, which compares every one of them.
 pub fn transfer(from: &Namespace, to: IpAddr, bytes: u64) -> Result<()> {
@@ -106,6 +115,54 @@ impl Traffic {
         Ok(())
     }
 
+    /// Datagrams, at most `rate` a second and as many as the machine can carry; a lost one is an
+    /// error. The rate is printed in the end.
+    pub fn datagrams(
+        &mut self,
+        (from, source): (&Namespace, IpAddr),
+        (to, target): (&Namespace, IpAddr),
+        rate: u64,
+    ) -> Result<()> {
+        let any = |like: IpAddr| match like {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let receiver = to.enter(|| Ok(UdpSocket::bind((any(target), 0))?))?;
+        receiver.set_read_timeout(Some(LOOK))?;
+        let port = receiver.local_addr()?.port();
+        let sender = from.enter(|| Ok(UdpSocket::bind((source, 0))?))?;
+        sender.connect((target, port))?;
+        let over = Arc::new(AtomicBool::new(false));
+        let arrived = Arc::new(AtomicU64::new(0));
+        let counter = {
+            let (over, arrived) = (Arc::clone(&over), Arc::clone(&arrived));
+            thread::spawn(move || count(&receiver, &over, &arrived))
+        };
+        self.spawn(format!("datagrams {source} to {target}"), move |stop, progress| {
+            let start = Instant::now();
+            let sent = send_datagrams(&sender, rate, (stop, progress), &arrived);
+            let seconds = start.elapsed().as_secs_f64();
+            let sent = sent.and_then(|sent| {
+                // Those that are under way have as long as a ping's reply.
+                wait::until("the last datagrams", REPLY, || {
+                    Ok((arrived.load(Ordering::Relaxed) >= sent).then_some(()))
+                })
+                .with_context(|| {
+                    format!("{} lost of {sent}", sent - arrived.load(Ordering::Relaxed))
+                })?;
+                Ok(sent)
+            });
+            over.store(true, Ordering::Relaxed);
+            counter.join().map_err(|_| anyhow!("the receiver panicked"))??;
+            let sent = sent?;
+            #[expect(clippy::cast_precision_loss, reason = "for people")]
+            let each = sent as f64 / seconds;
+            eprintln!("datagrams {source} to {target}: {sent}, {each:.0}/s, none lost");
+            Ok(())
+        });
+        Ok(())
+    }
+
     /// A transfer to the sink of `to`; every byte is compared.
     pub fn stream(&mut self, from: &Namespace, to: IpAddr) -> Result<()> {
         let connection = connect(from, to)?;
@@ -158,6 +215,56 @@ impl Traffic {
         ensure!(losses.is_empty(), "{}", losses.join("; "));
         Ok(())
     }
+}
+
+/// Sends numbered datagrams until `stop`, never more than may be under way. Returns how many.
+fn send_datagrams(
+    sender: &UdpSocket,
+    rate: u64,
+    (stop, progress): (&AtomicBool, &AtomicU64),
+    arrived: &AtomicU64,
+) -> Result<u64> {
+    let start = Instant::now();
+    let (mut sent, mut last) = (0_u64, (0, start));
+    while !stop.load(Ordering::Relaxed) {
+        let there = arrived.load(Ordering::Relaxed);
+        if there > last.0 {
+            last = (there, Instant::now());
+        }
+        ensure!(last.1.elapsed() < REPLY, "{} under way, and none arrives", sent - there);
+        progress.store(there, Ordering::Relaxed);
+        let due = u64::try_from(start.elapsed().as_micros())? * rate / 1_000_000;
+        let until = due.min(there + UNDER_WAY);
+        if sent >= until {
+            thread::sleep(BURST_PACE);
+        }
+        for number in sent..until {
+            sender.send(&number.to_be_bytes()).context("send a datagram")?;
+        }
+        sent = sent.max(until);
+    }
+    Ok(sent)
+}
+
+/// Counts datagrams; one that comes twice is an error.
+fn count(receiver: &UdpSocket, over: &AtomicBool, arrived: &AtomicU64) -> Result<()> {
+    // Those that were overtaken.
+    let (mut next, mut missing) = (0_u64, BTreeSet::new());
+    let mut buffer = [0; 8];
+    while !over.load(Ordering::Relaxed) {
+        match receiver.recv(&mut buffer) {
+            Ok(_) => {
+                let number = u64::from_be_bytes(buffer);
+                missing.extend(next..number);
+                ensure!(number >= next || missing.remove(&number), "{number} came twice");
+                next = next.max(number + 1);
+                arrived.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => return Err(error).context("receive a datagram"),
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Traffic {

@@ -134,7 +134,7 @@ fn maps(files: &Files, attached: &[&Attached]) -> Result<Problems> {
     let open = |name: &str| MapData::from_pin(pins.join(name)).map(Map::HashMap);
     let endpoints: HashMap<_, Address, Endpoint> = open("endpoints")?.try_into()?;
     let mut slots = BTreeMap::<u32, (u32, BTreeSet<IpAddr>, usize)>::new();
-    for entry in endpoints.iter() {
+    for entry in &endpoints {
         let (address, Endpoint { slot, namespace, .. }) = entry?;
         if endpoints.get(&address, 0)?.is_host() {
             continue;

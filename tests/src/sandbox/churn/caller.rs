@@ -100,6 +100,7 @@ impl<'a> Caller<'a> {
     }
 
     /// The owner of its first pod's addresses, and what they are.
+    #[must_use]
     pub fn owner(&self) -> Option<(String, &[IpAddr])> {
         Some((format!("churn/{}", self.name), self.fixed.as_deref()?))
     }

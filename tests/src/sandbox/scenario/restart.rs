@@ -1,4 +1,5 @@
-//! The dataplane outlives the agent, and the next agent adopts it.
+//! The dataplane outlives the agent, and the next agent adopts it: the same version, a newer or an
+//! older one.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -19,27 +20,26 @@ use crate::sandbox::{
 
 /// By generation of TC hooks.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    ["tcx", "netlink"]
-        .map(|attach| {
-            Scenario::own(format!("restart::killed::attach_{attach}"), move |bench| {
+    let by_hooks = |name: &str, run: fn(&Bench, &str) -> Result<Outcome>| {
+        ["tcx", "netlink"].map(|attach| {
+            Scenario::own(format!("restart::{name}::attach_{attach}"), move |bench| {
                 if attach == "tcx" && !kernel::at_least(6, 6)? {
                     return Ok(Outcome::Ignored("tcx links need Linux 6.6".into()));
                 }
-                killed(bench, attach)
+                run(bench, attach)
             })
         })
-        .into()
+    };
+    by_hooks("killed", killed).into_iter().chain(by_hooks("upgraded", upgraded)).collect()
 }
 
-/// Bytes of a transfer or replies of a ping that prove that traffic flows.
+/// Bytes of a transfer, replies of a ping or datagrams that prove that traffic flows.
 const STEPS: u64 = 100;
+/// Datagrams a second, over both ways.
+const RATE: u64 = 20_000;
 
-fn killed(bench: &Bench, attach: &str) -> Result<Outcome> {
-    let settings = Settings { attach: attach.into(), ..Settings::default() };
-    let mut lab = Lab::ready(&bench.programs, &settings, 1500)?;
-    let servers = table::start_servers(&lab.topology)?;
-    let before = objects(&lab)?;
-
+/// Traffic by node1's hooks, out and in; whatever is lost is an error.
+fn load(lab: &Lab) -> Result<Traffic> {
     let mut traffic = Traffic::default();
     let place = |name| lab.topology.place(name);
     for family in Family::BOTH {
@@ -49,6 +49,64 @@ fn killed(bench: &Bench, attach: &str) -> Result<Outcome> {
             traffic.ping(&place(from).namespace, to)?;
         }
     }
+    for (from, to, family) in [("a1", "b1", Family::Ipv4), ("remote", "a2", Family::Ipv6)] {
+        let [from, to] =
+            [place(from), place(to)].map(|end| (&end.namespace, end.address.of(family)));
+        traffic.datagrams(from, to, RATE / 2)?;
+    }
+    Ok(traffic)
+}
+
+/// To the next version and back, by an orderly end and by a kill.
+fn upgraded(bench: &Bench, attach: &str) -> Result<Outcome> {
+    let Some(next) = bench.programs.next() else {
+        return Ok(Outcome::Ignored(
+            "no agent of another version: cargo xtask test builds it".into(),
+        ));
+    };
+    let settings = Settings { attach: attach.into(), ..Settings::default() };
+    let mut lab = Lab::ready(&bench.programs, &settings, 1500)?;
+    let servers = table::start_servers(&lab.topology)?;
+    let before = links(&lab)?;
+    let traffic = load(&lab)?;
+    traffic.moves_on(STEPS, "with the agent")?;
+    let mut abi = lab.agents[0].netpath_json(&["status"])?["abi"].clone();
+    for (programs, signal, what) in [
+        (&next, Signal::SIGTERM, "upgraded"),
+        (&bench.programs, Signal::SIGTERM, "downgraded"),
+        (&next, Signal::SIGKILL, "upgraded after a kill"),
+    ] {
+        let files = lab.agents.remove(0).end(signal)?;
+        traffic.moves_on(STEPS, "without an agent")?;
+        let agent = Agent::start(programs, &lab.topology.nodes[0], &files)?;
+        let now = agent.netpath_json(&["status"])?["abi"].clone();
+        lab.agents.insert(0, agent);
+        traffic.moves_on(STEPS, what)?;
+        ensure!(abi != now, "{what}, and the ABI is still {now}");
+        abi = now;
+        let versions = fs::read_dir(&lab.files[0].pins)?.count();
+        ensure!(versions == 1, "{what}, and pins of {versions} versions are there");
+        let after = links(&lab)?;
+        ensure!(before == after, "{what}, not adopted: before {before:?}, after {after:?}");
+    }
+    traffic.finish()?;
+    drop(servers);
+    surprises_or_passed(&table::surprises(&lab.table_after()?))
+}
+
+/// The links and filters among the objects, by file, whichever version they are pinned under.
+fn links(lab: &Lab) -> Result<BTreeMap<String, String>> {
+    let name = |place: String| place.rsplit('/').next().unwrap_or_default().to_owned();
+    let objects = objects(lab)?.into_iter().map(|(place, object)| (name(place), object));
+    Ok(objects.filter(|(_, object)| !object.starts_with("map ")).collect())
+}
+
+fn killed(bench: &Bench, attach: &str) -> Result<Outcome> {
+    let settings = Settings { attach: attach.into(), ..Settings::default() };
+    let mut lab = Lab::ready(&bench.programs, &settings, 1500)?;
+    let servers = table::start_servers(&lab.topology)?;
+    let before = objects(&lab)?;
+    let traffic = load(&lab)?;
     traffic.moves_on(STEPS, "with the agent")?;
     let files = lab.agents.remove(0).end(Signal::SIGKILL)?;
     traffic.moves_on(STEPS, "without an agent")?;
