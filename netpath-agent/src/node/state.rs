@@ -189,8 +189,7 @@ impl State {
         // Endpoints come last: should the node take an endpoint's address, the endpoint keeps it.
         let host =
             self.host.iter().map(|address| (*address, self.host_entry(self.flags(*address))));
-        let ready = self.endpoints.values().filter(|record| record.stage == Stage::Ready);
-        let endpoints = ready.flat_map(|record| {
+        let endpoints = self.ready().flat_map(|record| {
             record.addresses().filter_map(move |address| {
                 Some((address, self.endpoint_entry(record, self.flags(address))?))
             })
@@ -200,15 +199,20 @@ impl State {
                 .chain(endpoints)
                 .map(|(address, endpoint)| (Address::from(address), endpoint))
                 .collect(),
-            namespaces: self.endpoints.values().map(Record::namespace_number).collect(),
+            namespaces: self.ready().map(Record::namespace_number).collect(),
             routes: self.routes.values().map(|route| route.spec.entry()).collect(),
         }
     }
 
-    /// Whether some endpoint is in a network namespace, by its number.
+    /// The endpoints that are in the maps.
+    fn ready(&self) -> impl Iterator<Item = &Record> {
+        self.endpoints.values().filter(|record| record.stage == Stage::Ready)
+    }
+
+    /// Whether some endpoint that is in the maps is in a network namespace, by its number.
     #[must_use]
     pub fn is_pod(&self, namespace: u32) -> bool {
-        self.endpoints.values().any(|record| record.namespace_number() == namespace)
+        self.ready().any(|record| record.namespace_number() == namespace)
     }
 
     /// Whether some prefix is dropped.
