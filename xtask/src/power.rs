@@ -1,5 +1,5 @@
-//! Guests that lose their power while they write: QEMU is killed, and the next guest starts on
-//! the same disk.
+//! Guests that lose their power while they write, or while an agent does: QEMU is killed, and the
+//! next guest starts on the same disk.
 //!
 //! The disk has a volatile cache. What the guest flushed is in this machine's file; what was
 //! only in the guest's memory is gone with it. (What the guest handed to its disk and did not
@@ -11,19 +11,20 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::disk::Disk;
 use crate::kernel::Series;
 use crate::machine::{Channel, Machine};
 use crate::run::guest_programs;
 use crate::tally::Counter;
+use crate::test::Args;
 use crate::workspace::Workspace;
 
-/// The test's name, for filters.
-pub(crate) const NAME: &str = "power::flushed_writes_survive";
-/// How often the power is cut. Each costs a boot.
-const CUTS: u32 = 3;
+/// The tests' names, for filters.
+pub(crate) const NAMES: [&str; 2] = [WRITES, AGENT];
+const WRITES: &str = "power::flushed_writes_survive";
+const AGENT: &str = "power::agent_keeps_its_promises";
 /// The latest moment of a cut, counted from the first flushed write.
 const LATEST: Duration = Duration::from_secs(3);
 /// The folder of the guest that the disk is mounted on.
@@ -79,62 +80,107 @@ impl Said {
     }
 }
 
-/// Runs the test and prints its result as other runners do; whether it passed.
+/// A test with its power cuts.
+struct Test<'a> {
+    workspace: &'a Workspace,
+    series: Series,
+    programs: &'a Path,
+    seed: u64,
+    cuts: u32,
+}
+
+/// Runs the tests and prints their results as other runners do; whether they passed.
 pub(crate) fn run(
     workspace: &Workspace,
     series: Series,
     programs: &Path,
+    args: &Args,
     counter: &mut Counter,
 ) -> Result<bool> {
-    let seed = fastrand::u64(..);
-    let start = Instant::now();
-    let ended = flushed_writes_survive(workspace, series, programs, seed);
-    let seconds = start.elapsed().as_secs_f32();
-    let (verdict, counts) = match &ended {
-        Ok(said) => (format!("ok ({seconds:.1} s)\n  {said}"), "1 passed, 0 failed"),
-        Err(error) => (format!("FAILED ({seconds:.1} s)\n  {error:#}"), "0 passed, 1 failed"),
-    };
-    writeln!(counter, "test {NAME} ... {verdict}\n  seed {seed}\n{counts}").context("print")?;
-    Ok(ended.is_ok())
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    let test = Test { workspace, series, programs, seed, cuts: args.cuts };
+    let (mut passed, mut failed) = (0, 0);
+    for name in NAMES {
+        if args.filter.as_ref().is_some_and(|filter| !name.contains(filter)) {
+            continue;
+        }
+        let start = Instant::now();
+        let ended = if name == AGENT { test.agent() } else { test.writes() };
+        let seconds = start.elapsed().as_secs_f32();
+        let verdict = match &ended {
+            Ok(said) => format!("ok ({seconds:.1} s)\n  {said}"),
+            Err(error) => format!("FAILED ({seconds:.1} s)\n  {error:#}"),
+        };
+        *(if ended.is_ok() { &mut passed } else { &mut failed }) += 1;
+        writeln!(counter, "test {name} ... {verdict}\n  seed {seed}").context("print")?;
+    }
+    writeln!(counter, "{passed} passed, {failed} failed").context("print")?;
+    Ok(failed == 0)
 }
 
-fn flushed_writes_survive(
-    workspace: &Workspace,
-    series: Series,
-    programs: &Path,
-    seed: u64,
-) -> Result<String> {
-    let folder = workspace.target.join("vm");
-    std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-    let folder = tempfile::tempdir_in(&folder).context("make a folder for the disk")?;
-    let mut random = fastrand::Rng::with_seed(seed);
-    let command = ["netpath-sandbox", "power", FOLDER].map(str::to_owned).into();
-    let mut machine = Machine::new(series, command);
-    machine.files = guest_programs(programs);
-    machine.disks.push(Disk::kept(folder.path().join("disk.ext4"), FOLDER)?);
-    let (mut flushed, mut before, mut lost) = (0, 0, 0);
-    for cut in 0..=CUTS {
-        // The last guest only says what it found.
-        let delay = if cut < CUTS { random.u64(..millis(LATEST)) } else { 0 };
-        let said = Mutex::default();
-        let mut reader = Reader { said: &said, line: Vec::new() };
-        let due = || {
-            let since = said.lock().ok().and_then(|said: MutexGuard<'_, Said>| said.since);
-            since.is_some_and(|since| since.elapsed() >= Duration::from_millis(delay))
-        };
-        machine
-            .run_until(workspace, Channel::Output(&mut reader), &due)
-            .with_context(|| format!("guest {cut}"))?;
-        let said = said.into_inner().map_err(|_| anyhow!("the reader panicked"))?;
-        let (kept, unflushed) = said.found.context("a guest did not say what it found")?;
-        ensure!(kept >= flushed, "{flushed} writes were flushed, {kept} are there");
-        // Of what the guest before wrote: each line went to both files.
-        lost += kept.saturating_sub(before.max(unflushed));
-        (flushed, before) = (said.flushed, kept);
+impl Test<'_> {
+    /// What was flushed is there after a power cut, and other writes are not.
+    fn writes(&self) -> Result<String> {
+        let (mut flushed, mut before, mut lost) = (0, 0, 0);
+        self.cut_again(&[], |said| {
+            let (kept, unflushed) = said.found.context("a guest did not say what it found")?;
+            ensure!(kept >= flushed, "{flushed} writes were flushed, {kept} are there");
+            // Of what the guest before wrote: each line went to both files.
+            lost += kept.saturating_sub(before.max(unflushed));
+            (flushed, before) = (said.flushed, kept);
+            Ok(())
+        })?;
+        ensure!(flushed > 0, "no write was flushed");
+        ensure!(lost > 0, "nothing that was not flushed was lost: the cut is none");
+        Ok(format!("{} power cuts, {flushed} flushed writes kept, {lost} others lost", self.cuts))
     }
-    ensure!(flushed > 0, "no write was flushed");
-    ensure!(lost > 0, "nothing that was not flushed was lost: the cut is none");
-    Ok(format!("{CUTS} power cuts, {flushed} flushed writes kept, {lost} others lost"))
+
+    /// What runtimes were told of owners' addresses holds after a power cut. The guest compares,
+    /// and ends by itself if something is wrong.
+    fn agent(&self) -> Result<String> {
+        let mut told = 0;
+        self.cut_again(&["--agent"], |said| {
+            let (kept, _) = said.found.context("a guest did not say what it found")?;
+            ensure!(kept >= told, "{told} owners were told their addresses, {kept} are known");
+            told = said.flushed;
+            Ok(())
+        })?;
+        ensure!(told > 0, "no owner was told its addresses");
+        Ok(format!("{} power cuts, {told} owners with their addresses", self.cuts))
+    }
+
+    /// Runs guests on one disk. The last one only says what it found.
+    fn cut_again(&self, more: &[&str], mut check: impl FnMut(&Said) -> Result<()>) -> Result<()> {
+        let Self { workspace, series, programs, seed, cuts } = *self;
+        let folder = workspace.target.join("vm");
+        std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        let folder = tempfile::tempdir_in(&folder).context("make a folder for the disk")?;
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut machine = Machine::new(series, Vec::new());
+        machine.files = guest_programs(programs);
+        machine.disks.push(Disk::kept(folder.path().join("disk.ext4"), FOLDER)?);
+        for cut in 0..=cuts {
+            let delay = if cut < cuts { random.u64(..millis(LATEST)) } else { 0 };
+            let own = random.u64(..).to_string();
+            let words = ["netpath-sandbox", "power", FOLDER, "--seed", &own];
+            machine.command = words.iter().chain(more).map(|word| (*word).to_owned()).collect();
+            let said = Mutex::default();
+            let mut reader = Reader { said: &said, line: Vec::new() };
+            let due = || {
+                let since = said.lock().ok().and_then(|said: MutexGuard<'_, Said>| said.since);
+                since.is_some_and(|since| since.elapsed() >= Duration::from_millis(delay))
+            };
+            let outcome = machine
+                .run_until(workspace, Channel::Output(&mut reader), &due)
+                .with_context(|| format!("guest {cut}"))?;
+            if let Some(outcome) = outcome {
+                bail!("guest {cut} ended before its power was cut: {outcome}");
+            }
+            let said = said.into_inner().map_err(|_| anyhow!("the reader panicked"))?;
+            check(&said).with_context(|| format!("guest {cut}"))?;
+        }
+        Ok(())
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

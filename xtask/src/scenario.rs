@@ -111,8 +111,11 @@ fn guests(args: &Args, programs: &Path) -> Result<Vec<(Group, Series)>> {
     let mut list = Command::new(programs.join("netpath-sandbox"));
     list.args(["test", "--list", "--filter", args.filter.as_deref().unwrap_or_default()]);
     let mut names = command::output(&mut list)?;
-    if args.filter.as_ref().is_none_or(|filter| power::NAME.contains(filter)) {
-        names.push_str(power::NAME);
+    for name in power::NAMES {
+        if args.filter.as_ref().is_none_or(|filter| name.contains(filter)) {
+            names.push_str(name);
+            names.push('\n');
+        }
     }
     let mut guests = Vec::new();
     for group in Group::ALL {
@@ -135,12 +138,15 @@ fn run(
     counter: &mut Counter,
 ) -> Result<bool> {
     if group == Group::Power {
-        return power::run(workspace, series, programs, counter);
+        return power::run(workspace, series, programs, args, counter);
     }
     let mut command: Vec<_> =
         ["netpath-sandbox", "test", "--group", group.name()].map(str::to_owned).into();
     if let Some(filter) = &args.filter {
         command.extend(["--filter".to_owned(), filter.clone()]);
+    }
+    if let Some(seed) = args.seed {
+        command.extend(["--seed".to_owned(), seed.to_string()]);
     }
     let mut machine = Machine::new(series, command);
     machine.files = guest_programs(programs);

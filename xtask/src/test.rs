@@ -26,13 +26,14 @@ const ROOT: [&str; 2] = ["prog", "announce"];
   announce    address probes and announcements between two namespaces, in the running kernel
   scenario    whole nodes, routers and pods, in a guest per kernel
   runtime     scenarios with containerd and podman, in guests with Debian's, on 6.1 and 6.12
-  power       writes to a disk until the guest loses its power, again and again, on 6.12
+  power       guests that lose their power while they, or an agent, write to a disk, on 6.12
 
 Examples:
   cargo xtask test                                     everything
   cargo xtask test --kernel 6.1                        the scenarios on 6.1
   cargo xtask test --kernel 6.1 --filter nodeport      those with nodeport in their names
-  cargo xtask test --filter arp                        in every tier, those with arp")]
+  cargo xtask test --filter arp                        in every tier, those with arp
+  cargo xtask test --kernel 6.12 --filter power:: --cuts 20")]
 pub(crate) struct Args {
     /// Only the scenarios, on this kernel; may be repeated.
     #[arg(long = "kernel", value_name = "KERNEL")]
@@ -40,6 +41,12 @@ pub(crate) struct Args {
     /// Only tests whose names contain this.
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter: Option<String>,
+    /// What random choices follow from: a seed that was printed repeats them.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// How often each test with power cuts has one; each costs a boot.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
+    pub(crate) cuts: u32,
 }
 
 /// What came of one tier.

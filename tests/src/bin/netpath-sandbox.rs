@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use netpath_tests::sandbox::{
     agent::{Programs, Settings},
+    churn::outage,
     kernel,
     lab::Lab,
     power, question,
@@ -65,6 +66,12 @@ enum Task {
     Power {
         /// A folder on the disk.
         folder: PathBuf,
+        /// An agent does, and pods come and go; else this program alone.
+        #[arg(long)]
+        agent: bool,
+        /// What the choices follow from.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
     },
     /// Answer echo requests where this program is, until it is ended; for containers.
     Serve,
@@ -126,7 +133,14 @@ fn start(cli: Cli) -> Result<ExitCode> {
             // With a filter, a kernel on which nothing is left to run is no failure.
             Ok(exit_code(failed == 0 && (passed > 0 || !filter.is_empty())))
         }
-        Task::Power { folder } => power::write(&folder).map(|()| ExitCode::SUCCESS),
+        Task::Power { folder, agent, seed } => {
+            if agent {
+                outage::run(&programs()?, &folder, seed)?;
+            } else {
+                power::write(&folder)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Task::Serve => {
             server::serve_here(|| {
                 println!("ready");

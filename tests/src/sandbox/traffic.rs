@@ -235,9 +235,7 @@ fn send_datagrams(
         progress.store(there, Ordering::Relaxed);
         let due = u64::try_from(start.elapsed().as_micros())? * rate / 1_000_000;
         let until = due.min(there + UNDER_WAY);
-        if sent >= until {
-            thread::sleep(BURST_PACE);
-        }
+        thread::sleep(BURST_PACE);
         for number in sent..until {
             sender.send(&number.to_be_bytes()).context("send a datagram")?;
         }

@@ -69,6 +69,28 @@ pub fn agree(agent: Agent, node: &Place, callers: &[Caller<'_>]) -> Result<Strin
     ))
 }
 
+/// Whether an agent on a machine that has lost its power knows of no pod, and still keeps what it
+/// promised to owners.
+pub(super) fn recovered(agent: &Agent, promises: &BTreeMap<String, Vec<IpAddr>>) -> Result<()> {
+    let mut problems = Problems::default();
+    let none = serde_json::json!([]);
+    problems.note("netpath ipam check", &none, &agent.netpath_json(&["ipam", "check"])?);
+    problems.note("endpoints", &none, &agent.netpath_json(&["endpoint", "list"])?);
+    let Shown { addresses } = serde_json::from_value(agent.netpath_json(&["ipam", "show"])?)?;
+    let attached = |row: &&Allocation| matches!(row.holder, Holder::Attached { .. });
+    problems.note("attached", &Vec::new(), &addresses.iter().filter(attached).collect());
+    for (worker, promised) in promises {
+        let owner = format!("churn/{worker}");
+        let of_owner =
+            |row: &&Allocation| row.claim.as_ref().is_some_and(|claim| claim.owner == owner);
+        let kept = addresses.iter().filter(of_owner).map(|row| row.address).collect();
+        problems.note(&format!("addresses of {owner}"), &of(promised), &kept);
+    }
+    let Problems(problems) = problems;
+    ensure!(problems.is_empty(), "after a power cut: {}", problems.join("\n  "));
+    Ok(())
+}
+
 /// Waits until no address cools down.
 pub fn cooled(agent: &Agent) -> Result<()> {
     wait::until("no address cools down", Duration::from_secs(30), || {

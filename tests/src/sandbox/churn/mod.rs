@@ -6,12 +6,14 @@
 //! | `caller` | a runtime's worker: sandboxes, ADD, DEL, until each has succeeded |
 //! | `ledger` | which pod was told that it has which address |
 //! | `observer` | which pod has which address, as the kernel says |
+//! | `outage` | the same on a machine that loses its power |
 //! | `audit` | links, addresses, allocations, map entries, files and store against each other |
 
 mod audit;
 mod caller;
 mod ledger;
 mod observer;
+pub mod outage;
 
 pub use self::{
     audit::{agree, cooled},

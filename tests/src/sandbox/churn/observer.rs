@@ -5,6 +5,8 @@ use std::{
     fs::{self, File},
     net::IpAddr,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +16,9 @@ use nix::{
 };
 
 use crate::sandbox::namespace::NAMES;
+
+/// Between two looks: less than an address's cool-down.
+const PACE: Duration = Duration::from_millis(200);
 
 /// Looks into all namespaces whose names start with `prefix`, again and again until `stop`. An
 /// address that two of them have is an error. To be run on a thread of its own, which it leaves in
@@ -29,6 +34,8 @@ pub fn watch(prefix: &str, stop: &AtomicBool) -> Result<u64> {
         ensure!(still.is_empty(), "addresses that two pods have: {still:?}");
         suspects = twice;
         looks += 1;
+        // Looking without a pause would take the processor from those who are looked at.
+        thread::sleep(PACE);
     }
     Ok(looks)
 }

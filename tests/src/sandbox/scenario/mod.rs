@@ -6,12 +6,16 @@
 
 mod bad_input;
 mod cleanup;
+mod cni;
+mod conflict;
+mod exhausted;
 mod inspect;
 mod next_hop;
 mod repair;
 mod restart;
 mod runner;
 mod runtime;
+mod scale;
 mod service;
 mod spoof;
 mod storm;
@@ -45,6 +49,10 @@ pub struct Effort {
     /// How often a pod is made anew while agents are killed, over all callers.
     #[arg(long, default_value_t = 300)]
     pub rounds: u64,
+    /// Datagrams a second while agents are replaced: an emulated guest that carries as many as it
+    /// can has no time left for an agent.
+    #[arg(long, default_value_t = 4000)]
+    pub rate: u64,
     /// What a random scenario's choices follow from; a printed one repeats them.
     #[arg(long)]
     pub seed: Option<u64>,
@@ -134,9 +142,13 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         service::scenarios(),
         next_hop::scenarios(),
         repair::scenarios(),
+        cni::scenarios(),
+        conflict::scenarios(),
+        exhausted::scenarios(),
         inspect::scenarios(),
         runtime::scenarios(),
         storm::scenarios(),
+        scale::scenarios(),
     ];
     let mut groups: Vec<Vec<Scenario>> = Vec::new();
     for scenario in all.into_iter().flatten().filter(|scenario| scenario.name.contains(filter)) {

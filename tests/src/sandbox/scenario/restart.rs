@@ -35,11 +35,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 /// Bytes of a transfer, replies of a ping or datagrams that prove that traffic flows.
 const STEPS: u64 = 100;
-/// Datagrams a second, over both ways.
-const RATE: u64 = 20_000;
 
 /// Traffic by node1's hooks, out and in; whatever is lost is an error.
-fn load(lab: &Lab) -> Result<Traffic> {
+fn load(lab: &Lab, rate: u64) -> Result<Traffic> {
     let mut traffic = Traffic::default();
     let place = |name| lab.topology.place(name);
     for family in Family::BOTH {
@@ -52,7 +50,7 @@ fn load(lab: &Lab) -> Result<Traffic> {
     for (from, to, family) in [("a1", "b1", Family::Ipv4), ("remote", "a2", Family::Ipv6)] {
         let [from, to] =
             [place(from), place(to)].map(|end| (&end.namespace, end.address.of(family)));
-        traffic.datagrams(from, to, RATE / 2)?;
+        traffic.datagrams(from, to, rate / 2)?;
     }
     Ok(traffic)
 }
@@ -68,7 +66,7 @@ fn upgraded(bench: &Bench, attach: &str) -> Result<Outcome> {
     let mut lab = Lab::ready(&bench.programs, &settings, 1500)?;
     let servers = table::start_servers(&lab.topology)?;
     let before = links(&lab)?;
-    let traffic = load(&lab)?;
+    let traffic = load(&lab, bench.effort.rate)?;
     traffic.moves_on(STEPS, "with the agent")?;
     let mut abi = lab.agents[0].netpath_json(&["status"])?["abi"].clone();
     for (programs, signal, what) in [
@@ -86,6 +84,7 @@ fn upgraded(bench: &Bench, attach: &str) -> Result<Outcome> {
         abi = now;
         let versions = fs::read_dir(&lab.files[0].pins)?.count();
         ensure!(versions == 1, "{what}, and pins of {versions} versions are there");
+        eprintln!("restart: {what} with {attach}, ABI {abi}");
         let after = links(&lab)?;
         ensure!(before == after, "{what}, not adopted: before {before:?}, after {after:?}");
     }
@@ -106,7 +105,7 @@ fn killed(bench: &Bench, attach: &str) -> Result<Outcome> {
     let mut lab = Lab::ready(&bench.programs, &settings, 1500)?;
     let servers = table::start_servers(&lab.topology)?;
     let before = objects(&lab)?;
-    let traffic = load(&lab)?;
+    let traffic = load(&lab, bench.effort.rate)?;
     traffic.moves_on(STEPS, "with the agent")?;
     let files = lab.agents.remove(0).end(Signal::SIGKILL)?;
     traffic.moves_on(STEPS, "without an agent")?;

@@ -13,13 +13,19 @@ use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
     agent::{Agent, Settings},
     churn::{self, Caller, Ledger},
+    kernel,
     lab::Lab,
     wait,
 };
 
-/// On any kernel: who is killed is a process.
+/// On one kernel: who is killed is a process.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::own("storm::agent_killed", storm)]
+    vec![Scenario::own("storm::agent_killed", |bench| {
+        if !kernel::at_least(6, 6)? || kernel::at_least(7, 0)? {
+            return Ok(Outcome::Ignored("it takes minutes, and 6.12 has them".into()));
+        }
+        storm(bench)
+    })]
 }
 
 const CALLERS: u64 = 8;

@@ -1,0 +1,177 @@
+//! What an agent with many pods costs: memory, processor time when nothing happens, and the time
+//! from its start until it answers.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use nix::sys::signal::Signal;
+
+use super::{Bench, Outcome, Scenario};
+use crate::sandbox::{
+    agent::{Agent, Settings},
+    kernel,
+    lab::Lab,
+    namespace::Namespace,
+    topology::INTERFACE,
+    wait,
+};
+
+/// With the hooks of the kernel.
+pub(super) fn scenarios() -> Vec<Scenario> {
+    vec![Scenario::own("scale::pods_250", |bench| {
+        // What it costs depends on the hooks, of which tcx is the dearer.
+        if !kernel::at_least(6, 6)? || kernel::at_least(7, 0)? {
+            return Ok(Outcome::Ignored("measured on one kernel".into()));
+        }
+        many(bench)
+    })]
+}
+
+const PODS: usize = 250;
+/// Requests at once.
+const CALLERS: usize = 8;
+/// Memory that the agent may have, in KiB.
+const MEMORY: u64 = 20 << 10;
+/// Processor time that an idle agent may take, in percent of one processor.
+const IDLE: f64 = 0.5;
+/// How long it is watched for that: a comparison of everything falls into it.
+const WATCHED: Duration = Duration::from_secs(31);
+/// How much longer a start with all pods may take than an empty one.
+const RATIO: f64 = 20.0;
+const START: Duration = Duration::from_mins(1);
+
+fn many(bench: &Bench) -> Result<Outcome> {
+    // The wire has no part in what is measured.
+    let more = "[announce]\nprobe = false\nannouncements = 0\n".to_owned();
+    let lab = Lab::build(&bench.programs, &Settings { more, ..Settings::default() }, 1500)?;
+    let pods: Vec<Namespace> = (0..PODS)
+        .map(|number| Namespace::create(&format!("{}scale{number}", lab.topology.prefix)))
+        .collect::<Result<_>>()?;
+    let (agent, first) = start(&lab)?;
+    agent.end(Signal::SIGTERM)?;
+    let (agent, empty) = start(&lab)?;
+    let begin = Instant::now();
+    add(&agent, &pods)?;
+    let added = begin.elapsed();
+    let grown = Memory::of(agent.id())?;
+    agent.end(Signal::SIGTERM)?;
+
+    let (agent, adopting) = start(&lab)?;
+    settle(agent.id())?;
+    let before = processor_time(agent.id())?;
+    let begin = Instant::now();
+    while begin.elapsed() < WATCHED {
+        wait::check_interrupt()?;
+        thread::sleep(WATCHED.saturating_sub(begin.elapsed()).min(Duration::from_secs(1)));
+    }
+    let idle = (processor_time(agent.id())? - before).div_duration_f64(begin.elapsed()) * 100.0;
+    let Memory { now, highest } = Memory::of(agent.id())?;
+    let millis = |time: Duration| time.as_millis();
+    eprintln!(
+        "scale: start {} ms the first time, {} ms empty, {} ms with {PODS} pods; they were added \
+         in {} ms\nscale: memory with {PODS} pods: {} KiB after adding them; {now} KiB after \
+         adopting them, {highest} KiB at most; idle: {idle:.2} % of a processor",
+        millis(first),
+        millis(empty),
+        millis(adopting),
+        millis(added),
+        grown.now,
+    );
+    ensure!(grown.now.max(now) <= MEMORY, "more than {MEMORY} KiB of memory");
+    ensure!(idle <= IDLE, "more than {IDLE} % of a processor for nothing");
+    ensure!(adopting.div_duration_f64(empty) <= RATIO, "a start takes more than {RATIO} times");
+    Ok(Outcome::Passed)
+}
+
+/// Starts the agent, and tells how long it took until a request was answered.
+fn start(lab: &Lab) -> Result<(Agent, Duration)> {
+    let begin = Instant::now();
+    let agent = Agent::spawn(&lab.programs, &lab.topology.nodes[0], &lab.files[0])?;
+    let answered = wait::until("the agent answers", START, || {
+        Ok(ask(&agent.files.socket).ok().map(|()| begin.elapsed()))
+    });
+    let last = agent.last_words();
+    Ok((agent, answered.with_context(|| last)?))
+}
+
+/// Asks whether the agent is ready; a process would take longer than the answer.
+fn ask(socket: &Path) -> Result<()> {
+    let mut connection = UnixStream::connect(socket)?;
+    connection.write_all(b"GET /v1/ready HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    Ok(())
+}
+
+fn add(agent: &Agent, pods: &[Namespace]) -> Result<()> {
+    let one = |number: usize, pod: &Namespace| {
+        let netns = pod.path().display().to_string();
+        let (v4, v6) = (format!("10.0.1.{}/24", number + 2), format!("fd00:1::1:{number:x}/64"));
+        let gateways = ["--gateway", "10.0.1.1", "--gateway", "fd00:1::1"];
+        let mut words = vec!["endpoint", "add", pod.name(), "--netns", &netns, "--parent"];
+        words.extend([INTERFACE, "--address", &v4, "--address", &v6]);
+        words.extend(gateways);
+        agent.netpath(&words).map(drop)
+    };
+    let numbered: Vec<_> = pods.iter().enumerate().collect();
+    thread::scope(|scope| {
+        let callers: Vec<_> = numbered
+            .chunks(PODS.div_ceil(CALLERS))
+            .map(|some| scope.spawn(|| some.iter().try_for_each(|(number, pod)| one(*number, pod))))
+            .collect();
+        callers.into_iter().try_for_each(|caller| {
+            caller.join().unwrap_or_else(|_| Err(anyhow!("a caller panicked")))
+        })
+    })
+}
+
+/// Waits until the agent has looked into all pods that it adopted: a second without work.
+fn settle(id: u32) -> Result<()> {
+    let mut last = (processor_time(id)?, Instant::now());
+    wait::until("the agent is idle", START, || {
+        let (time, since) = last;
+        if since.elapsed() < Duration::from_secs(1) {
+            return Ok(None);
+        }
+        let now = processor_time(id)?;
+        last = (now, Instant::now());
+        Ok((now - time < Duration::from_millis(50)).then_some(()))
+    })
+}
+
+/// Resident memory in KiB.
+struct Memory {
+    now: u64,
+    highest: u64,
+}
+
+impl Memory {
+    fn of(id: u32) -> Result<Self> {
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+                .with_context(|| format!("no {name} in the status of {id}"))
+        };
+        Ok(Self { now: field("VmRSS:")?, highest: field("VmHWM:")? })
+    }
+}
+
+/// Processor time of all threads that the process has and had.
+fn processor_time(id: u32) -> Result<Duration> {
+    // The unit of /proc on every architecture that we know: USER_HZ is 100.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The name before is in brackets and may hold anything: the state follows, which is field 3.
+    let (_, fields) = stat.rsplit_once(") ").context("stat")?;
+    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u32>);
+    Ok(TICK * ticks.sum::<Result<u32, _>>().context("stat")?)
+}
