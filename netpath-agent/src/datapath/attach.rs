@@ -126,6 +126,12 @@ impl Datapath {
         self.parents.keys().collect::<Result<_, _>>().map_err(Error::map("parents"))
     }
 
+    /// Whether the programs know a parent.
+    #[must_use]
+    pub fn knows_parent(&self, ifindex: u32) -> bool {
+        self.parents.get(&ifindex, 0).is_ok()
+    }
+
     /// The parents with their hooks.
     #[must_use]
     pub fn parents(&self) -> Vec<ParentStatus> {

@@ -1,5 +1,7 @@
 //! The `namespaces` map: network namespaces of endpoints, by number.
 
+use aya::maps::MapError;
+
 use super::{Datapath, Error, endpoints::absent};
 
 const MAP: &str = "namespaces";
@@ -15,6 +17,15 @@ impl Datapath {
     /// Forgets a namespace. One that is not there is no error.
     pub fn remove_namespace(&mut self, namespace: u32) -> Result<(), Error> {
         absent(self.namespaces.remove(&namespace)).map_err(Error::map(MAP))
+    }
+
+    /// Whether a namespace is known to be an endpoint's.
+    pub fn has_namespace(&self, namespace: u32) -> Result<bool, Error> {
+        match self.namespaces.get(&namespace, 0) {
+            Ok(_) => Ok(true),
+            Err(MapError::KeyNotFound) => Ok(false),
+            Err(error) => Err(Error::map(MAP)(error)),
+        }
     }
 
     /// All of them.

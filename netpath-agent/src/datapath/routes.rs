@@ -1,6 +1,6 @@
 //! The `routes` trie.
 
-use aya::maps::lpm_trie::Key;
+use aya::maps::{MapError, lpm_trie::Key};
 use netpath_common::{Address, Route, RouteKey, route::RouteData};
 
 use super::{Datapath, Error, endpoints::absent};
@@ -17,6 +17,15 @@ impl Datapath {
     /// Removes the route of a prefix. One that is not there is no error.
     pub fn remove_route(&mut self, key: &RouteKey) -> Result<(), Error> {
         absent(self.routes.remove(&to_trie(key))).map_err(Error::map(MAP))
+    }
+
+    /// The route of a prefix, or of the longest one around it: a route knows its prefix's length.
+    pub fn route(&self, key: &RouteKey) -> Result<Option<Route>, Error> {
+        match self.routes.get(&to_trie(key), 0) {
+            Ok(route) => Ok(Some(route)),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(Error::map(MAP)(error)),
+        }
     }
 
     /// All routes.

@@ -32,13 +32,18 @@ impl Node {
         self.expire_addresses().await?;
         self.ensure_entry().await?;
         self.observe().await?;
+        self.mend_tables()?;
+        self.set_node()?;
+        self.attach().await
+    }
+
+    fn mend_tables(&mut self) -> Result<(), Error> {
         let repaired = self.repair_tables()?;
         if repaired > 0 {
             tracing::warn!(repaired, "the kernel's tables differed from the desired state");
             self.count_repairs("map entry", repaired as u64);
         }
-        self.set_node()?;
-        self.attach().await
+        Ok(())
     }
 
     /// Acts on a change of links, addresses or hooks, and tells the endpoints whose parent
@@ -78,14 +83,42 @@ impl Node {
         moved
     }
 
-    /// Attaches what is not attached any more. A tcx link that is detached sends no event.
-    pub(super) async fn check_hooks(&mut self) -> Result<(), Error> {
+    /// Puts right what sends no event when it is lost: entries of maps, and links of tcx.
+    pub(super) async fn look(&mut self) -> Result<(), Error> {
+        self.set_node()?;
+        if self.lacks_entries()? {
+            self.mend_tables()?;
+        }
+        let (mut unknown, mut unhooked) = (0, false);
         for parent in self.state.parents.values() {
-            if !self.missing_hooks(parent.link.index).await?.is_empty() {
-                return self.attach().await;
+            let index = parent.link.index;
+            unknown += u64::from(!self.datapath.knows_parent(index));
+            unhooked |= !self.missing_hooks(index).await?.is_empty();
+        }
+        self.count_repairs("map entry", unknown);
+        if unknown > 0 || unhooked { self.attach().await } else { Ok(()) }
+    }
+
+    /// Whether an entry of the kernel's tables is missing or wrong. To ask for each one costs half
+    /// of reading all, and nothing else needs to be made of the answers.
+    fn lacks_entries(&self) -> Result<bool, Error> {
+        let Tables { endpoints, namespaces, routes } = self.state.tables();
+        for (address, endpoint) in &endpoints {
+            if self.datapath.endpoint(address)? != Some(*endpoint) {
+                return Ok(true);
             }
         }
-        Ok(())
+        for namespace in namespaces {
+            if !self.datapath.has_namespace(namespace)? {
+                return Ok(true);
+            }
+        }
+        for (key, route) in routes.iter() {
+            if self.datapath.route(&key)? != Some(route) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The hooks that a parent had, and has no more.

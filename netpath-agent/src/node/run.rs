@@ -20,7 +20,7 @@ use crate::{
 /// Requests that may wait. More than that wait in their connections.
 const WAITING: usize = 64;
 
-/// How often the hooks that send no event are looked at.
+/// How often that is looked at which sends no event.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long requests that are being worked on may take until the agent ends.
@@ -75,7 +75,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
                     Err(error.into())
                 }
             },
-            _ = look.tick() => node.lock().await.check_hooks().await,
+            _ = look.tick() => node.lock().await.look().await,
             _ = timer.tick() => reconcile(&node).await,
         };
         if let Err(error) = result {

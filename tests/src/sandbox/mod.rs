@@ -7,6 +7,7 @@ pub mod command;
 pub mod counter;
 pub mod forgery;
 pub mod frame;
+pub mod host;
 pub mod kernel;
 pub mod lab;
 pub mod namespace;

@@ -1,0 +1,24 @@
+//! What somebody breaks while the agent runs comes back, in the node, in the pods and on the wire.
+
+mod everything;
+mod loss;
+mod parent;
+
+use super::{Bench, Outcome, Scenario};
+use crate::sandbox::kernel;
+
+/// By generation of TC hooks, and the parent.
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let hooks = ["tcx", "netlink"].map(|attach| {
+        Scenario::own(format!("repair::everything::attach_{attach}"), move |bench| {
+            if attach == "tcx" && !kernel::at_least(6, 6)? {
+                return Ok(Outcome::Ignored("tcx links need Linux 6.6".into()));
+            }
+            everything::everything(bench, attach)
+        })
+    });
+    let mut scenarios = Vec::from(hooks);
+    scenarios.push(Scenario::own("repair::parent_down", parent::down));
+    scenarios.push(Scenario::own("repair::parent_with_pods", parent::with_pods));
+    scenarios
+}
