@@ -19,6 +19,5 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     });
     let mut scenarios = Vec::from(hooks);
     scenarios.push(Scenario::own("repair::parent_down", parent::down));
-    scenarios.push(Scenario::own("repair::parent_with_pods", parent::with_pods));
     scenarios
 }
