@@ -31,7 +31,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 const CALLERS: u64 = 8;
 /// One kill in so many comes while the agent starts.
 const EARLY: u64 = 4;
-/// How long an agent that has started lives at most.
+/// How long an agent that has started lives at most, on a fast machine.
 const LIFE: Duration = Duration::from_secs(3);
 /// A sign of life of the callers.
 const ROUNDS_TAKE: Duration = Duration::from_mins(10);
@@ -134,7 +134,8 @@ fn kill_again(
         if !early {
             agent.wait()?;
         }
-        let limit = if early { takes } else { LIFE };
+        // Where a start takes long, so does everything else: some additions must come to their end.
+        let limit = if early { takes } else { LIFE.max(takes * 4) };
         let due = Instant::now() + limit.mul_f64(random.f64());
         let over = || Ok((!busy() || Instant::now() >= due).then_some(()));
         wait::until("the next kill", ROUNDS_TAKE, over)?;
