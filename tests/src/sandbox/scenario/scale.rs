@@ -71,7 +71,8 @@ fn many(bench: &Bench) -> Result<Outcome> {
         wait::check_interrupt()?;
         thread::sleep(WATCHED.saturating_sub(begin.elapsed()).min(Duration::from_secs(1)));
     }
-    let idle = (processor_time(agent.id())? - before).div_duration_f64(begin.elapsed()) * 100.0;
+    let idle = processor_time(agent.id())?.saturating_sub(before).div_duration_f64(begin.elapsed())
+        * 100.0;
     let Memory { now, highest } = Memory::of(agent.id())?;
     let millis = |time: Duration| time.as_millis();
     eprintln!(
@@ -143,7 +144,7 @@ fn settle(id: u32) -> Result<()> {
         }
         let now = processor_time(id)?;
         last = (now, Instant::now());
-        Ok((now - time < Duration::from_millis(50)).then_some(()))
+        Ok((now.saturating_sub(time) < Duration::from_millis(50)).then_some(()))
     })
 }
 
