@@ -45,14 +45,9 @@ impl Arguments {
                 config::shorten(key)
             )));
         }
-        arguments.pod = match (namespace, name) {
-            (Some(namespace), Some(name)) => Some(PodName { namespace, name, uid }),
-            (None, None) => None,
-            _ => {
-                let problem = "K8S_POD_NAMESPACE and K8S_POD_NAME belong together";
-                return Err(invalid(problem.to_owned()));
-            }
-        };
+        // podman gives every container a name, and no namespace: that is no pod of Kubernetes.
+        arguments.pod =
+            namespace.zip(name).map(|(namespace, name)| PodName { namespace, name, uid });
         Ok(arguments)
     }
 }
@@ -109,12 +104,14 @@ mod tests {
         };
         let addresses = ["10.0.0.5", "fd00::5"].map(|text| text.parse().expect("address"));
         assert_eq!(arguments, Arguments { pod: Some(pod), addresses: addresses.to_vec() });
-        assert_eq!(Arguments::parse("").expect("none"), Arguments::default());
+        for nobody in ["", "IgnoreUnknown=1;K8S_POD_NAME=a"] {
+            assert_eq!(Arguments::parse(nobody).expect(nobody), Arguments::default());
+        }
     }
 
     #[test]
     fn garbage_is_told_from_pairs() {
-        for bad in [";", "a", "A=b", "IgnoreUnknown=maybe", "IP=", "IP=1.2.3", "K8S_POD_NAME=a"] {
+        for bad in [";", "a", "A=b", "IgnoreUnknown=maybe", "IP=", "IP=1.2.3"] {
             let error = Arguments::parse(bad).expect_err(bad);
             assert_eq!(error.code(), 4, "{bad}: {error}");
         }

@@ -108,7 +108,7 @@ fn arguments(ground: &Ground) -> Vec<BadInput> {
         "IgnoreUnknown=perhaps",
         "IgnoreUnknown=1;IgnoreUnknown=1",
         "IgnoreUnknown=1;K8S_POD_NAMESPACE=a/b;K8S_POD_NAME=c",
-        "IgnoreUnknown=1;K8S_POD_NAME=web-0",
+        "IgnoreUnknown=1;K8S_POD_NAME=web 0",
         "IgnoreUnknown=1;K8S_POD_UID=\n",
         "IP=300.0.0.1",
         "IP=",
