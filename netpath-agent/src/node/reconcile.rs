@@ -50,11 +50,15 @@ impl Node {
     /// changed. The tables are compared with what they were before, not with the kernel's: a node's
     /// links change often.
     pub(super) async fn refresh(&mut self, change: &Change) -> Result<Moved, Error> {
-        let (before, parents) = (self.state.tables(), self.state.parents.clone());
+        let (parents, host) = (self.state.parents.clone(), self.state.host.clone());
         self.ensure_entry().await?;
         self.observe().await?;
-        let changes = Changes::between(&before, &self.state.tables());
-        if !changes.is_empty() {
+        // For the kernel, every pod that comes or goes is news of its parent; for us it is none.
+        if parents != self.state.parents || host != self.state.host {
+            let mut before = self.state.clone();
+            before.parents.clone_from(&parents);
+            before.host = host;
+            let changes = Changes::between(&before.tables(), &self.state.tables());
             tracing::info!(changes = changes.len(), "links or addresses changed");
             self.apply(&changes)?;
         }
