@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::sandbox::{
     command,
     host::{Host, MAPS},
+    kernel,
     namespace::Namespace,
     topology::INTERFACE,
 };
@@ -67,9 +68,8 @@ const SETTINGS: [(&str, &str, &str); 3] = [
 ];
 
 /// `ip` in the pod. Addresses are filled in: `V4`, `V6`, and `LL` for the link-local one.
-const POD: [(&str, &str, &str, &str); 15] = [
+const POD: [(&str, &str, &str, &str); 14] = [
     ("pod: link", "link del eth0", "link show", "eth0"),
-    ("pod: name of the link", "link set eth0 name eth7", "link show", " eth0@"),
     ("pod: state of the link", "link set eth0 down", "link show dev eth0", ",UP"),
     ("pod: alias", "link set eth0 alias mine", "link show dev eth0", "alias netpath:"),
     ("pod: MTU", "link set eth0 mtu 1400", "link show dev eth0", "mtu 1500"),
@@ -84,6 +84,10 @@ const POD: [(&str, &str, &str, &str); 15] = [
     ("pod: IPv4 route", "route del 198.51.100.0/24", "route", "198.51.100.0/24"),
     ("pod: IPv6 route", "-6 route del 2001:db8::/32", "-6 route", "2001:db8::/32"),
 ];
+
+/// Only Linux 6.2 and later rename an interface that is up.
+const NAME: (&str, &str, &str, &str) =
+    ("pod: name of the link", "link set eth0 name eth7", "link show", " eth0@");
 
 /// The agent's configuration has XDP as well.
 const LINKS: [&str; 3] = ["ingress", "egress", "xdp"];
@@ -118,7 +122,8 @@ pub(super) fn all(host: &Host, pod: &Namespace, attach: &str) -> Result<Vec<Loss
             add(&format!("entry of {map}"), How::Entry { map, key });
         }
     }
-    for (what, line, look, word) in POD {
+    let name = kernel::at_least(6, 2)?.then_some(NAME);
+    for (what, line, look, word) in POD.into_iter().chain(name) {
         let namespace = pod.name().to_owned();
         add(what, How::Ip { namespace, line, look, word: word.to_owned() });
     }
