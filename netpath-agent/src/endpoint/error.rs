@@ -1,6 +1,6 @@
 //! Why a pod's interface can not be what it should.
 
-use std::{io, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf};
 
 use crate::netlink;
 
@@ -37,6 +37,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Another child of the parent has the address.
+    #[error(
+        "another ipvlan interface on the parent still has {address}: one that is not netpath's, or a pod's whose network namespace the kernel has not taken apart yet; try again"
+    )]
+    AddressHeld {
+        /// The address.
+        address: IpAddr,
+        /// The kernel's answer.
+        source: netlink::Error,
+    },
     /// The parent has children or a master of another kind.
     #[error(
         "the parent is in use by macvlan, a bridge, a bond or the like, maybe in another network namespace, which excludes ipvlan; free it or use another NIC"
@@ -71,6 +81,7 @@ impl Error {
             | Self::Netlink(netlink::Error::Namespace { .. }) => Some("netns"),
             Self::InterfaceExists { .. } => Some("interface"),
             Self::ParentBusy(_) => Some("parent"),
+            Self::AddressHeld { .. } => Some("addresses"),
             _ => None,
         }
     }

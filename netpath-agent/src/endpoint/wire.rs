@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use ipnet::{IpNet, Ipv6Net};
@@ -13,6 +14,11 @@ use crate::{
     netlink::{self, IpvlanFlags, Link, LinkKind, Namespace, Netlink, Route, Visit},
     pod::{Mismatch, PodRoute},
 };
+
+/// How long a namespace that was deleted may keep its pod's addresses: the kernel takes it apart
+/// when it finds the time, and ipvlan lets only one of a parent's children have an address.
+const LEAVING: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_millis(20);
 
 /// What there should be inside a pod's namespace, all of it known before the first step is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +143,18 @@ impl Wiring {
         if address.addr().is_ipv6() {
             self.enable_ipv6()?;
         }
-        Ok(there.add_address(index, address).await?)
+        let start = Instant::now();
+        loop {
+            match there.add_address(index, address).await {
+                Err(error) if error.errno() == Some(nix::libc::EADDRINUSE) => {
+                    if start.elapsed() >= LEAVING {
+                        return Err(Error::AddressHeld { address: address.addr(), source: error });
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+                result => return Ok(result?),
+            }
+        }
     }
 
     /// Container runtimes switch IPv6 off in namespaces that they take for IPv4 only.

@@ -109,7 +109,7 @@ impl Namespace {
 
     fn go<T>(self, work: impl AsyncFnOnce(Visit) -> T) -> Result<T, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
+            .enable_all()
             .build()
             .map_err(|source| self.error(source))?;
         runtime.block_on(async move {

@@ -264,7 +264,9 @@ impl Error {
                 endpoint::Error::OwnNamespace(_)
                 | endpoint::Error::Replaced(_)
                 | endpoint::Error::Netlink(netlink::Error::Namespace { .. }) => Kind::Invalid,
-                endpoint::Error::InterfaceExists { .. } => Kind::Conflict,
+                endpoint::Error::InterfaceExists { .. } | endpoint::Error::AddressHeld { .. } => {
+                    Kind::Conflict
+                }
                 _ => Kind::Failed,
             },
             Self::NameTaken(_)
@@ -300,7 +302,10 @@ impl Error {
             Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some(code::UNKNOWN_PARENT),
             Self::Conflict { .. } => Some(code::CONFLICT),
             Self::Ipam(error) => error.code(),
-            Self::Wire { source, .. } if source.is_gone() => Some(code::NETNS_GONE),
+            Self::Wire { source, .. } => match source.as_ref() {
+                endpoint::Error::AddressHeld { .. } => Some(code::BUSY),
+                source => source.is_gone().then_some(code::NETNS_GONE),
+            },
             _ => None,
         }
     }

@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod pattern;
 pub mod power;
 pub mod probe;
+pub mod process;
 pub mod question;
 pub mod report;
 pub mod runtime;

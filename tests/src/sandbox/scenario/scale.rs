@@ -19,6 +19,7 @@ use crate::sandbox::{
     kernel,
     lab::Lab,
     namespace::Namespace,
+    process,
     topology::INTERFACE,
     wait,
 };
@@ -64,14 +65,17 @@ fn many(bench: &Bench) -> Result<Outcome> {
     agent.end(Signal::SIGTERM)?;
 
     let (agent, adopting) = start(&lab)?;
-    settle(agent.id())?;
-    let before = processor_time(agent.id())?;
+    // It looks into all pods that it adopted.
+    process::idle(agent.id(), Duration::from_secs(1))?;
+    let before = process::processor_time(agent.id())?;
     let begin = Instant::now();
     while begin.elapsed() < WATCHED {
         wait::check_interrupt()?;
         thread::sleep(WATCHED.saturating_sub(begin.elapsed()).min(Duration::from_secs(1)));
     }
-    let idle = processor_time(agent.id())?.saturating_sub(before).div_duration_f64(begin.elapsed())
+    let idle = process::processor_time(agent.id())?
+        .saturating_sub(before)
+        .div_duration_f64(begin.elapsed())
         * 100.0;
     let Memory { now, highest } = Memory::of(agent.id())?;
     let millis = |time: Duration| time.as_millis();
@@ -134,20 +138,6 @@ fn add(agent: &Agent, pods: &[Namespace]) -> Result<()> {
     })
 }
 
-/// Waits until the agent has looked into all pods that it adopted: a second without work.
-fn settle(id: u32) -> Result<()> {
-    let mut last = (processor_time(id)?, Instant::now());
-    wait::until("the agent is idle", START, || {
-        let (time, since) = last;
-        if since.elapsed() < Duration::from_secs(1) {
-            return Ok(None);
-        }
-        let now = processor_time(id)?;
-        last = (now, Instant::now());
-        Ok((now.saturating_sub(time) < Duration::from_millis(50)).then_some(()))
-    })
-}
-
 /// Resident memory in KiB.
 struct Memory {
     now: u64,
@@ -164,15 +154,4 @@ impl Memory {
         };
         Ok(Self { now: field("VmRSS:")?, highest: field("VmHWM:")? })
     }
-}
-
-/// Processor time of all threads that the process has and had.
-fn processor_time(id: u32) -> Result<Duration> {
-    // The unit of /proc on every architecture that we know: USER_HZ is 100.
-    const TICK: Duration = Duration::from_millis(10);
-    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // The name before is in brackets and may hold anything: the state follows, which is field 3.
-    let (_, fields) = stat.rsplit_once(") ").context("stat")?;
-    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u32>);
-    Ok(TICK * ticks.sum::<Result<u32, _>>().context("stat")?)
 }

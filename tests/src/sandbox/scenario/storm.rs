@@ -111,8 +111,8 @@ fn work(caller: &mut Caller<'_>, rounds: &AtomicU64, stop: &AtomicBool) -> Resul
         && rounds.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     {
         if let Err(error) = caller.round() {
-            stop.store(true, Ordering::Relaxed);
-            return Err(error);
+            // Whoever gives up after another one has nothing to add.
+            return if stop.swap(true, Ordering::Relaxed) { Ok(()) } else { Err(error) };
         }
     }
     Ok(())

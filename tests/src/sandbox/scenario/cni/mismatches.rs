@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cni::Outcome,
-    sandbox::{host::Host, namespace::Namespace, topology::INTERFACE, wait},
+    sandbox::{host::Host, namespace::Namespace, process, topology::INTERFACE, wait},
 };
 
 /// What the runtime believes, against what was made.
@@ -62,8 +62,8 @@ const HEARD: [Loss; 9] = [
 
 /// A loaded guest may be too slow to look before it is repaired.
 const TRIES: u32 = 10;
-/// How long a question may take to arrive at first.
-const ASK: Duration = Duration::from_millis(250);
+/// Longer than the agent lets events settle until it looks, and looks.
+const QUIET: Duration = Duration::from_millis(500);
 const REPAIR: Duration = Duration::from_secs(10);
 
 pub(super) fn kernel(host: &mut Host) -> Result<()> {
@@ -73,9 +73,9 @@ pub(super) fn kernel(host: &mut Host) -> Result<()> {
     let silent = SILENT.iter().map(|loss| (loss, false));
     for ((about, lose), heard) in silent.chain(HEARD.iter().map(|loss| (loss, true))) {
         let mut named = Ok(());
-        for attempt in 1..=TRIES {
+        for _ in 0..TRIES {
             named = if heard {
-                stopped(host, attempt, || lose(host, &pod), || host.check(&pod, &answer))
+                stopped(host, || lose(host, &pod), || host.check(&pod, &answer))
             } else {
                 lose(host, &pod).and_then(|()| host.check(&pod, &answer))
             }
@@ -99,21 +99,33 @@ pub(super) fn kernel(host: &mut Host) -> Result<()> {
 /// what it hears of then waits for the pod's turn, which the question has.
 fn stopped(
     host: &Host,
-    attempt: u32,
     lose: impl FnOnce() -> Result<()>,
     check: impl FnOnce() -> Result<Outcome> + Send,
 ) -> Result<Outcome> {
-    let agent = Pid::from_raw(host.agent().id().cast_signed());
+    let agent = host.agent().id();
+    // A look that an earlier change asked for would come first.
+    process::idle(agent, QUIET)?;
+    let agent = Pid::from_raw(agent.cast_signed());
     kill(agent, Signal::SIGSTOP)?;
     let broken = lose();
+    let before = sockets(host)?;
     thread::scope(|scope| {
         let check = scope.spawn(check);
-        // Nothing tells when the question is there: if it is not yet, the next attempt waits longer.
-        thread::sleep(ASK * attempt);
+        let asked = wait::until("the question waits for the agent", REPAIR, || {
+            Ok((sockets(host)? > before).then_some(()))
+        });
         kill(agent, Signal::SIGCONT)?;
-        broken?;
+        broken.and(asked)?;
         check.join().map_err(|_| anyhow!("the check panicked"))?
     })
+}
+
+/// The agent's sockets: the one that listens, and the agent's ends of connections.
+fn sockets(host: &Host) -> Result<usize> {
+    let path = host.ground.socket.display().to_string();
+    let list = || fs::read_to_string("/proc/thread-self/net/unix").context("list sockets");
+    let list = host.node().namespace.enter(list)?;
+    Ok(list.lines().filter(|line| line.ends_with(&path)).count())
 }
 
 fn ip(pod: &Namespace, line: &str) -> Result<()> {

@@ -19,7 +19,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 type Check = fn(&mut Host) -> Result<()>;
 
-const CHECKS: [(&str, Check); 10] = [
+const CHECKS: [(&str, Check); 11] = [
     ("versions", attachments::versions),
     ("chains", attachments::chains),
     ("two networks of one pod", attachments::two_networks),
@@ -28,6 +28,7 @@ const CHECKS: [(&str, Check); 10] = [
     ("GC", attachments::garbage),
     ("CHECK of a result", mismatches::result),
     ("CHECK of the kernel", mismatches::kernel),
+    ("an address of another child", refusals::held_address),
     ("bad inputs", refusals::bad_inputs),
     ("without an agent", refusals::without_agent),
 ];

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use netpath_agent::store::{Lock, Store};
+use serde_json::json;
 
 use crate::{
     cni,
     sandbox::{
-        host::{Host, interfaces},
+        address::{Dual, Subnet},
+        host::{Host, addresses, interfaces},
         topology::INTERFACE,
         wait,
     },
@@ -18,6 +20,8 @@ use crate::{
 const INPUTS: usize = 60;
 /// Within which an agent that is not there is told.
 const TOLD: Duration = Duration::from_secs(1);
+/// One of the pool's addresses.
+const HELD: u8 = 55;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn bad_inputs(host: &mut Host) -> Result<()> {
@@ -34,6 +38,24 @@ pub(super) fn bad_inputs(host: &mut Host) -> Result<()> {
     eprintln!("{} bad inputs", inputs.len());
     ensure!(problems.is_empty(), "{}", problems.join("\n  "));
     Ok(())
+}
+
+/// ipvlan lets one child of a parent have an address, whoever made it: a pod's whose namespace was
+/// deleted has it until the kernel has taken that apart.
+pub(super) fn held_address(host: &mut Host) -> Result<()> {
+    let (pod, other) = (host.sandbox("wanting")?, host.sandbox("holding")?);
+    let add = |name: &str| format!("link add link {INTERFACE} name held netns {name}");
+    let Dual { v4, .. } = Subnet::A.host(HELD);
+    host.node().namespace.ip(&[format!("{} type ipvlan mode l2 vepa", add(other.name()))])?;
+    other.ip(&[format!("addr add {v4}/24 dev held")])?;
+    let mut config = host.ground.config("1.1.0");
+    config["runtimeConfig"] = json!({ "ips": [format!("{v4}/24")] });
+    let call = |verb| host.call(verb, pod.name(), &pod.path(), &config);
+    call("ADD")?.refusal(11, &format!("still has {v4}"))?;
+    drop(other);
+    let answer = call("ADD")?.answer()?;
+    ensure!(addresses(&answer)?.contains(&v4.into()), "not the one that was asked for: {answer}");
+    call("DEL")?.silence()
 }
 
 /// "Try again later" at once; what is gone already is no failure.
