@@ -3,7 +3,7 @@
 use aya::maps::MapError;
 use netpath_common::{Address, Endpoint};
 
-use super::{Datapath, Error};
+use super::{Datapath, Error, batch};
 
 const MAP: &str = "endpoints";
 
@@ -29,10 +29,8 @@ impl Datapath {
     }
 
     /// All entries.
-    pub fn endpoints(&self) -> Result<impl Iterator<Item = (Address, Endpoint)>, Error> {
-        let entries: Vec<_> =
-            self.endpoints.iter().collect::<Result<_, _>>().map_err(Error::map(MAP))?;
-        Ok(entries.into_iter())
+    pub fn endpoints(&self) -> Result<Vec<(Address, Endpoint)>, Error> {
+        batch::entries(&self.endpoints).map_err(Error::map(MAP))
     }
 }
 

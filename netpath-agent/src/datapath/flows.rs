@@ -2,7 +2,7 @@
 
 use netpath_common::{Address, FlowKey};
 
-use super::{Datapath, Error, endpoints::absent};
+use super::{Datapath, Error, batch, endpoints::absent};
 
 const MAP: &str = "flows";
 
@@ -20,11 +20,10 @@ impl Datapath {
 
     /// Forgets flows.
     pub fn forget_flows(&mut self, which: impl Fn(&FlowKey) -> bool) -> Result<(), Error> {
-        let keys: Vec<FlowKey> =
-            self.flows.keys().collect::<Result<_, _>>().map_err(Error::map(MAP))?;
-        for key in keys.iter().filter(|key| which(key)) {
+        let flows = batch::entries(&self.flows).map_err(Error::map(MAP))?;
+        for (key, _) in flows.into_iter().filter(|(key, _)| which(key)) {
             // The oldest flow may have given way in the meantime.
-            absent(self.flows.remove(key)).map_err(Error::map(MAP))?;
+            absent(self.flows.remove(&key)).map_err(Error::map(MAP))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! | `load` | the object, its maps pinned or adopted |
 //! | `kernel_types` | where the kernel keeps what the programs read of it |
 //! | `endpoints`, `namespaces`, `routes`, `flows`, `counters` | what is in the maps |
+//! | `batch` | whole maps at once |
 //! | `attach` | the hooks of a parent |
 //! | `tc`, `xdp` | one kind of hook each |
 //! | `pins` | where everything is pinned |
@@ -13,6 +14,7 @@
 //! | `cleanup` | leaving nothing behind |
 
 mod attach;
+mod batch;
 mod cleanup;
 mod counters;
 mod endpoints;

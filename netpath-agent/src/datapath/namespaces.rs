@@ -1,8 +1,6 @@
 //! The `namespaces` map: network namespaces of endpoints, by number.
 
-use aya::maps::MapError;
-
-use super::{Datapath, Error, endpoints::absent};
+use super::{Datapath, Error, batch, endpoints::absent};
 
 const MAP: &str = "namespaces";
 
@@ -19,18 +17,10 @@ impl Datapath {
         absent(self.namespaces.remove(&namespace)).map_err(Error::map(MAP))
     }
 
-    /// Whether a namespace is known to be an endpoint's.
-    pub fn has_namespace(&self, namespace: u32) -> Result<bool, Error> {
-        match self.namespaces.get(&namespace, 0) {
-            Ok(_) => Ok(true),
-            Err(MapError::KeyNotFound) => Ok(false),
-            Err(error) => Err(Error::map(MAP)(error)),
-        }
-    }
-
     /// All of them.
-    pub fn namespaces(&self) -> Result<Vec<u32>, Error> {
-        self.namespaces.keys().collect::<Result<_, _>>().map_err(Error::map(MAP))
+    pub fn namespaces(&self) -> Result<impl Iterator<Item = u32>, Error> {
+        let entries = batch::entries(&self.namespaces).map_err(Error::map(MAP))?;
+        Ok(entries.into_iter().map(|(namespace, _)| namespace))
     }
 
     /// Why a pod's packets with the address of a sibling or of the node can not be told from

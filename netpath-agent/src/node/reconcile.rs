@@ -1,8 +1,13 @@
 //! Making the kernel match the desired state, at any time.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use netpath_common::{Hook, node::FLAG_BLACKHOLES};
+use nix::time::{ClockId, clock_gettime};
 
 use super::{
     Error, Node, Parent,
@@ -88,11 +93,16 @@ impl Node {
     }
 
     /// Puts right what sends no event when it is lost: entries of maps, and links of tcx.
-    pub(super) async fn look(&mut self) -> Result<(), Error> {
+    ///
+    /// Returns the processor time that the comparison took: whoever calls it again and again should
+    /// know.
+    pub(super) async fn look(&mut self) -> Result<Duration, Error> {
+        let begin = processor_time();
         self.set_node()?;
-        if self.lacks_entries()? {
+        if self.tables_differ()? {
             self.mend_tables()?;
         }
+        let cost = processor_time().saturating_sub(begin);
         let (mut unknown, mut unhooked) = (0, false);
         for parent in self.state.parents.values() {
             let index = parent.link.index;
@@ -100,24 +110,30 @@ impl Node {
             unhooked |= !self.missing_hooks(index).await?.is_empty();
         }
         self.count_repairs("map entry", unknown);
-        if unknown > 0 || unhooked { self.attach().await } else { Ok(()) }
+        if unknown > 0 || unhooked {
+            self.attach().await?;
+        }
+        Ok(cost)
     }
 
-    /// Whether an entry of the kernel's tables is missing or wrong. To ask for each one costs half
-    /// of reading all, and nothing else needs to be made of the answers.
-    fn lacks_entries(&self) -> Result<bool, Error> {
-        let Tables { endpoints, namespaces, routes } = self.state.tables();
-        for (address, endpoint) in &endpoints {
-            if self.datapath.endpoint(address)? != Some(*endpoint) {
+    /// Whether the kernel's tables are otherwise than they should be. Nothing is made of what should
+    /// be but compared at once: this is done every second.
+    fn tables_differ(&self) -> Result<bool, Error> {
+        let actual: HashMap<_, _> = self.datapath.endpoints()?.into_iter().collect();
+        let mut expected = 0;
+        for (address, endpoint) in self.state.entries() {
+            expected += 1;
+            if actual.get(&address) != Some(&endpoint) {
                 return Ok(true);
             }
         }
-        for namespace in namespaces {
-            if !self.datapath.has_namespace(namespace)? {
-                return Ok(true);
-            }
+        let namespaces: HashSet<_> = self.datapath.namespaces()?.collect();
+        if expected != actual.len() || self.state.namespaces().any(|own| !namespaces.contains(&own))
+        {
+            return Ok(true);
         }
-        for (key, route) in routes.iter() {
+        for route in self.state.routes() {
+            let (key, route) = route.spec.entry();
             if self.datapath.route(&key)? != Some(route) {
                 return Ok(true);
             }
@@ -178,8 +194,8 @@ impl Node {
     /// right are not touched, so nothing is lost on the way.
     pub(super) fn repair_tables(&mut self) -> Result<usize, Error> {
         let actual = Tables {
-            endpoints: self.datapath.endpoints()?.collect(),
-            namespaces: self.datapath.namespaces()?.into_iter().collect(),
+            endpoints: self.datapath.endpoints()?.into_iter().collect(),
+            namespaces: self.datapath.namespaces()?.collect(),
             routes: self.datapath.routes()?.collect(),
         };
         let changes = Changes::between(&actual, &self.state.tables());
@@ -277,4 +293,10 @@ async fn let_go(datapath: &mut Datapath, netlink: &Netlink, ifindex: u32) -> Res
         netlink.delete_idle_clsact(ifindex).await?;
     }
     Ok(())
+}
+
+/// Processor time of this thread, which is the agent's only one for what waits for nothing.
+fn processor_time() -> Duration {
+    // It can not fail for this clock.
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

@@ -6,7 +6,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Mutex, mpsc},
     task::JoinSet,
-    time::{Interval, MissedTickBehavior, interval},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{Error, Shared, answer::answer, neighbours, reconcile::Moved, start::Ground, watch};
@@ -20,8 +20,10 @@ use crate::{
 /// Requests that may wait. More than that wait in their connections.
 const WAITING: usize = 64;
 
-/// How often that is looked at which sends no event.
+/// How often that is looked at which sends no event: every second; less often where it would take
+/// more than one part in `SHARE` of a processor, as with tens of thousands of endpoints.
 const LOOK: Duration = Duration::from_secs(1);
+const SHARE: u32 = 250;
 
 /// How long requests that are being worked on may take until the agent ends.
 const FINISH: Duration = Duration::from_secs(10);
@@ -56,7 +58,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tracing::info!(socket = %socket.display(), "ready");
 
     let mut timer = every(period);
-    let mut look = every(LOOK);
+    let mut look = Instant::now() + LOOK;
     let mut work = JoinSet::new();
     loop {
         let result = tokio::select! {
@@ -75,7 +77,11 @@ pub async fn run(config: Config) -> Result<(), Error> {
                     Err(error.into())
                 }
             },
-            _ = look.tick() => node.lock().await.look().await,
+            () = sleep_until(look) => {
+                let cost = node.lock().await.look().await;
+                look = Instant::now() + LOOK.max(cost.as_ref().map_or(LOOK, |cost| *cost * SHARE));
+                cost.map(drop)
+            }
             _ = timer.tick() => reconcile(&node).await,
         };
         if let Err(error) = result {

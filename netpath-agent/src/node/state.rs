@@ -145,10 +145,16 @@ impl State {
     #[must_use]
     pub fn entry(&self, address: IpAddr) -> Option<Endpoint> {
         let flags = self.flags(address);
-        match self.owners.get(&address).and_then(|name| self.endpoints.get(name)) {
-            Some(record) if record.stage == Stage::Ready => self.endpoint_entry(record, flags),
-            _ => self.host.contains(&address).then(|| self.host_entry(flags)),
+        match self.holder(address) {
+            Some(record) => self.endpoint_entry(record, flags),
+            None => self.host.contains(&address).then(|| self.host_entry(flags)),
         }
+    }
+
+    /// The endpoint in the maps that has an address.
+    fn holder(&self, address: IpAddr) -> Option<&Record> {
+        let owner = self.owners.get(&address).and_then(|name| self.endpoints.get(name));
+        owner.filter(|record| record.stage == Stage::Ready)
     }
 
     fn flags(&self, address: IpAddr) -> u8 {
@@ -186,22 +192,29 @@ impl State {
     /// The whole of the kernel's tables.
     #[must_use]
     pub fn tables(&self) -> Tables {
-        // Endpoints come last: should the node take an endpoint's address, the endpoint keeps it.
-        let host =
-            self.host.iter().map(|address| (*address, self.host_entry(self.flags(*address))));
-        let endpoints = self.ready().flat_map(|record| {
+        Tables {
+            endpoints: self.entries().collect(),
+            namespaces: self.namespaces().collect(),
+            routes: self.routes.values().map(|route| route.spec.entry()).collect(),
+        }
+    }
+
+    /// What the `endpoints` map should hold. Should the node take an endpoint's address, the
+    /// endpoint keeps it.
+    pub fn entries(&self) -> impl Iterator<Item = (Address, Endpoint)> {
+        let host = self.host.iter().filter(|address| self.holder(**address).is_none());
+        let host = host.map(|address| (*address, self.host_entry(self.flags(*address))));
+        let endpoints = self.ready().flat_map(move |record| {
             record.addresses().filter_map(move |address| {
                 Some((address, self.endpoint_entry(record, self.flags(address))?))
             })
         });
-        Tables {
-            endpoints: host
-                .chain(endpoints)
-                .map(|(address, endpoint)| (Address::from(address), endpoint))
-                .collect(),
-            namespaces: self.ready().map(Record::namespace_number).collect(),
-            routes: self.routes.values().map(|route| route.spec.entry()).collect(),
-        }
+        host.chain(endpoints).map(|(address, endpoint)| (Address::from(address), endpoint))
+    }
+
+    /// What the `namespaces` map should hold; one that two endpoints are in comes twice.
+    pub fn namespaces(&self) -> impl Iterator<Item = u32> {
+        self.ready().map(Record::namespace_number)
     }
 
     /// The endpoints that are in the maps.
