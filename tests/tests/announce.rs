@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Result;
 use netpath_agent::{
-    announce::{self, Conflict, Error, Interface, PROBE_TIMEOUT, Probes},
+    announce::{self, Announcer, Conflict, Error, Interface, PROBE_TIMEOUT, Probes},
     netlink,
 };
 use netpath_common::Mac;
@@ -76,6 +76,15 @@ impl Cable {
         interface(&self.far, FAR)
     }
 
+    /// Announces free addresses from the near end.
+    fn announce(&self) -> Result<(), Error> {
+        let Interface { namespace, name, mac } = self.near().expect("the near end");
+        namespace.run(|| {
+            let index = if_nametoindex(name.as_str()).expect("its index");
+            Announcer::open()?.announce((&name, index), mac, addresses(FREE))
+        })?
+    }
+
     /// The Ethernet address that the far end has cached.
     fn cached(&self, address: &str) -> Result<String> {
         let mut ip = Command::new("ip");
@@ -84,9 +93,8 @@ impl Cable {
 }
 
 fn interface(namespace: &Namespace, mac: Mac) -> Result<Interface> {
-    let index = namespace.enter(|| Ok(if_nametoindex(LINK)?))?;
     let namespace = Arc::new(netlink::Namespace::open(&namespace.path())?);
-    Ok(Interface { namespace, index, mac })
+    Ok(Interface { namespace, name: LINK.parse()?, mac })
 }
 
 fn addresses(texts: [&str; 2]) -> [IpAddr; 2] {
@@ -164,8 +172,8 @@ async fn probes_for_one_address_take_turns() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_announcement_replaces_what_is_cached() -> Result<()> {
+#[test]
+fn an_announcement_replaces_what_is_cached() -> Result<()> {
     let cable = Cable::lay(FAR)?;
     for address in FREE {
         let cached =
@@ -173,23 +181,12 @@ async fn an_announcement_replaces_what_is_cached() -> Result<()> {
         cable.far.ip(&[cached])?;
         assert!(cable.cached(address)?.contains("02:00:00:00:00:99"), "{address}");
     }
-    announce::announce(&cable.near()?, &addresses(FREE), 1).await?;
+    cable.announce()?;
     for address in FREE {
         wait::until("the new Ethernet address", SLACK, || {
             Ok(cable.cached(address)?.contains(&NEAR.to_string()).then_some(()))
         })?;
     }
-    Ok(())
-}
-
-#[tokio::test]
-async fn announcements_are_repeated() -> Result<()> {
-    let cable = Cable::lay(FAR)?;
-    let start = Instant::now();
-    announce::announce(&cable.near()?, &addresses(FREE), 2).await?;
-    let took = start.elapsed();
-    let interval = announce::ANNOUNCE_INTERVAL;
-    assert!((interval..interval + SLACK).contains(&took), "took {took:?}");
     Ok(())
 }
 
@@ -229,7 +226,7 @@ async fn an_interface_that_is_down_or_gone_is_an_error() -> Result<()> {
     cable.near.ip(&[format!("link set {LINK} down")])?;
     let down = probes.probe(&near, &free, PROBE_TIMEOUT).await;
     assert!(matches!(down, Err(Error::Down(_))), "{down:?}");
-    let down = announce::announce(&near, &free, 1).await;
+    let down = cable.announce();
     assert!(matches!(down, Err(Error::Down(_))), "{down:?}");
     cable.near.ip(&[format!("link del {LINK}")])?;
     let gone = probes.probe(&near, &free, PROBE_TIMEOUT).await;

@@ -4,7 +4,7 @@ use std::{io, net::IpAddr};
 
 use nix::libc;
 
-use crate::netlink;
+use crate::{name::InterfaceName, netlink};
 
 /// A probe, an announcement or a question could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -12,16 +12,19 @@ pub enum Error {
     /// The interface's namespace can not be entered.
     #[error(transparent)]
     Namespace(#[from] netlink::Error),
+    /// There is no socket.
+    #[error("can not open a packet socket")]
+    Open(#[source] io::Error),
     /// The interface is not up, or went down meanwhile.
     #[error("interface {0} is down: set it up before its addresses are probed or announced")]
-    Down(u32),
+    Down(InterfaceName),
     /// The kernel refused.
     #[error("can not {action} on interface {interface}")]
     Socket {
         /// What was to be done.
         action: &'static str,
-        /// The interface's index.
-        interface: u32,
+        /// The interface.
+        interface: InterfaceName,
         /// Why.
         source: io::Error,
     },
@@ -36,15 +39,22 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn socket(action: &'static str, interface: u32, source: io::Error) -> Self {
+    pub(super) fn socket(
+        action: &'static str,
+        interface: &InterfaceName,
+        source: io::Error,
+    ) -> Self {
+        let interface = interface.clone();
         match source.raw_os_error() {
             Some(libc::ENETDOWN) => Self::Down(interface),
             _ => Self::Socket { action, interface, source },
         }
     }
 
-    /// Whether a queue or a hook on the way out dropped the frame: the kernel tells a local sender.
+    /// Whether there was no place for the frame, or a hook on the way out dropped it: the kernel
+    /// tells a local sender.
     pub(super) fn is_drop(&self) -> bool {
-        matches!(self, Self::Socket { source, .. } if source.raw_os_error() == Some(libc::ENOBUFS))
+        let Self::Socket { source, .. } = self else { return false };
+        matches!(source.raw_os_error(), Some(libc::ENOBUFS | libc::EAGAIN))
     }
 }

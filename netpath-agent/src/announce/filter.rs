@@ -1,5 +1,5 @@
-//! What wakes the agent: classic BPF that leaves out, in the kernel, all that is not about one
-//! address.
+//! What wakes the agent: classic BPF that leaves out, in the kernel, all that is not about certain
+//! addresses.
 
 use std::net::IpAddr;
 
@@ -11,32 +11,38 @@ use super::frame::ICMPV6;
 /// Where the kernel's classification of a packet is read (`SKF_AD_PKTTYPE`).
 const PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE).cast_unsigned();
 
-/// Passes frames that may be about `address`, on a socket of its family's protocol.
-pub(super) fn about(address: IpAddr) -> Vec<SockFilter> {
+/// Passes frames that may be about one of `addresses`, all of one family, on a socket of its
+/// protocol.
+pub(super) fn about(addresses: &[IpAddr]) -> Vec<SockFilter> {
     // A frame of a VLAN that has no device comes without its tag, marked as for another host
     // (`__netif_receive_skb_core`): who sent it is on another network.
     let other_host = u32::from(libc::PACKET_OTHERHOST);
     let mut filter = vec![load(libc::BPF_W, PACKET_TYPE), equal(other_host, 0, 1), verdict(0)];
-    match address {
-        // Sender or target of an ARP packet.
-        IpAddr::V4(address) => filter.extend([
-            load(libc::BPF_W, 28),
-            equal(address.to_bits(), 3, 0),
-            load(libc::BPF_W, 38),
-            equal(address.to_bits(), 1, 0),
-            verdict(0),
-        ]),
-        // Next header, and the target of a message of neighbour discovery.
-        IpAddr::V6(address) => {
-            let words = [96, 64, 32, 0].map(|shift| low_word(address.to_bits() >> shift));
-            let target = (62..).step_by(4).zip(words).map(|(at, word)| (libc::BPF_W, at, word));
-            let next = (libc::BPF_B, 20, u32::from(ICMPV6));
-            for (size, at, value) in [next].into_iter().chain(target) {
-                filter.extend([load(size, at), equal(value, 1, 0), verdict(0)]);
+    if addresses.iter().any(IpAddr::is_ipv6) {
+        // Next header.
+        filter.extend([load(libc::BPF_B, 20), equal(u32::from(ICMPV6), 1, 0), verdict(0)]);
+    }
+    for address in addresses {
+        match address {
+            // Sender or target of an ARP packet.
+            IpAddr::V4(address) => filter.extend([
+                load(libc::BPF_W, 28),
+                equal(address.to_bits(), 2, 0),
+                load(libc::BPF_W, 38),
+                equal(address.to_bits(), 0, 1),
+            ]),
+            // The target of a message of neighbour discovery; one word that differs leads behind
+            // the verdict.
+            IpAddr::V6(address) => {
+                let words = [96, 64, 32, 0].map(|shift| low_word(address.to_bits() >> shift));
+                for ((at, word), behind) in (62..).step_by(4).zip(words).zip([7, 5, 3, 1]) {
+                    filter.extend([load(libc::BPF_W, at), equal(word, 0, behind)]);
+                }
             }
         }
+        filter.push(verdict(u32::MAX));
     }
-    filter.push(verdict(u32::MAX));
+    filter.push(verdict(0));
     filter
 }
 

@@ -8,7 +8,8 @@
 //! | | interface |
 //! | --- | --- |
 //! | [`Probes::probe`] | the parent, in the node's namespace |
-//! | [`announce`], [`gateway`] | the child, in the pod's: siblings hear it too, and its addresses are known by then |
+//! | [`Announcer`] | the parent: a frame from a child would be copied to each of its siblings, and netpath leads these by addresses |
+//! | [`gateway`] | the child, in the pod's namespace: its addresses are known by then |
 //!
 //! Every other attachment has an Ethernet address of its own, and the pod's interface does.
 
@@ -27,12 +28,12 @@ use std::{sync::Arc, time::Duration};
 use netpath_common::Mac;
 
 pub use self::{
-    announcement::{ANNOUNCE_INTERVAL, ANNOUNCEMENTS, announce},
+    announcement::{ANNOUNCE_INTERVAL, ANNOUNCEMENTS, Announcer},
     error::Error,
     probe::{Conflict, Probes},
     question::gateway,
 };
-use crate::netlink::Namespace;
+use crate::{name::InterfaceName, netlink::Namespace};
 
 /// How long a probe listens unless configured otherwise.
 pub const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -42,8 +43,8 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Interface {
     /// The namespace that it is in.
     pub namespace: Arc<Namespace>,
-    /// Its index there.
-    pub index: u32,
+    /// Its name there.
+    pub name: InterfaceName,
     /// Its Ethernet address.
     pub mac: Mac,
 }

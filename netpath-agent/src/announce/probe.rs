@@ -1,6 +1,10 @@
 //! Whether an address is free.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use futures::future;
 use netpath_common::Mac;
@@ -39,30 +43,49 @@ impl Probes {
         addresses: &[IpAddr],
         timeout: Duration,
     ) -> Result<Vec<Conflict>, Error> {
-        let probes = addresses.iter().map(|address| self.one(interface, *address, timeout));
-        let conflicts = future::try_join_all(probes).await?;
-        Ok(conflicts.into_iter().flatten().collect())
+        // A socket has one protocol.
+        let of =
+            |v4: bool| addresses.iter().copied().filter(move |address| address.is_ipv4() == v4);
+        let [v4, v6] = [true, false].map(|v4| self.family(interface, of(v4).collect(), timeout));
+        let (mut found, v6) = future::try_join(v4, v6).await?;
+        found.extend(v6);
+        let place = |conflict: &Conflict| addresses.iter().position(|own| *own == conflict.address);
+        found.sort_by_key(place);
+        Ok(found)
     }
 
-    async fn one(
+    async fn family(
         &self,
         interface: &Interface,
-        address: IpAddr,
+        addresses: BTreeSet<IpAddr>,
         timeout: Duration,
-    ) -> Result<Option<Conflict>, Error> {
+    ) -> Result<Vec<Conflict>, Error> {
+        if addresses.is_empty() {
+            return Ok(Vec::new());
+        }
         let own = interface.mac;
-        let _turn = self.turns.take(address).await;
-        let question = Question { interface, about: address, frame: frame::probe(own, address) };
-        let mut claimed = None;
-        let foreign = question.ask(timeout, |heard| match heard {
-            Heard::Claim(mac) if mac == own => {
-                claimed = Some(own);
-                None
+        // In their order, which is the same for everybody: nobody waits for somebody who waits.
+        let mut turns = Vec::new();
+        for address in &addresses {
+            turns.push(self.turns.take(*address).await);
+        }
+        let about = addresses.iter().map(|address| (*address, frame::probe(own, *address)));
+        let question = Question { interface, about: about.collect() };
+        let mut claims = BTreeMap::new();
+        let all_are_foreign = question.ask(timeout, |address, heard| {
+            match heard {
+                Heard::Probe(mac) if mac == own => return None,
+                Heard::Claim(mac) | Heard::Probe(mac) => {
+                    let claim = claims.entry(address).or_insert(mac);
+                    if *claim == own {
+                        *claim = mac;
+                    }
+                }
             }
-            Heard::Probe(mac) if mac == own => None,
-            Heard::Claim(mac) | Heard::Probe(mac) => Some(mac),
+            let foreign = claims.values().filter(|mac| **mac != own).count();
+            (foreign == addresses.len()).then_some(())
         });
-        let foreign = foreign.await?;
-        Ok(foreign.or(claimed).map(|mac| Conflict { address, mac }))
+        all_are_foreign.await?;
+        Ok(claims.into_iter().map(|(address, mac)| Conflict { address, mac }).collect())
     }
 }

@@ -25,20 +25,19 @@ pub async fn gateway(
 ) -> Result<Option<Mac>, Error> {
     let frame =
         frame::question(interface.mac, own, gateway).ok_or(Error::Families { own, gateway })?;
-    let question = Question { interface, about: gateway, frame };
-    let answer = |heard| match heard {
+    let question = Question { interface, about: vec![(gateway, frame)] };
+    let answer = |_, heard| match heard {
         Heard::Claim(mac) => Some(mac),
         Heard::Probe(_) => None,
     };
     question.ask(timeout, answer).await
 }
 
-/// A question about an address.
+/// Questions about addresses of one family.
 #[derive(Debug)]
 pub(super) struct Question<'a> {
     pub(super) interface: &'a Interface,
-    pub(super) about: IpAddr,
-    pub(super) frame: Frame,
+    pub(super) about: Vec<(IpAddr, Frame)>,
 }
 
 impl Question<'_> {
@@ -46,18 +45,22 @@ impl Question<'_> {
     pub(super) async fn ask<T>(
         &self,
         timeout: Duration,
-        mut judge: impl FnMut(Heard) -> Option<T>,
+        mut judge: impl FnMut(IpAddr, Heard) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        let Self { interface, about, frame } = self;
-        let wire = Wire::open(interface, Some(*about)).await?;
+        let Self { interface, about } = self;
+        let addresses: Vec<_> = about.iter().map(|(address, _)| *address).collect();
+        let wire = Wire::open(interface, &addresses).await?;
         let mut buffer = [0; LONGEST];
-        let (mut asked, mut dropped) = (false, None);
+        // Silence means nothing if the question never went out.
+        let mut asked: Vec<_> = about.iter().map(|_| None).collect();
         let start = Instant::now();
         for round in 1..=ROUNDS {
-            match wire.send(frame).await {
-                Ok(()) => asked = true,
-                Err(error) if error.is_drop() => dropped = Some(error),
-                Err(error) => return Err(error),
+            for ((_, frame), asked) in about.iter().zip(&mut asked) {
+                match wire.send(frame).await {
+                    Ok(()) => *asked = Some(Ok(())),
+                    Err(error) if error.is_drop() => *asked = asked.take().or(Some(Err(error))),
+                    Err(error) => return Err(error),
+                }
             }
             let end = start + timeout * round / ROUNDS;
             // The timeout alone would not end a flood: it looks at the frames first.
@@ -65,15 +68,15 @@ impl Question<'_> {
                 let Ok(frame) = time::timeout_at(end, wire.receive(&mut buffer)).await else {
                     break;
                 };
-                if let Some(answer) = heard::read(frame?, *about).and_then(&mut judge) {
+                let frame = frame?;
+                let heard = addresses
+                    .iter()
+                    .find_map(|address| Some((*address, heard::read(frame, *address)?)));
+                if let Some(answer) = heard.and_then(|(address, heard)| judge(address, heard)) {
                     return Ok(Some(answer));
                 }
             }
         }
-        match dropped {
-            // Silence means nothing if nobody heard the question.
-            Some(error) if !asked => Err(error),
-            _ => Ok(None),
-        }
+        asked.into_iter().flatten().collect::<Result<(), _>>().map(|()| None)
     }
 }

@@ -1,15 +1,16 @@
 //! A packet socket on one interface.
 
 use std::{
+    collections::BTreeSet,
     io::{self, ErrorKind, Read as _},
     net::IpAddr,
     os::fd::AsRawFd as _,
-    panic,
+    panic, ptr,
     sync::Arc,
 };
 
 use netpath_common::Mac;
-use nix::libc;
+use nix::{errno::Errno, libc, net::if_::if_nametoindex};
 use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -21,6 +22,7 @@ use super::{
     Error, Interface, filter,
     frame::{self, Frame},
 };
+use crate::name::InterfaceName;
 
 /// The longest frame that is read: no message of neighbour discovery that matters is longer than
 /// Ethernet's usual maximum.
@@ -33,45 +35,47 @@ const FAMILY: libc::sa_family_t = libc::AF_PACKET as libc::sa_family_t;
 const MULTICAST: libc::c_ushort = libc::PACKET_MR_MULTICAST as libc::c_ushort;
 #[expect(clippy::cast_possible_truncation, reason = "20")]
 const LINK_LENGTH: libc::socklen_t = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-#[expect(clippy::cast_possible_truncation, reason = "16")]
-const REQUEST_LENGTH: libc::socklen_t = size_of::<libc::packet_mreq>() as libc::socklen_t;
 
-/// Frames out of an interface, and those in that are about one address.
+/// Frames out of an interface, and those in that are about certain addresses.
 #[derive(Debug)]
 pub(super) struct Wire {
     socket: AsyncFd<Arc<Socket>>,
-    interface: u32,
+    name: InterfaceName,
+    index: u32,
     // Dropped after the other hold on the socket.
     _last: Last,
 }
 
 impl Wire {
-    /// Opens a socket that hears what is said about an address, or nothing if there is none.
+    /// Opens a socket that hears what is said about addresses of one family, or nothing if there
+    /// are none.
     ///
     /// Joining a group waits for the kernel's configuration lock (rtnl): on a thread for blocking
     /// work, not on the runtime's.
-    pub(super) async fn open(interface: &Interface, about: Option<IpAddr>) -> Result<Self, Error> {
-        let Interface { namespace, index, mac: _ } = interface;
-        let (namespace, index) = (Arc::clone(namespace), *index);
-        let opened = task::spawn_blocking(move || namespace.run(|| open(index, about)));
-        let opened = opened.await.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()));
-        let error = |source| Error::socket("open a packet socket", index, source);
-        let socket = Arc::new(opened?.map_err(error)?);
+    pub(super) async fn open(interface: &Interface, about: &[IpAddr]) -> Result<Self, Error> {
+        let Interface { namespace, name, mac: _ } = interface.clone();
+        let error = |source| Error::socket("open a packet socket", &interface.name, source);
+        let about = about.to_vec();
+        let open = move || namespace.run(|| open(&name, &about));
+        let opened = task::spawn_blocking(open).await;
+        let opened = opened.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()));
+        let (socket, index) = opened?.map_err(error)?;
+        let socket = Arc::new(socket);
         let last = Last(Some(Arc::clone(&socket)));
         // SAFETY: a socket keeps its descriptor for life, and nothing replaces the one in an `Arc`.
         let registered = unsafe { AsyncFd::register(socket) };
         let socket = registered.map_err(|refused| error(refused.into()))?;
-        Ok(Self { socket, interface: index, _last: last })
+        Ok(Self { socket, name: interface.name.clone(), index, _last: last })
     }
 
     /// Sends a frame.
     pub(super) async fn send(&self, frame: &Frame) -> Result<(), Error> {
         // ipvlan does not tell the kernel how to find the protocol out, and more than one hook
         // wants to know it.
-        let to = link_address(self.interface, frame.protocol);
+        let to = link_address(self.index, frame.protocol);
         let write = |socket: &Arc<Socket>| patient(|| socket.send_to(&frame.bytes, &to));
         let written = self.socket.async_io(Interest::WRITABLE, write).await;
-        written.map(drop).map_err(|source| Error::socket("send a frame", self.interface, source))
+        written.map(drop).map_err(|source| Error::socket("send a frame", &self.name, source))
     }
 
     /// Waits for a frame, which overwrites what is in `buffer`.
@@ -82,7 +86,7 @@ impl Wire {
         let read = |socket: &Arc<Socket>| patient(|| socket.as_ref().read(buffer));
         let length = self.socket.async_io(Interest::READABLE, read).await;
         let length =
-            length.map_err(|source| Error::socket("receive a frame", self.interface, source))?;
+            length.map_err(|source| Error::socket("receive a frame", &self.name, source))?;
         Ok(&buffer[..length])
     }
 }
@@ -102,20 +106,25 @@ impl Drop for Last {
     }
 }
 
-fn open(interface: u32, about: Option<IpAddr>) -> io::Result<Socket> {
+/// The socket and the interface's index.
+fn open(name: &InterfaceName, about: &[IpAddr]) -> io::Result<(Socket, u32)> {
+    let interface = if_nametoindex(name.as_str())?;
     // Without a protocol it receives nothing: filter and groups come first.
     let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
     socket.set_nonblocking(true)?;
-    let Some(address) = about else { return Ok(socket) };
-    socket.attach_filter(&filter::about(address))?;
-    if let IpAddr::V6(address) = address {
-        // A probe is answered to all nodes, and others probe to the address's group. The kernel
-        // listens to neither until the interface has an IPv6 address.
-        join(&socket, interface, frame::group_mac(frame::ALL_NODES))?;
-        join(&socket, interface, frame::group_mac(frame::solicited_node(address)))?;
+    let Some(first) = about.first() else { return Ok((socket, interface)) };
+    socket.attach_filter(&filter::about(about))?;
+    // A probe is answered to all nodes, and others probe to the address's group. The kernel listens
+    // to neither until the interface has an IPv6 address.
+    let groups = about.iter().filter_map(|address| match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some([frame::ALL_NODES, frame::solicited_node(*address)]),
+    });
+    for group in groups.flatten().collect::<BTreeSet<_>>() {
+        join(&socket, interface, frame::group_mac(group))?;
     }
-    socket.bind(&link_address(interface, frame::protocol(address)))?;
-    Ok(socket)
+    socket.bind(&link_address(interface, frame::protocol(*first)))?;
+    Ok((socket, interface))
 }
 
 /// Lets frames to a group in, for as long as the socket lives.
@@ -127,21 +136,27 @@ fn join(socket: &Socket, interface: u32, group: Mac) -> io::Result<()> {
         mr_alen: 6,
         mr_address: [a, b, c, d, e, f, 0, 0],
     };
-    // SAFETY: the option takes a packet_mreq, which outlives the call, and its length.
-    let joined = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_ADD_MEMBERSHIP,
-            (&raw const request).cast(),
-            REQUEST_LENGTH,
-        )
-    };
-    if joined == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    set(socket, libc::PACKET_ADD_MEMBERSHIP, &request)
+}
+
+/// Sets an option of packet sockets, which takes a `T`.
+fn set<T: Copy>(socket: &Socket, option: libc::c_int, value: &T) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
+    let value = ptr::from_ref(value).cast();
+    // SAFETY: `value` is of that length and outlives the call, which only reads it.
+    let set =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, option, value, length) };
+    Errno::result(set)?;
+    Ok(())
+}
+
+/// Lets a socket's frames pass by the queues, and by the hooks in front of them.
+pub(super) fn bypass_qdisc(socket: &Socket) -> io::Result<()> {
+    set(socket, libc::PACKET_QDISC_BYPASS, &1_i32)
 }
 
 /// The interface, for frames of a protocol.
-fn link_address(interface: u32, protocol: u16) -> SockAddr {
+pub(super) fn link_address(interface: u32, protocol: u16) -> SockAddr {
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: sockaddr_ll is the kernel's address of AF_PACKET and fits the storage.
     let link = unsafe { storage.view_as::<libc::sockaddr_ll>() };
@@ -153,7 +168,7 @@ fn link_address(interface: u32, protocol: u16) -> SockAddr {
 }
 
 /// Makes a call again that a signal broke off.
-fn patient<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn patient<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

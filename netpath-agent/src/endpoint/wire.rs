@@ -140,24 +140,26 @@ impl Wiring {
         index: u32,
         address: IpNet,
     ) -> Result<(), Error> {
-        if address.addr().is_ipv6() {
-            self.enable_ipv6()?;
-        }
-        let start = Instant::now();
+        let (start, mut enabled) = (Instant::now(), false);
         loop {
-            match there.add_address(index, address).await {
-                Err(error) if error.errno() == Some(nix::libc::EADDRINUSE) => {
-                    if start.elapsed() >= LEAVING {
-                        return Err(Error::AddressHeld { address: address.addr(), source: error });
-                    }
+            let Err(error) = there.add_address(index, address).await else { return Ok(()) };
+            match error.errno() {
+                // Container runtimes switch IPv6 off in namespaces that they take for IPv4 only.
+                Some(nix::libc::EACCES) if address.addr().is_ipv6() && !enabled => {
+                    self.enable_ipv6()?;
+                    enabled = true;
+                }
+                Some(nix::libc::EADDRINUSE) if start.elapsed() < LEAVING => {
                     tokio::time::sleep(RETRY).await;
                 }
-                result => return Ok(result?),
+                Some(nix::libc::EADDRINUSE) => {
+                    return Err(Error::AddressHeld { address: address.addr(), source: error });
+                }
+                _ => return Err(error.into()),
             }
         }
     }
 
-    /// Container runtimes switch IPv6 off in namespaces that they take for IPv4 only.
     fn enable_ipv6(&self) -> Result<(), Error> {
         let file = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", self.interface);
         std::fs::write(file, "0").map_err(|source| Error::Ipv6 {

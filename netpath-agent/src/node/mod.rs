@@ -55,7 +55,13 @@ pub use self::{
     state::{Parent, RouteEntry, State},
 };
 use self::{entry::Entry, journal::Journal, turns::Turns, watch::Watch};
-use crate::{announce::Probes, config::Config, datapath::Datapath, ipam::Ipam, netlink::Netlink};
+use crate::{
+    announce::{Announcer, Probes},
+    config::Config,
+    datapath::Datapath,
+    ipam::Ipam,
+    netlink::Netlink,
+};
 
 /// A node with its dataplane attached.
 #[derive(Debug)]
@@ -69,6 +75,7 @@ pub struct Node {
     turns: Turns,
     watch: Watch,
     probes: Arc<Probes>,
+    announcer: Announcer,
     ipam: Ipam,
     /// What had to be put right, by kind.
     repairs: BTreeMap<String, u64>,

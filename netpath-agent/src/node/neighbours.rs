@@ -3,11 +3,10 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use netpath_common::Mac;
-use nix::net::if_::if_nametoindex;
 
-use super::{Error, Node, Shared};
+use super::{Error, Node, Parent, Shared};
 use crate::{
-    announce::{Conflict, Interface, announce, gateway},
+    announce::{ANNOUNCE_INTERVAL, Conflict, Interface, gateway},
     config::Announce,
     endpoint::Record,
     error::chain,
@@ -44,7 +43,7 @@ pub(super) async fn check_gateways(node: &Shared, record: &Record) -> Result<(),
     if !gateway_check {
         return Ok(());
     }
-    let interface = inside(record, mac).await?;
+    let interface = inside(record, mac)?;
     let timeout = Duration::from_millis(timeout_ms.into());
     for address in &record.spec.gateways {
         let like = |own: &IpAddr| own.is_ipv4() == address.is_ipv4();
@@ -84,43 +83,43 @@ pub(super) async fn unanswered(node: &Shared, record: &Record) -> Result<Vec<IpA
 
 /// Announces an endpoint's addresses, to be spawned: it takes seconds.
 pub(super) async fn tell(node: Shared, name: EndpointName) {
-    let (times, record, mac) = {
+    let mut rounds = tokio::time::interval(ANNOUNCE_INTERVAL);
+    let mut told = None;
+    for round in 0.. {
+        rounds.tick().await;
         let node = node.lock().await;
-        let Some(record) = node.state.endpoint(&name).cloned() else { return };
-        let Ok(parent) = node.parent_of(&record) else { return };
-        (node.config.announce.announcements, record, parent.mac)
-    };
-    let addresses: Vec<IpAddr> = record.addresses().collect();
-    let told = match inside(&record, mac).await {
-        Ok(interface) => announce(&interface, &addresses, times).await.map_err(Error::from),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = told {
-        // It may have been removed meanwhile.
-        tracing::debug!(endpoint = %name, error = chain(&error), "not announced to the end");
+        // One that was removed and made anew in the meantime has announcements of its own.
+        let Some(record) = node.state.endpoint(&name) else { return };
+        if round >= node.config.announce.announcements
+            || *told.get_or_insert(record.namespace) != record.namespace
+        {
+            return;
+        }
+        if let Err(error) = node.announce(record) {
+            tracing::debug!(endpoint = %name, error = chain(&error), "not announced");
+        }
     }
 }
 
-/// The endpoint's interface. A look into its namespace takes a thread, which nobody else waits for.
-async fn inside(record: &Record, mac: Mac) -> Result<Interface, Error> {
-    let (netns, name) = (record.spec.netns.clone(), record.spec.interface.clone());
-    let error = |source| Error::Io { action: "find the pod's interface", source };
-    let look = move || -> Result<Interface, Error> {
-        let namespace = Namespace::open(&netns)?;
-        let index = namespace.run(|| if_nametoindex(name.as_str()))?;
-        let index = index.map_err(|errno| error(errno.into()))?;
-        Ok(Interface { namespace: Arc::new(namespace), index, mac })
-    };
-    tokio::task::spawn_blocking(look).await.map_err(|broken| error(broken.into()))?
+/// The endpoint's interface.
+fn inside(record: &Record, mac: Mac) -> Result<Interface, Error> {
+    let namespace = Arc::new(Namespace::open(&record.spec.netns)?);
+    Ok(Interface { namespace, name: record.spec.interface.clone(), mac })
 }
 
 impl Node {
+    fn announce(&self, record: &Record) -> Result<(), Error> {
+        let Parent { config, link } = self.parent(&record.spec.parent)?;
+        let Some(mac) = link.mac else { return Ok(()) };
+        Ok(self.announcer.announce((&config.name, link.index), mac, record.addresses())?)
+    }
+
     /// The endpoint's parent, as the wire sees it.
     fn parent_of(&self, record: &Record) -> Result<Interface, Error> {
         let parent = self.parent(&record.spec.parent)?;
         Ok(Interface {
             namespace: Arc::new(Namespace::own()?),
-            index: parent.link.index,
+            name: parent.config.name.clone(),
             mac: parent.link.mac.unwrap_or_default(),
         })
     }

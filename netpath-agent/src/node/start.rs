@@ -9,6 +9,7 @@ use super::{
     journal::Journal, parents, remove, turns::Turns, watch::Watch,
 };
 use crate::{
+    announce::Announcer,
     config::Config,
     datapath::{Datapath, Options},
     endpoint::{Record, Stage, unwire},
@@ -69,6 +70,7 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         turns: Turns::default(),
         watch: Watch::default(),
         probes: Arc::default(),
+        announcer: Announcer::open()?,
         ipam,
         repairs: BTreeMap::new(),
         started: Instant::now(),
