@@ -69,10 +69,29 @@ impl Wiring {
         &self.routes
     }
 
-    /// Makes the interface, and tells its index. What was done is undone if a step fails.
-    pub async fn make(self) -> Result<u32, Error> {
+    /// Makes the interface. What was done is undone if a step fails.
+    pub async fn make(self) -> Result<(), Error> {
         let namespace = self.open()?;
         namespace.visit(async move |visit| self.build(&visit).await).await?
+    }
+
+    /// The first half of it: the interface has its addresses, and is down, so that it neither sends
+    /// nor answers.
+    pub async fn prepare(self) -> Result<(), Error> {
+        let namespace = self.open()?;
+        namespace.visit(async move |visit| self.create(&visit).await.map(drop)).await?
+    }
+
+    /// The second half.
+    pub async fn raise(self) -> Result<(), Error> {
+        let namespace = self.open()?;
+        namespace
+            .visit(async move |Visit { there, .. }| {
+                let index = if_nametoindex(self.interface.as_str())
+                    .map_err(|_| Error::Vanished(self.interface.clone()))?;
+                self.start(&there, index).await
+            })
+            .await?
     }
 
     /// What is not as it should be.
@@ -98,8 +117,15 @@ impl Wiring {
         Ok(namespace)
     }
 
-    /// The same from inside the namespace.
-    pub(super) async fn build(&self, visit: &Visit) -> Result<u32, Error> {
+    /// Both halves, from inside the namespace.
+    pub(super) async fn build(&self, visit: &Visit) -> Result<(), Error> {
+        let index = self.create(visit).await?;
+        let started = self.start(&visit.there, index).await;
+        self.undo(&visit.there, index, started).await
+    }
+
+    /// Makes the interface, and tells its index.
+    async fn create(&self, visit: &Visit) -> Result<u32, Error> {
         if if_nametoindex(self.interface.as_str()).is_ok() {
             return Err(self.exists());
         }
@@ -110,13 +136,23 @@ impl Wiring {
             .map_err(|error| self.refused(error))?;
         let index =
             if_nametoindex(self.draft.as_str()).map_err(|_| Error::Vanished(self.draft.clone()))?;
-        if let Err(error) = self.furnish(&visit.there, index).await {
-            if let Err(undo) = visit.there.delete_link(index).await {
-                tracing::warn!(interface = self.interface, error = %undo, "could not be undone");
-            }
-            return Err(error);
+        let furnished = self.furnish(&visit.there, index).await;
+        self.undo(&visit.there, index, furnished).await.map(|()| index)
+    }
+
+    /// Removes the interface if a step failed.
+    async fn undo(
+        &self,
+        there: &Netlink,
+        index: u32,
+        done: Result<(), Error>,
+    ) -> Result<(), Error> {
+        if done.is_err()
+            && let Err(undo) = there.delete_link(index).await
+        {
+            tracing::warn!(interface = self.interface, error = %undo, "could not be undone");
         }
-        Ok(index)
+        done
     }
 
     async fn furnish(&self, there: &Netlink, index: u32) -> Result<(), Error> {
@@ -127,6 +163,10 @@ impl Wiring {
         for address in &self.addresses {
             self.add_address(there, index, *address).await?;
         }
+        Ok(())
+    }
+
+    async fn start(&self, there: &Netlink, index: u32) -> Result<(), Error> {
         there.set_up(index).await?;
         for route in &self.routes {
             there.add_route(index, route).await?;

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
+use futures::future::{BoxFuture, Either, FutureExt as _, select};
+
 use super::{
     Error, Node, Parent, Shared, neighbours,
     remove::{self, Addresses},
@@ -125,16 +127,43 @@ async fn attempt(
 
 async fn make(node: &Shared, record: &Record) -> Result<Record, Error> {
     let name = &record.spec.name;
-    // In the meantime, nothing but the store knows of it.
-    neighbours::probe(node, record).await?;
+    let prepared = match neighbours::probe(node, record).await? {
+        Some(probe) => prepare(node, record, probe).await.map(|()| true)?,
+        None => false,
+    };
     // The maps before the interface: its first packet must find itself known.
     let (record, wiring, journal) = node.lock().await.register(record)?;
-    wiring.make().await.map_err(Error::wire(name))?;
+    let wired = if prepared { wiring.raise().await } else { wiring.make().await };
+    wired.map_err(Error::wire(name))?;
     neighbours::check_gateways(node, &record).await?;
     journal.write(vec![Change::PutEndpoint(Box::new(record.clone()))]).await?;
     tokio::spawn(neighbours::tell(Arc::clone(node), name.clone()));
     tokio::spawn(watch::start(Arc::clone(node), record.clone()));
     Ok(record)
+}
+
+/// Prepares the interface while the wire is being asked.
+async fn prepare(
+    node: &Shared,
+    record: &Record,
+    probe: BoxFuture<'_, Result<(), Error>>,
+) -> Result<(), Error> {
+    let prepare = node.lock().await.wiring(record)?.prepare().boxed();
+    let prepared = match select(prepare, probe).await {
+        Either::Left((prepared, probe)) => {
+            if prepared.is_ok() {
+                probe.await?;
+            }
+            prepared
+        }
+        Either::Right((probed, prepare)) => {
+            // A visit goes on if nobody waits for it: it has to end before it is undone.
+            let prepared = prepare.await;
+            probed?;
+            prepared
+        }
+    };
+    prepared.map_err(Error::wire(&record.spec.name))
 }
 
 /// Whether the endpoint's namespace is still there and still the same.

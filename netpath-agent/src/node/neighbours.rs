@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use futures::future::{BoxFuture, FutureExt as _};
 use netpath_common::Mac;
 
 use super::{Error, Node, Parent, Shared};
@@ -14,24 +15,31 @@ use crate::{
     netlink::Namespace,
 };
 
-/// Makes sure that nobody else on the wire has the endpoint's addresses. To be asked before the
-/// maps are filled: from then on netpath would answer for them itself.
-pub(super) async fn probe(node: &Shared, record: &Record) -> Result<(), Error> {
+/// Makes sure that nobody else on the wire has the endpoint's addresses; `None` if the wire is not
+/// to be asked. To be asked before the maps are filled: from then on netpath would answer for them
+/// itself.
+pub(super) async fn probe(
+    node: &Shared,
+    record: &Record,
+) -> Result<Option<BoxFuture<'static, Result<(), Error>>>, Error> {
     let (Announce { probe, timeout_ms, .. }, interface, probes) = {
         let node = node.lock().await;
         (node.config.announce.clone(), node.parent_of(record)?, Arc::clone(&node.probes))
     };
     if !probe {
-        return Ok(());
+        return Ok(None);
     }
     let addresses: Vec<IpAddr> = record.addresses().collect();
     let timeout = Duration::from_millis(timeout_ms.into());
-    let conflicts = probes.probe(&interface, &addresses, timeout).await?;
-    // Whoever answers with the parent's own address is this node, and it knows what it has.
-    match conflicts.into_iter().find(|conflict| conflict.mac != interface.mac) {
-        Some(Conflict { address, mac }) => Err(Error::Conflict { address, mac }),
-        None => Ok(()),
-    }
+    let ask = async move {
+        let conflicts = probes.probe(&interface, &addresses, timeout).await?;
+        // Whoever answers with the parent's own address is this node, and it knows what it has.
+        match conflicts.into_iter().find(|conflict| conflict.mac != interface.mac) {
+            Some(Conflict { address, mac }) => Err(Error::Conflict { address, mac }),
+            None => Ok(()),
+        }
+    };
+    Ok(Some(ask.boxed()))
 }
 
 /// Makes sure that the endpoint's gateways answer, if that is asked for.
