@@ -16,8 +16,9 @@ use nix::{errno::Errno, libc};
 /// `enum bpf_cmd` of `linux/bpf.h`.
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 
-/// Entries that the first call asks for; more where a hash bucket alone has more.
-const BATCH: usize = 1024;
+/// Entries that the first call asks for; more where a hash bucket alone has more. Few enough that
+/// memory for them is at hand.
+const BATCH: usize = 256;
 
 /// The kernel's place between two calls: the number of a hash bucket.
 type Position = u32;
@@ -40,13 +41,22 @@ struct Request {
 pub(super) fn entries<K: Pod, V: Pod>(
     map: &HashMap<MapData, K, V>,
 ) -> Result<Vec<(K, V)>, MapError> {
-    let descriptor = map.map().fd().as_fd().as_raw_fd();
     let mut entries = Vec::new();
+    each(map, |key, value| entries.push((key, value)))?;
+    Ok(entries)
+}
+
+/// Shows all entries of a hash map, the same way.
+pub(super) fn each<K: Pod, V: Pod>(
+    map: &HashMap<MapData, K, V>,
+    mut show: impl FnMut(K, V),
+) -> Result<(), MapError> {
+    let descriptor = map.map().fd().as_fd().as_raw_fd();
     let mut batch = BATCH;
+    let mut keys = Vec::<K>::with_capacity(batch);
+    let mut values = Vec::<V>::with_capacity(batch);
     let mut position: Option<Position> = None;
     loop {
-        let mut keys = Vec::<K>::with_capacity(batch);
-        let mut values = Vec::<V>::with_capacity(batch);
         let mut next: Position = 0;
         let mut request = Request {
             in_batch: position.as_ref().map_or(0, |position| ptr::from_ref(position) as u64),
@@ -74,6 +84,8 @@ pub(super) fn entries<K: Pod, V: Pod>(
             Err(Errno::ENOENT) => true,
             Err(Errno::ENOSPC) => {
                 batch *= 2;
+                keys.reserve(batch);
+                values.reserve(batch);
                 continue;
             }
             Err(errno) => return Err(failed(errno)),
@@ -83,9 +95,9 @@ pub(super) fn entries<K: Pod, V: Pod>(
         unsafe { keys.set_len(count) };
         // SAFETY: the same with values.
         unsafe { values.set_len(count) };
-        entries.extend(keys.into_iter().zip(values));
+        keys.drain(..).zip(values.drain(..)).for_each(|(key, value)| show(key, value));
         if end {
-            return Ok(entries);
+            return Ok(());
         }
         position = Some(next);
     }

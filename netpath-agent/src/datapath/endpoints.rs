@@ -28,6 +28,11 @@ impl Datapath {
         }
     }
 
+    /// Shows all entries.
+    pub fn each_endpoint(&self, show: impl FnMut(Address, Endpoint)) -> Result<(), Error> {
+        batch::each(&self.endpoints, show).map_err(Error::map(MAP))
+    }
+
     /// All entries.
     pub fn endpoints(&self) -> Result<Vec<(Address, Endpoint)>, Error> {
         batch::entries(&self.endpoints).map_err(Error::map(MAP))

@@ -17,10 +17,9 @@ impl Datapath {
         absent(self.namespaces.remove(&namespace)).map_err(Error::map(MAP))
     }
 
-    /// All of them.
-    pub fn namespaces(&self) -> Result<impl Iterator<Item = u32>, Error> {
-        let entries = batch::entries(&self.namespaces).map_err(Error::map(MAP))?;
-        Ok(entries.into_iter().map(|(namespace, _)| namespace))
+    /// Shows all of them.
+    pub fn each_namespace(&self, mut show: impl FnMut(u32)) -> Result<(), Error> {
+        batch::each(&self.namespaces, |namespace, _| show(namespace)).map_err(Error::map(MAP))
     }
 
     /// Why a pod's packets with the address of a sibling or of the node can not be told from

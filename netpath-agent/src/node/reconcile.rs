@@ -1,7 +1,7 @@
 //! Making the kernel match the desired state, at any time.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     time::Duration,
 };
@@ -116,29 +116,23 @@ impl Node {
         Ok(cost)
     }
 
-    /// Whether the kernel's tables are otherwise than they should be. Nothing is made of what should
-    /// be but compared at once: this is done every second.
+    /// Whether the kernel's tables are otherwise than they should be. Neither side is made a table
+    /// of: this is done every second.
     fn tables_differ(&self) -> Result<bool, Error> {
-        let actual: HashMap<_, _> = self.datapath.endpoints()?.into_iter().collect();
-        let mut expected = 0;
-        for (address, endpoint) in self.state.entries() {
-            expected += 1;
-            if actual.get(&address) != Some(&endpoint) {
-                return Ok(true);
-            }
-        }
-        let namespaces: HashSet<_> = self.datapath.namespaces()?.collect();
-        if expected != actual.len() || self.state.namespaces().any(|own| !namespaces.contains(&own))
-        {
-            return Ok(true);
-        }
+        let (mut right, mut wrong) = (0, 0);
+        let mut count = |is_right| if is_right { right += 1 } else { wrong += 1 };
+        self.datapath.each_endpoint(|address, endpoint| {
+            count(self.state.entry(address.into()) == Some(endpoint));
+        })?;
+        self.datapath.each_namespace(|namespace| count(self.state.is_pod(namespace)))?;
         for route in self.state.routes() {
             let (key, route) = route.spec.entry();
-            if self.datapath.route(&key)? != Some(route) {
-                return Ok(true);
-            }
+            count(self.datapath.route(&key)? == Some(route));
         }
-        Ok(false)
+        let expected = self.state.entries().count()
+            + self.state.namespaces().len()
+            + self.state.routes().len();
+        Ok(wrong > 0 || right != expected)
     }
 
     /// The hooks that a parent had, and has no more.
@@ -193,11 +187,14 @@ impl Node {
     /// Makes the kernel's tables match, and tells how many entries differed. Entries that are
     /// right are not touched, so nothing is lost on the way.
     pub(super) fn repair_tables(&mut self) -> Result<usize, Error> {
-        let actual = Tables {
+        let mut actual = Tables {
             endpoints: self.datapath.endpoints()?.into_iter().collect(),
-            namespaces: self.datapath.namespaces()?.collect(),
+            namespaces: BTreeSet::new(),
             routes: self.datapath.routes()?.collect(),
         };
+        self.datapath.each_namespace(|namespace| {
+            actual.namespaces.insert(namespace);
+        })?;
         let changes = Changes::between(&actual, &self.state.tables());
         self.apply(&changes)?;
         Ok(changes.len())

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
+    sync::Arc,
 };
 
 use ipnet::IpNet;
@@ -58,9 +59,11 @@ pub struct State {
     pub host: BTreeSet<IpAddr>,
     /// Number of the node's own network namespace.
     pub namespace: u32,
-    endpoints: BTreeMap<EndpointName, Record>,
-    owners: HashMap<IpAddr, EndpointName>,
+    endpoints: BTreeMap<EndpointName, Arc<Record>>,
+    owners: HashMap<IpAddr, Arc<Record>>,
     slots: BTreeSet<u32>,
+    /// How many endpoints that are in the maps are in a network namespace, by its number.
+    namespaces: HashMap<u32, usize>,
     routes: BTreeMap<(Table, IpNet), RouteEntry>,
     /// How many tables have a route for exactly this address.
     routed: HashMap<IpAddr, usize>,
@@ -70,19 +73,19 @@ impl State {
     /// All endpoints, by name.
     #[must_use]
     pub fn endpoints(&self) -> impl ExactSizeIterator<Item = &Record> {
-        self.endpoints.values()
+        self.endpoints.values().map(Arc::as_ref)
     }
 
     /// The endpoint of a name.
     #[must_use]
     pub fn endpoint(&self, name: &EndpointName) -> Option<&Record> {
-        self.endpoints.get(name)
+        self.endpoints.get(name).map(Arc::as_ref)
     }
 
     /// The endpoint that has an address.
     #[must_use]
     pub fn owner(&self, address: IpAddr) -> Option<&EndpointName> {
-        self.owners.get(&address)
+        self.owners.get(&address).map(|record| &record.spec.name)
     }
 
     /// The lowest slot that no endpoint has.
@@ -91,11 +94,16 @@ impl State {
         (0..NO_SLOT).find(|slot| !self.slots.contains(slot)).unwrap_or(NO_SLOT)
     }
 
-    /// Takes an endpoint in.
+    /// Takes an endpoint in, in place of the one with the same name.
     pub fn insert(&mut self, record: Record) {
+        self.remove(&record.spec.name);
+        let record = Arc::new(record);
         self.slots.insert(record.slot);
         for address in record.addresses() {
-            self.owners.insert(address, record.spec.name.clone());
+            self.owners.insert(address, Arc::clone(&record));
+        }
+        if record.stage == Stage::Ready {
+            *self.namespaces.entry(record.namespace_number()).or_default() += 1;
         }
         self.endpoints.insert(record.spec.name.clone(), record);
     }
@@ -106,6 +114,15 @@ impl State {
         self.slots.remove(&record.slot);
         for address in record.addresses() {
             self.owners.remove(&address);
+        }
+        let number = record.namespace_number();
+        if record.stage == Stage::Ready
+            && let Some(count) = self.namespaces.get_mut(&number)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.namespaces.remove(&number);
+            }
         }
     }
 
@@ -153,7 +170,7 @@ impl State {
 
     /// The endpoint in the maps that has an address.
     fn holder(&self, address: IpAddr) -> Option<&Record> {
-        let owner = self.owners.get(&address).and_then(|name| self.endpoints.get(name));
+        let owner = self.owners.get(&address).map(Arc::as_ref);
         owner.filter(|record| record.stage == Stage::Ready)
     }
 
@@ -212,20 +229,21 @@ impl State {
         host.chain(endpoints).map(|(address, endpoint)| (Address::from(address), endpoint))
     }
 
-    /// What the `namespaces` map should hold; one that two endpoints are in comes twice.
-    pub fn namespaces(&self) -> impl Iterator<Item = u32> {
-        self.ready().map(Record::namespace_number)
+    /// What the `namespaces` map should hold.
+    #[must_use]
+    pub fn namespaces(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.namespaces.keys().copied()
     }
 
     /// The endpoints that are in the maps.
     fn ready(&self) -> impl Iterator<Item = &Record> {
-        self.endpoints.values().filter(|record| record.stage == Stage::Ready)
+        self.endpoints().filter(|record| record.stage == Stage::Ready)
     }
 
     /// Whether some endpoint that is in the maps is in a network namespace, by its number.
     #[must_use]
     pub fn is_pod(&self, namespace: u32) -> bool {
-        self.ready().any(|record| record.namespace_number() == namespace)
+        self.namespaces.contains_key(&namespace)
     }
 
     /// Whether some prefix is dropped.
