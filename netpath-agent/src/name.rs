@@ -12,9 +12,10 @@ pub enum Error {
         "interface name {0:?} is not one the kernel takes: expected 1 to 15 bytes without '/', ':' or blanks"
     )]
     Interface(String),
-    /// An endpoint's name is a key in the store and a segment of the API's addresses.
+    /// An endpoint's name is a key in the store, a segment of the API's addresses and part of an
+    /// interface's alias.
     #[error(
-        "endpoint name {0:?} is not valid: expected 1 to 253 of letters, digits, '.', '_' and '-', starting with a letter or digit"
+        "endpoint name {0:?} is not valid: expected 1 to 247 of letters, digits, '.', '_' and '-', starting with a letter or digit"
     )]
     Endpoint(String),
 }
@@ -62,12 +63,16 @@ impl EndpointName {
     }
 }
 
+/// The name stands in its interface's alias behind `netpath:`, and the kernel keeps 255 bytes
+/// (`IFALIASZ`, one for the zero).
+const LONGEST: usize = 247;
+
 impl TryFrom<String> for EndpointName {
     type Error = Error;
 
     fn try_from(name: String) -> Result<Self, Error> {
         let tail = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if matches!(name.len(), 1..=253)
+        if matches!(name.len(), 1..=LONGEST)
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())
             && name.chars().all(tail)
         {
@@ -124,7 +129,7 @@ mod tests {
         for good in ["web-0", "default.web_0", "0a"] {
             assert!(good.parse::<EndpointName>().is_ok(), "{good}");
         }
-        for bad in ["", "-a", "a/b", "a b", "é", &"a".repeat(254)] {
+        for bad in ["", "-a", "a/b", "a b", "é", &"a".repeat(248)] {
             assert!(bad.parse::<EndpointName>().is_err(), "{bad}");
         }
     }

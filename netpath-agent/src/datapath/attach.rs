@@ -71,17 +71,31 @@ pub struct ParentStatus {
     pub hooks: Vec<HookStatus>,
     /// Its XDP hook.
     pub xdp: XdpStatus,
+    /// netpath added its clsact qdisc.
+    pub added_qdisc: bool,
+}
+
+/// What this agent had given a parent before and did not find any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Its entry in the map.
+    pub entry: bool,
+    /// Hooks without their program.
+    pub hooks: Vec<Hook>,
 }
 
 impl Datapath {
     /// Attaches the programs to a parent. Links that are pinned get the new programs in one step;
-    /// hooks that someone removed come back. The parent's entry in the map comes first. Returns the
-    /// hooks that this agent had attached before and found without its program.
-    pub fn attach(&mut self, spec: &ParentSpec) -> Result<Vec<Hook>, Error> {
-        let before = self.parents.get(&spec.ifindex, 0).ok();
+    /// hooks that someone removed come back. The parent's entry in the map comes first.
+    pub fn attach(&mut self, spec: &ParentSpec) -> Result<Lost, Error> {
+        let entry = self.parents.get(&spec.ifindex, 0).ok();
+        let before = self.attached.get(&spec.ifindex);
         // Until XDP is attached, the programs assume what is attached now.
-        let native = before.is_some_and(|parent| parent.xdp_is_native());
-        let qdisc = before.is_some_and(|parent| parent.added_qdisc());
+        let (native, qdisc) = match (&entry, before) {
+            (Some(entry), _) => (entry.xdp_is_native(), entry.added_qdisc()),
+            (None, Some(before)) => (before.xdp.mode == "native", before.added_qdisc),
+            (None, None) => (false, false),
+        };
         self.note(spec, native, qdisc)?;
 
         let tc::Attached { hooks, mut empty, qdisc: added } =
@@ -104,9 +118,11 @@ impl Datapath {
             xdp
         };
         self.note(spec, xdp.mode == "native", qdisc || added)?;
-        let status = ParentStatus { ifindex: spec.ifindex, name: spec.name.clone(), hooks, xdp };
-        let again = self.attached.insert(spec.ifindex, status).is_some();
-        Ok(if again { empty } else { Vec::new() })
+        let (ifindex, name) = (spec.ifindex, spec.name.clone());
+        let status = ParentStatus { ifindex, name, hooks, xdp, added_qdisc: qdisc || added };
+        let again = self.attached.insert(ifindex, status).is_some();
+        let lost = Lost { entry: entry.is_none(), hooks: empty };
+        Ok(if again { lost } else { Lost::default() })
     }
 
     /// Detaches the programs from a parent and forgets it; tells whether netpath added its clsact

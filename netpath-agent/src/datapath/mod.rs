@@ -34,7 +34,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, PerCpuHashMap},
+    maps::{
+        Array, HashMap, IterableMap as _, LpmTrie, MapData, MapError, PerCpuArray, PerCpuHashMap,
+    },
 };
 use netpath_common::{
     Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Parent, Route,
@@ -43,7 +45,7 @@ use netpath_common::{
 
 use self::pins::Pins;
 pub use self::{
-    attach::{Filter, HookStatus, ParentSpec, ParentStatus, XdpStatus},
+    attach::{Filter, HookStatus, Lost, ParentSpec, ParentStatus, XdpStatus},
     cleanup::Removed,
     counters::Fill,
     error::{AttachError, Error},
@@ -117,5 +119,32 @@ impl Datapath {
     /// Writes what the programs know of a parent.
     pub fn put_parent(&mut self, ifindex: u32, parent: &Parent) -> Result<(), Error> {
         self.parents.insert(ifindex, parent, 0).map_err(Error::map("parents"))
+    }
+
+    /// Pins maps again whose pins were removed, and tells which. The programs had them all along,
+    /// but a successor would not find them.
+    pub fn restore_pins(&self) -> Result<Vec<&'static str>, Error> {
+        let maps = [
+            ("endpoints", self.endpoints.map()),
+            ("namespaces", self.namespaces.map()),
+            ("routes", self.routes.map()),
+            ("parents", self.parents.map()),
+            ("node", self.node.map()),
+            ("flows", self.flows.map()),
+            ("endpoint_flows", self.endpoint_flows.map()),
+            ("counters", self.counters.map()),
+            ("endpoint_counters", self.endpoint_counters.map()),
+        ];
+        let mut restored = Vec::new();
+        for (name, map) in maps {
+            let path = self.pins.map(name);
+            if !path.exists() {
+                map.pin(&path).map_err(|error| {
+                    Error::map(name)(MapError::PinError { name: Some(name.to_owned()), error })
+                })?;
+                restored.push(name);
+            }
+        }
+        Ok(restored)
     }
 }

@@ -19,6 +19,8 @@ enum Fix {
     Address(IpNet),
     Up,
     Route(Route),
+    /// A route that the kernel made for an address.
+    Subnet(Route),
 }
 
 /// What is inside the namespace.
@@ -99,7 +101,13 @@ fn differences(wiring: &Wiring, found: Option<&Found>) -> Vec<(Mismatch, Fix)> {
         let what = format!("address {address}");
         note(what, format!("on {interface}"), "missing".into(), Fix::Address(*address));
     }
-    if !link.up {
+    if link.up {
+        let there = wiring.addresses.iter().filter(|address| addresses.contains(address));
+        for route in there.filter_map(subnet).filter(|route| !routes.contains(route)) {
+            let what = format!("route {}", route.destination);
+            note(what, way(&route), "missing".into(), Fix::Subnet(route));
+        }
+    } else {
         note(format!("link {interface}"), "up".into(), "down".into(), Fix::Up);
     }
     for route in wiring.routes.iter().filter(|route| !routes.contains(route)) {
@@ -107,6 +115,14 @@ fn differences(wiring: &Wiring, found: Option<&Found>) -> Vec<(Mismatch, Fix)> {
         note(what, way(route), "missing".into(), Fix::Route(route.clone()));
     }
     list
+}
+
+/// The route that the kernel makes for an address, where its subnet is more than the address.
+fn subnet(address: &IpNet) -> Option<Route> {
+    // IP6_RT_PRIO_ADDRCONF.
+    let priority = if address.addr().is_ipv6() { 256 } else { 0 };
+    let route = Route { destination: address.trunc(), gateway: None, mtu: None, priority };
+    (address.prefix_len() < address.max_prefix_len()).then_some(route)
 }
 
 fn describe(port: IpvlanPort) -> String {
@@ -141,6 +157,7 @@ async fn apply(wiring: &Wiring, visit: &Visit, index: u32, fix: &Fix) -> Result<
         Fix::Address(address) => wiring.add_address(there, index, *address).await?,
         Fix::Up => there.set_up(index).await?,
         Fix::Route(route) => there.replace_route(index, route).await?,
+        Fix::Subnet(route) => there.append_route(index, route).await?,
     }
     Ok(())
 }
@@ -186,8 +203,8 @@ mod tests {
                 lower: Some(2),
                 alias: Some(wiring.alias),
             },
+            routes: wiring.addresses.iter().filter_map(subnet).chain(wiring.routes).collect(),
             addresses: wiring.addresses,
-            routes: wiring.routes,
         }
     }
 
@@ -200,7 +217,7 @@ mod tests {
     fn additions_of_others_are_left_alone() {
         let mut found = found();
         found.addresses.push("10.0.0.6/24".parse().expect("address"));
-        found.routes.push(Route { priority: 7, ..found.routes[0].clone() });
+        found.routes.push(Route { priority: 7, ..wiring().routes[0].clone() });
         assert_eq!(differences(&wiring(), Some(&found)), []);
     }
 
@@ -228,6 +245,25 @@ mod tests {
                 "route 0.0.0.0/0: expected by 10.0.0.1, found missing",
             ]
         );
+    }
+
+    #[test]
+    fn the_way_to_the_subnet_comes_back_as_the_kernel_makes_it() {
+        for (address, expected) in [
+            ("10.0.0.5/24", Some(("10.0.0.0/24", 0))),
+            ("fd00::5/64", Some(("fd00::/64", 256))),
+            ("10.0.0.5/32", None),
+            ("fd00::5/128", None),
+        ] {
+            let route = subnet(&address.parse().expect("address"));
+            let found = route.map(|route| (route.destination.to_string(), route.priority));
+            assert_eq!(found.as_ref().map(|(prefix, n)| (prefix.as_str(), *n)), expected);
+        }
+        let mut found = found();
+        found.routes.remove(0);
+        let differences = differences(&wiring(), Some(&found));
+        let named: Vec<_> = differences.iter().map(|(found, _)| found.what.as_str()).collect();
+        assert_eq!(named, ["route 10.0.0.0/24"]);
     }
 
     #[test]

@@ -45,6 +45,10 @@ impl Journal {
     }
 
     /// Makes changes, all or none; they are on the disk when this returns.
+    ///
+    /// Changes are made in the order in which these calls begin. A change of memory that others may
+    /// follow up must be handed over before anybody else can run: on the agent's one thread, without
+    /// an `await` in between.
     pub(super) async fn write(&self, changes: Vec<Change>) -> Result<(), Error> {
         let (confirm, confirmed) = oneshot::channel();
         let gone = || Error::Io {

@@ -72,7 +72,8 @@ pub(super) async fn collect(node: &Shared, keep: &Keep) -> Result<Collected, Err
     Err(Error::Remaining { what: format!("network {}", keep.network), errors })
 }
 
-/// The endpoint's name of a pod. All of an identity is in it, so no two share one.
+/// The endpoint's name of a pod. Should dots make two identities look the same, the second one is
+/// refused: the record has the whole of it.
 pub(super) fn name(id: &PodId) -> Result<EndpointName, Error> {
     let PodId { network, container, interface } = id;
     format!("{network}.{container}.{interface}").parse().map_err(|source| Error::Pod {

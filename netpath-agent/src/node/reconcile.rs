@@ -16,7 +16,7 @@ use super::{
     tables::{Changes, Tables},
 };
 use crate::{
-    datapath::{Datapath, Filter, ParentSpec},
+    datapath::{Datapath, Filter, Lost, ParentSpec},
     error::chain,
     name::{EndpointName, InterfaceName},
     netlink::{Change, Link, Netlink},
@@ -92,7 +92,7 @@ impl Node {
         moved
     }
 
-    /// Puts right what sends no event when it is lost: entries of maps, and links of tcx.
+    /// Puts right what sends no event when it is lost: entries of maps, pins, and links of tcx.
     ///
     /// Returns the processor time that the comparison took: whoever calls it again and again should
     /// know.
@@ -103,14 +103,18 @@ impl Node {
             self.mend_tables()?;
         }
         let cost = processor_time().saturating_sub(begin);
-        let (mut unknown, mut unhooked) = (0, false);
+        let pins = self.datapath.restore_pins()?;
+        if !pins.is_empty() {
+            tracing::warn!(maps = ?pins, "pinned again");
+            self.count_repairs("map pin", pins.len() as u64);
+        }
+        let mut lost = false;
         for parent in self.state.parents.values() {
             let index = parent.link.index;
-            unknown += u64::from(!self.datapath.knows_parent(index));
-            unhooked |= !self.missing_hooks(index).await?.is_empty();
+            lost |=
+                !self.datapath.knows_parent(index) || !self.missing_hooks(index).await?.is_empty();
         }
-        self.count_repairs("map entry", unknown);
-        if unknown > 0 || unhooked {
+        if lost {
             self.attach().await?;
         }
         Ok(cost)
@@ -247,14 +251,18 @@ impl Node {
     /// attached.
     pub(super) async fn attach(&mut self) -> Result<(), Error> {
         let Self { state, datapath, netlink, .. } = self;
-        let mut again = 0;
+        let (mut entries, mut again) = (0, 0);
         let mut failed: Option<Error> = None;
         for parent in state.parents.values() {
             let name = &parent.config.name;
             match datapath.attach(&ParentSpec::from(parent)) {
-                Ok(lost) => {
-                    again += lost.len() as u64;
-                    for hook in lost {
+                Ok(Lost { entry, hooks }) => {
+                    entries += u64::from(entry);
+                    again += hooks.len() as u64;
+                    if entry {
+                        tracing::warn!(parent = %name, "its map entry was lost");
+                    }
+                    for hook in hooks {
                         tracing::warn!(parent = %name, hook = hook.name(), "attached again");
                     }
                 }
@@ -271,6 +279,7 @@ impl Node {
                 failed = Some(error);
             }
         }
+        self.count_repairs("map entry", entries);
         self.count_repairs("hook", again);
         failed.map_or(Ok(()), Err)
     }

@@ -151,7 +151,7 @@ impl Host {
 
     /// The keys in a pinned map, as `bpftool` has them.
     pub fn keys(&self, map: &str) -> Result<Vec<Value>> {
-        let text = bpftool(&["-j", "map", "dump", "pinned", &self.pin(map)])?;
+        let text = bpftool(&["-j", "map", "dump", "pinned", &self.pin(map).display().to_string()])?;
         let entries: Vec<Value> =
             serde_json::from_str(&text).with_context(|| format!("dump of map {map}"))?;
         let mut keys: Vec<_> = entries.iter().map(|entry| entry["key"].clone()).collect();
@@ -163,7 +163,7 @@ impl Host {
     pub fn delete_key(&self, map: &str, key: &Value) -> Result<()> {
         let bytes = key.as_array().with_context(|| format!("key {key} of map {map}"))?;
         let bytes: Vec<_> = bytes.iter().filter_map(Value::as_str).collect();
-        let pin = self.pin(map);
+        let pin = self.pin(map).display().to_string();
         bpftool(&[&["map", "delete", "pinned", &pin, "key"], bytes.as_slice()].concat())?;
         Ok(())
     }
@@ -182,8 +182,10 @@ impl Host {
         command::run(Command::new("tc").args(["-n", self.node().namespace.name()]).args(arguments))
     }
 
-    fn pin(&self, map: &str) -> String {
-        self.agent().files.pins.join(format!("v{ABI}")).join(map).display().to_string()
+    /// The file that keeps a map.
+    #[must_use]
+    pub fn pin(&self, map: &str) -> PathBuf {
+        self.agent().files.pins.join(format!("v{ABI}")).join(map)
     }
 
     /// Everything that was put right so far.

@@ -15,6 +15,13 @@ pub fn at_least(major: u32, minor: u32) -> Result<bool> {
     Ok(version >= (major, minor))
 }
 
+/// Why something that takes minutes and depends on no kernel is left out on this one, if it is: it
+/// runs on Linux 6.12.
+pub fn left_out() -> Result<Option<String>> {
+    let chosen = at_least(6, 12)? && !at_least(6, 13)?;
+    Ok((!chosen).then(|| "it takes long, and runs on Linux 6.12".to_owned()))
+}
+
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|character: char| !character.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))

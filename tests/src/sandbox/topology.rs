@@ -150,6 +150,13 @@ impl Topology {
         Ok(Self { pods, nodes, remote, router, mtu, prefix })
     }
 
+    /// Gives a node whose interface was deleted a new one, with what a node has.
+    pub fn plug_in(&self, node: &Place) -> Result<()> {
+        connect(&self.router, node, self.mtu, Some("vpc"))?;
+        address(node, Subnet::NODES)?;
+        node.namespace.ip(&pod_routes())
+    }
+
     /// Gives every pod a plain ipvlan L2 interface, as the ipvlan CNI plugin does.
     pub fn add_plain_pods(&self) -> Result<()> {
         self.add_plain(|_| true)
@@ -248,15 +255,19 @@ fn address(place: &Place, subnet: Subnet) -> Result<()> {
     ])
 }
 
-/// A node finds pods on its own segment, and serves an address that is not on the fabric.
+/// A node serves an address that is not on the fabric, and finds pods on its own segment.
 fn node_routes() -> Vec<String> {
     let mut lines = vec![
         format!("addr add {}/32 dev lo", SERVICE.v4),
         format!("addr add {}/128 dev lo nodad", SERVICE.v6),
     ];
-    for subnet in [Subnet::A, Subnet::B] {
-        lines.push(format!("route add {} dev {INTERFACE}", subnet.prefix(Family::Ipv4)));
-        lines.push(format!("route add {} dev {INTERFACE}", subnet.prefix(Family::Ipv6)));
-    }
+    lines.extend(pod_routes());
     lines
+}
+
+fn pod_routes() -> Vec<String> {
+    let routes = |subnet: Subnet| {
+        Family::BOTH.map(|family| format!("route add {} dev {INTERFACE}", subnet.prefix(family)))
+    };
+    [Subnet::A, Subnet::B].into_iter().flat_map(routes).collect()
 }

@@ -2,10 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use futures::StreamExt as _;
 use rtnetlink::{
     RouteMessageBuilder,
+    packet_core::{
+        NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    },
     packet_route::{
-        AddressFamily,
+        AddressFamily, RouteNetlinkMessage,
         route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteScope},
     },
 };
@@ -25,6 +29,27 @@ impl Netlink {
     pub async fn replace_route(&self, index: u32, route: &Route) -> Result<(), Error> {
         let request = self.handle.route().add(message(index, route)).replace();
         request.execute().await.map_err(Error::request(|| describe(route)))
+    }
+
+    /// The same beside those to the same destination by other interfaces, which an addition would
+    /// stumble over and a replacement would remove.
+    pub async fn append_route(&self, index: u32, route: &Route) -> Result<(), Error> {
+        let mut request =
+            NetlinkMessage::from(RouteNetlinkMessage::NewRoute(message(index, route)));
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_APPEND;
+        let refused = Error::request(|| describe(route));
+        let mut answers = match self.handle.clone().request(request) {
+            Ok(answers) => answers,
+            Err(error) => return Err(refused(error)),
+        };
+        while let Some(answer) = answers.next().await {
+            if let NetlinkPayload::Error(error) = answer.payload
+                && error.code.is_some()
+            {
+                return Err(refused(rtnetlink::Error::NetlinkError(error)));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -129,17 +129,9 @@ impl Scenario {
     }
 }
 
-/// Scenarios that run only when a filter names them: those of the pods' life that have not been
-/// seen to pass on every kernel yet.
-const BY_NAME: [&str; 5] = ["cni::", "restart::upgraded", "runtime::", "scale::", "storm::"];
-
 /// Every scenario whose name contains `filter`; those that share a lab stand together.
 #[must_use]
 pub fn matching(filter: &str) -> Vec<Scenario> {
-    let wanted = |name: &str| {
-        name.contains(filter)
-            && !(filter.is_empty() && BY_NAME.iter().any(|prefix| name.starts_with(prefix)))
-    };
     let all = [
         table::scenarios(),
         transfer::scenarios(),
@@ -159,7 +151,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         scale::scenarios(),
     ];
     let mut groups: Vec<Vec<Scenario>> = Vec::new();
-    for scenario in all.into_iter().flatten().filter(|scenario| wanted(&scenario.name)) {
+    for scenario in all.into_iter().flatten().filter(|scenario| scenario.name.contains(filter)) {
         let same = |group: &&mut Vec<Scenario>| {
             scenario.lab().is_some() && group.iter().any(|other| other.lab() == scenario.lab())
         };

@@ -32,6 +32,8 @@ pub(super) enum How {
     Link(&'static str),
     /// By `tc`; what a hook shows contains a program as long as all is well.
     Tc { line: &'static [&'static str], hooks: &'static [&'static str] },
+    /// By removing a map's pin.
+    Pin(&'static str),
     /// By deleting an entry of a map.
     Entry { map: &'static str, key: Value },
 }
@@ -68,7 +70,7 @@ const SETTINGS: [(&str, &str, &str); 3] = [
 ];
 
 /// `ip` in the pod. Addresses are filled in: `V4`, `V6`, and `LL` for the link-local one.
-const POD: [(&str, &str, &str, &str); 14] = [
+const POD: [(&str, &str, &str, &str); 16] = [
     ("pod: link", "link del eth0", "link show", "eth0"),
     ("pod: state of the link", "link set eth0 down", "link show dev eth0", ",UP"),
     ("pod: alias", "link set eth0 alias mine", "link show dev eth0", "alias netpath:"),
@@ -82,6 +84,8 @@ const POD: [(&str, &str, &str, &str); 14] = [
     ("pod: IPv4 default route", "route del default", "route", "default via 10.0.1.1"),
     ("pod: IPv6 default route", "-6 route del default", "-6 route", "default via fd00:1::1"),
     ("pod: IPv4 route", "route del 198.51.100.0/24", "route", "198.51.100.0/24"),
+    ("pod: IPv4 subnet", "route del 10.0.1.0/24", "route", "10.0.1.0/24"),
+    ("pod: IPv6 subnet", "-6 route del fd00:1::/64", "-6 route", "fd00:1::/64"),
     ("pod: IPv6 route", "-6 route del 2001:db8::/32", "-6 route", "2001:db8::/32"),
 ];
 
@@ -91,6 +95,19 @@ const NAME: (&str, &str, &str, &str) =
 
 /// The agent's configuration has XDP as well.
 const LINKS: [&str; 3] = ["ingress", "egress", "xdp"];
+
+/// All maps.
+const PINS: [&str; 9] = [
+    "endpoints",
+    "namespaces",
+    "routes",
+    "parents",
+    "node",
+    "flows",
+    "endpoint_flows",
+    "counters",
+    "endpoint_counters",
+];
 
 /// Everything.
 pub(super) fn all(host: &Host, pod: &Namespace, attach: &str) -> Result<Vec<Loss>> {
@@ -116,6 +133,9 @@ pub(super) fn all(host: &Host, pod: &Namespace, attach: &str) -> Result<Vec<Loss
         }
         let line = &["qdisc", "del", "dev", INTERFACE, "clsact"];
         add("qdisc", How::Tc { line, hooks: &["ingress", "egress"] });
+    }
+    for map in PINS {
+        add(&format!("pin of {map}"), How::Pin(map));
     }
     for map in MAPS {
         for key in host.keys(map)? {
@@ -167,6 +187,7 @@ impl Loss {
                 fs::remove_file(link)?;
             }
             How::Tc { line, .. } => drop(host.tc(line)?),
+            How::Pin(map) => fs::remove_file(host.pin(map))?,
             How::Entry { map, key } => host.delete_key(map, key)?,
         }
         Ok(())
@@ -192,6 +213,7 @@ impl Loss {
                 }
                 Ok(there)
             }
+            How::Pin(map) => Ok(host.pin(map).exists()),
             How::Entry { map, key } => Ok(host.keys(map)?.contains(key)),
         }
     }

@@ -2,6 +2,7 @@
 
 mod everything;
 mod loss;
+mod moved;
 mod parent;
 
 use super::{Bench, Outcome, Scenario};
@@ -19,5 +20,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     });
     let mut scenarios = Vec::from(hooks);
     scenarios.push(Scenario::own("repair::parent_down", parent::down));
+    scenarios.push(Scenario::own("repair::parent_moved", moved::moved));
     scenarios
 }

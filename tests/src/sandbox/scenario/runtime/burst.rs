@@ -18,7 +18,7 @@ use crate::{
     sandbox::{
         address::{Family, Subnet},
         agent::{Agent, Programs, Settings},
-        churn,
+        churn, kernel,
         lab::Lab,
         namespace::Namespace,
         probe::{Patience, Proto, probe as ask},
@@ -47,6 +47,9 @@ const STEP: usize = 50;
 fn burst(bench: &Bench) -> Result<Outcome> {
     if !Path::new(PLUGINS).join("ipvlan").exists() {
         return Ok(Outcome::Ignored("there is no ipvlan plugin here".into()));
+    }
+    if let Some(why) = kernel::left_out()? {
+        return Ok(Outcome::Ignored(why));
     }
     let pods = (0..PODS).map(pod).collect::<Result<Vec<_>>>()?;
     let mut ours = Vec::new();

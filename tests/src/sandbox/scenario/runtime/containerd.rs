@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use super::{super::Bench, NODE, Outcome, Scenario, netpath::containers, nothing_allocated, table};
 use crate::sandbox::{
-    command,
+    command, kernel,
     runtime::{containerd::Containerd, network},
     topology::Topology,
 };
@@ -20,6 +20,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 fn reference(_: &Bench) -> Result<Outcome> {
     if !command::exists("containerd") {
         return Ok(Outcome::Ignored("there is no containerd here".into()));
+    }
+    if let Some(why) = kernel::left_out()? {
+        return Ok(Outcome::Ignored(why));
     }
     let topology = Topology::build(1500)?;
     topology.add_plain(|pod| pod.node != NODE)?;

@@ -8,7 +8,7 @@ use super::{
     super::Bench, NODE, Outcome, PLUGINS, Scenario, netpath::containers, nothing_allocated, table,
 };
 use crate::sandbox::{
-    command,
+    command, kernel,
     runtime::{network, podman::Podman},
     topology::Topology,
 };
@@ -24,6 +24,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 fn reference(_: &Bench) -> Result<Outcome> {
     if !command::exists("podman") {
         return Ok(Outcome::Ignored("there is no podman here".into()));
+    }
+    if let Some(why) = kernel::left_out()? {
+        return Ok(Outcome::Ignored(why));
     }
     let topology = Topology::build(1500)?;
     topology.add_plain(|pod| pod.node != NODE)?;
