@@ -57,9 +57,12 @@ impl Call {
         netns: PathBuf,
     ) -> Result<PodSpec, Error> {
         let pod = attachment.arguments.pod.clone();
+        let primary = attachment.interface == InterfaceName::ETH0;
         let owner = match (&pod, settings.fixed_owner) {
             (_, false) => None,
-            (Some(pod), true) => Some(pod.to_string()),
+            (Some(pod), true) if primary => Some(pod.to_string()),
+            // Its other interfaces may be of the same pool.
+            (Some(pod), true) => Some(format!("{pod}/{}", attachment.interface)),
             (None, true) => {
                 let problem = "fixedOwner needs K8S_POD_NAMESPACE and K8S_POD_NAME".to_owned();
                 return Err(Error::Environment { variable: "CNI_ARGS", problem });
@@ -73,7 +76,6 @@ impl Call {
         if bandwidth.is_some() {
             complain("bandwidth is recorded, but not enforced yet");
         }
-        let primary = attachment.interface == InterfaceName::ETH0;
         Ok(PodSpec {
             id: attachment.id(&self.network.name),
             netns,

@@ -12,7 +12,7 @@
 //! | `mtu` | the interface's MTU; the parent's |
 //! | `defaultRoute` | whether default routes are made; only on `eth0` |
 //! | `routes` | more routes: `dst`, `gw`, `mtu`, `priority` |
-//! | `fixedOwner` | the pod, by namespace and name, keeps its addresses when it is made anew |
+//! | `fixedOwner` | the pod, by namespace and name (and interface, other than `eth0`), keeps its addresses when it is made anew |
 //! | `ipam` | none, `{}` or type `netpath`: the agent's pools; else the plugin that chooses |
 //!
 //! Error codes besides those of the specification: see [`Error::code`].

@@ -18,6 +18,7 @@ use crate::{
         Client, client,
         ipam::{Release, Reserve},
     },
+    cli::{FAILED, OK},
     ipam::{Allocation, Holder, PoolStatus, Problem},
 };
 
@@ -43,7 +44,7 @@ Examples:
         #[arg(long)]
         seconds: Option<NonZeroU64>,
     },
-    /// Compare allocations with the pods that are there.
+    /// Compare allocations with the pods that are there; exit code 1 if they do not agree.
     Check,
 }
 
@@ -64,12 +65,12 @@ struct Shown {
     addresses: Vec<Allocation>,
 }
 
-/// Asks the agent and prints its answer.
+/// Asks the agent, prints its answer and returns the exit code.
 pub(super) async fn run(
     agent: &Client,
     output: Format,
     command: Ipam,
-) -> Result<(), client::Error> {
+) -> Result<u8, client::Error> {
     match command {
         Ipam::Show => {
             let (pools, addresses) = (agent.pools().await?, agent.allocations().await?);
@@ -88,9 +89,13 @@ pub(super) async fn run(
             let row = agent.reserve_address(&Reserve { address, owner, seconds }).await?;
             show_change(output, &row, &format!("{} {row}", row.address));
         }
-        Ipam::Check => show(output, &agent.check_addresses().await?, |list| problems(list)),
+        Ipam::Check => {
+            let found = agent.check_addresses().await?;
+            show(output, &found, |list| problems(list));
+            return Ok(if found.is_empty() { OK } else { FAILED });
+        }
     }
-    Ok(())
+    Ok(OK)
 }
 
 impl Shown {

@@ -36,7 +36,7 @@ pub fn main() -> u8 {
         }
     };
     match result {
-        Ok(()) => OK,
+        Ok(code) => code,
         Err(error) => {
             complain(&chain(&error));
             if matches!(error, client::Error::Unreachable { .. }) { UNREACHABLE } else { FAILED }
@@ -44,7 +44,8 @@ pub fn main() -> u8 {
     }
 }
 
-async fn execute(cli: Cli) -> Result<(), client::Error> {
+/// Returns the exit code.
+async fn execute(cli: Cli) -> Result<u8, client::Error> {
     let Cli { socket, output, command } = cli;
     let agent = Client::new(&socket);
     match command {
@@ -74,7 +75,7 @@ async fn execute(cli: Cli) -> Result<(), client::Error> {
             let removed = agent.remove_route(table, prefix).await?;
             show_change(output, &removed, &format!("route {prefix} in table {table} removed"));
         }
-        Command::Ipam(command) => ipam::run(&agent, output, command).await?,
+        Command::Ipam(command) => return ipam::run(&agent, output, command).await,
         Command::Counters { endpoints: false } => {
             show(output, &agent.counters().await?, |list| tables::counters(list));
         }
@@ -87,7 +88,7 @@ async fn execute(cli: Cli) -> Result<(), client::Error> {
         // Answered before there was an agent to ask.
         Command::Completions { .. } => {}
     }
-    Ok(())
+    Ok(OK)
 }
 
 /// The command line, for its own test.
