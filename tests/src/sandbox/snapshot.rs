@@ -1,6 +1,6 @@
 //! What a node looks like, so that two looks can be compared.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, mem, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 
@@ -45,7 +45,7 @@ impl Snapshot {
             command.args(["-n", node.namespace.name()]).args(arguments);
             // `tc filter` fails where there is no qdisc to ask: that is a fact as well.
             let output = command::output(&mut command)?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let text = without_ids(&String::from_utf8_lossy(&output.stdout));
             facts.insert(look.join(" "), text);
         }
         node.namespace.enter(|| read_settings(Path::new("/proc/sys/net"), &mut facts))?;
@@ -67,6 +67,13 @@ impl Snapshot {
             })
             .collect()
     }
+}
+
+/// The same without the numbers of programs (`id N`), which each agent has others of.
+fn without_ids(text: &str) -> String {
+    let mut behind_id = false;
+    let kept = |word: &&str| !mem::replace(&mut behind_id, *word == "id ");
+    text.split_inclusive(' ').filter(kept).collect()
 }
 
 fn read_settings(folder: &Path, facts: &mut BTreeMap<String, String>) -> Result<()> {
@@ -106,6 +113,12 @@ mod tests {
 
     fn snapshot(facts: &[(&str, &str)]) -> Snapshot {
         Snapshot(facts.iter().map(|(place, fact)| ((*place).into(), (*fact).into())).collect())
+    }
+
+    #[test]
+    fn numbers_of_programs_do_not_count() {
+        assert_eq!(without_ids("bpf id 7 name a\nbpf id 8"), "bpf id name a\nbpf id ");
+        assert_eq!(without_ids("valid 7 id"), "valid 7 id");
     }
 
     #[test]
