@@ -3,29 +3,49 @@
 //! They run in guests that have the runtimes (`cargo xtask test` knows by the names' prefix).
 
 mod burst;
-mod containerd;
 mod netpath;
-mod podman;
+mod reference;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Outcome, Scenario, table::surprises_or_passed};
+use super::{Bench, Outcome, Scenario, table::surprises_or_passed};
 use crate::sandbox::{
     address::Family,
+    command,
+    namespace::Namespace,
     probe::Proto,
-    runtime::{Runtime, network::List},
+    runtime::{Runtime, containerd::Containerd, network::List, podman::Podman},
     table::{self, Pair, Row},
     topology::{Pod, Topology},
 };
 
-/// One group per runtime.
+/// Starts a runtime on a node, with its files in a folder.
+type Start = for<'a> fn(&'a Namespace, &Path) -> Result<Box<dyn Runtime + 'a>>;
+
+const RUNTIMES: [(&str, Start); 2] = [
+    ("containerd", |node, folder| Ok(Box::new(Containerd::start(node, folder)?))),
+    ("podman", |node, folder| Ok(Box::new(Podman::start(node, folder, &[Path::new(PLUGINS)])?))),
+];
+
+/// Two for each runtime: with Debian's plugins, and with netpath's.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    [containerd::scenarios(), podman::scenarios(), burst::scenarios()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let mut scenarios = burst::scenarios();
+    for (name, start) in RUNTIMES {
+        let with = |plugin: &str, run: fn(&Bench, Start) -> Result<Outcome>| {
+            Scenario::own(format!("runtime::{name}::{plugin}"), move |bench| {
+                if command::exists(name) {
+                    run(bench, start)
+                } else {
+                    Ok(Outcome::Ignored(format!("there is no {name} here")))
+                }
+            })
+        };
+        scenarios.push(with("reference", |_, start| reference::containers(start)));
+        scenarios.push(with("netpath", netpath::containers));
+    }
+    scenarios
 }
 
 /// Where Debian has the reference plugins.

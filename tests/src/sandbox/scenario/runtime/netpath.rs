@@ -1,13 +1,13 @@
 //! Containers that netpath's plugin attaches, whichever runtime starts them.
 
-use std::{net::IpAddr, path::Path};
+use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
 use super::{
     super::{Bench, table::surprises_or_passed},
-    NODE, Outcome, ask, remove_all, start_all,
+    NODE, Outcome, Start, ask, remove_all, start_all,
 };
 use crate::sandbox::{
     address::{Dual, Family, Subnet},
@@ -16,10 +16,7 @@ use crate::sandbox::{
     lab::Lab,
     namespace::Namespace,
     probe::{Patience, Proto, probe_port},
-    runtime::{
-        Runtime,
-        network::{List, ping_sockets},
-    },
+    runtime::network::{List, ping_sockets},
     server::ECHO_PORT,
     table,
     topology::Pod,
@@ -32,10 +29,7 @@ const HOST_PORT: u16 = 8007;
 
 /// Asks the table from containers and everybody else, and the published port from outside and from
 /// the node; removes the containers; looks for what is left of them.
-pub(super) fn containers(
-    bench: &Bench,
-    start: impl for<'a> FnOnce(&'a Namespace, &Path) -> Result<Box<dyn Runtime + 'a>>,
-) -> Result<Outcome> {
+pub(super) fn containers(bench: &Bench, start: Start) -> Result<Outcome> {
     let settings = Settings { more: pools(), ..Settings::default() };
     let mut lab = Lab::build(&bench.programs, &settings, 1500)?;
     lab.start_agents()?;
