@@ -99,10 +99,11 @@ impl Node {
     pub(super) async fn look(&mut self) -> Result<Duration, Error> {
         let begin = processor_time();
         self.set_node()?;
-        if self.tables_differ()? {
+        let differ = self.tables_differ()?;
+        let cost = processor_time().saturating_sub(begin);
+        if differ {
             self.mend_tables()?;
         }
-        let cost = processor_time().saturating_sub(begin);
         let pins = self.datapath.restore_pins()?;
         if !pins.is_empty() {
             tracing::warn!(maps = ?pins, "pinned again");
@@ -121,7 +122,7 @@ impl Node {
     }
 
     /// Whether the kernel's tables are otherwise than they should be. Neither side is made a table
-    /// of: this is done every second.
+    /// of: this is done all the time.
     fn tables_differ(&self) -> Result<bool, Error> {
         let (mut right, mut wrong) = (0, 0);
         let mut count = |is_right| if is_right { right += 1 } else { wrong += 1 };

@@ -20,9 +20,10 @@ use crate::{
 /// Requests that may wait. More than that wait in their connections.
 const WAITING: usize = 64;
 
-/// How often that is looked at which sends no event: every second; less often where it would take
-/// more than one part in `SHARE` of a processor, as with tens of thousands of endpoints.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often that is looked at which sends no event: soon enough for a repair within two seconds; less
+/// often where it would take more than one part in `SHARE` of a processor, as with tens of thousands
+/// of endpoints.
+const LOOK: Duration = Duration::from_millis(1250);
 const SHARE: u32 = 250;
 
 /// How long requests that are being worked on may take until the agent ends.
@@ -58,7 +59,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tracing::info!(socket = %socket.display(), "ready");
 
     let mut timer = every(period);
-    let mut look = Instant::now() + LOOK;
+    let (mut look, mut before) = (Instant::now() + LOOK, Duration::ZERO);
     let mut work = JoinSet::new();
     loop {
         let result = tokio::select! {
@@ -78,9 +79,12 @@ pub async fn run(config: Config) -> Result<(), Error> {
                 }
             },
             () = sleep_until(look) => {
-                let cost = node.lock().await.look().await;
-                look = Instant::now() + LOOK.max(cost.as_ref().map_or(LOOK, |cost| *cost * SHARE));
-                cost.map(drop)
+                let took = node.lock().await.look().await;
+                let cost = *took.as_ref().unwrap_or(&Duration::ZERO);
+                // What was interrupted seems to cost a lot: only twice in a row means something.
+                look = Instant::now() + LOOK.max(cost.min(before) * SHARE);
+                before = cost;
+                took.map(drop)
             }
             _ = timer.tick() => reconcile(&node).await,
         };

@@ -39,7 +39,7 @@ pub(super) fn result(host: &mut Host) -> Result<()> {
 /// What is named, and how it is broken.
 type Loss = (&'static str, fn(&Host, &Namespace) -> Result<()>);
 
-/// What the agent finds when it looks, once a second: the check comes in between.
+/// What the agent finds when it looks from time to time: the check comes in between.
 const SILENT: [Loss; 4] = [
     ("map entry 10.0.1.", |host, _| lose_entry(host)),
     ("hook ingress of eth0", |host, _| lose_hook(host, "ingress")),

@@ -1,6 +1,7 @@
 //! The plugin and a true agent, by the letter of the CNI specification 1.1.0.
 
 mod attachments;
+mod install;
 mod mismatches;
 mod refusals;
 
@@ -19,7 +20,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 type Check = fn(&mut Host) -> Result<()>;
 
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 12] = [
     ("versions", attachments::versions),
     ("chains", attachments::chains),
     ("two networks of one pod", attachments::two_networks),
@@ -30,6 +31,7 @@ const CHECKS: [(&str, Check); 11] = [
     ("CHECK of the kernel", mismatches::kernel),
     ("an address of another child", refusals::held_address),
     ("bad inputs", refusals::bad_inputs),
+    ("install", install::install),
     ("without an agent", refusals::without_agent),
 ];
 
