@@ -16,7 +16,7 @@ use crate::tally::{Counter, Tally};
 use crate::workspace::Workspace;
 
 /// The test targets that need root, each a tier.
-const ROOT: [&str; 2] = ["prog", "announce"];
+const ROOT: [&str; 3] = ["prog", "announce", "replace"];
 
 /// `cargo xtask test`
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,7 @@ const ROOT: [&str; 2] = ["prog", "announce"];
   unit        everything that needs neither root nor a certain kernel
   prog        single packets through the programs, in the running kernel (BPF_PROG_TEST_RUN)
   announce    address probes and announcements between two namespaces, in the running kernel
+  replace     programs replaced at their hooks under 20,000 packets a second, in the running kernel
   scenario    whole nodes, routers and pods, in a guest per kernel
   runtime     scenarios with containerd and podman, in guests with Debian's, on 6.1 and 6.12
   power       guests that lose their power while they, or an agent, write to a disk, on 6.12
