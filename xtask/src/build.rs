@@ -22,16 +22,20 @@ pub(crate) fn programs(workspace: &Workspace) -> Result<PathBuf> {
             .args(["-p", "netpath-tests"])
             .args(PROGRAMS.map(|name| ["--bin", name]).as_flattened()),
     )?;
-    // Runtimes start the plugin anew for every verb: at a fixed address there is nothing to relocate
-    // first, and memory that it shares with its last run stays shared.
-    let mut cargo = workspace.cargo();
-    cargo.args(["rustc", "--release", "--target", TARGET, "-p", "netpath-agent"]);
-    command::run(cargo.args(["--bin", "netpath-cni", "--", "-C", "relocation-model=static"]))?;
+    for name in STARTED_ANEW {
+        let mut cargo = workspace.cargo();
+        cargo.args(["rustc", "--release", "--target", TARGET, "-p", "netpath-agent"]);
+        command::run(cargo.args(["--bin", name, "--", "-C", "relocation-model=static"]))?;
+    }
     Ok(folder(workspace))
 }
 
-/// All but the plugin.
-const PROGRAMS: [&str; 4] = ["netpath", "netpath-agent", "netpath-bench", "netpath-sandbox"];
+/// What keeps running once it is started.
+const PROGRAMS: [&str; 3] = ["netpath-agent", "netpath-bench", "netpath-sandbox"];
+
+/// What is started for every verb or command. At a fixed address there is nothing to relocate first,
+/// and memory that it shares with its last run stays shared.
+const STARTED_ANEW: [&str; 2] = ["netpath", "netpath-cni"];
 
 /// The agent with the next ABI number, beside the programs: what tests upgrade to.
 pub(crate) const NEXT_AGENT: &str = "netpath-agent-next";
