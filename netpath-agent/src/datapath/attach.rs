@@ -157,13 +157,13 @@ impl Datapath {
     /// The hooks of a parent whose link is gone: detached by somebody, or its pin removed.
     #[must_use]
     pub fn missing_links(&self, ifindex: u32) -> Vec<&'static str> {
-        let Some(ParentStatus { name, hooks, xdp, .. }) = self.attached.get(&ifindex) else {
+        let Some(ParentStatus { hooks, xdp, .. }) = self.attached.get(&ifindex) else {
             return Vec::new();
         };
         let mut missing: Vec<_> = hooks
             .iter()
             .filter(|status| status.link.is_some())
-            .filter(|status| !tc::is_linked(&self.pins, name, ifindex, status))
+            .filter(|status| !tc::is_linked(&self.pins, ifindex, status))
             .map(|status| status.hook.name())
             .collect();
         if xdp.program.is_some() && !self.pins.link(ifindex, Hook::Xdp).exists() {

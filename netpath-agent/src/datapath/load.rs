@@ -95,6 +95,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         attach: options.attach,
         capacity: options.capacity.clone(),
         attached: BTreeMap::new(),
+        pins_seen: None,
         sight: number.map(drop),
     })
 }

@@ -8,6 +8,7 @@
 //! | `batch` | whole maps at once |
 //! | `attach` | the hooks of a parent |
 //! | `tc`, `xdp` | one kind of hook each |
+//! | `query` | what a hook runs now |
 //! | `pins` | where everything is pinned |
 //! | `predecessor` | taking over from another version |
 //! | `explain` | the decision over the live maps |
@@ -26,11 +27,16 @@ mod load;
 mod namespaces;
 mod pins;
 mod predecessor;
+mod query;
 mod routes;
 mod tc;
 mod xdp;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use aya::{
     Ebpf,
@@ -53,6 +59,10 @@ pub use self::{
     kernel_types::Error as NamespaceError,
 };
 use crate::config::{Attach, Capacity};
+
+/// How long ago a change of a directory must be for the next one to have another time: far longer
+/// than the kernel's tick, at most 10 ms.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// How to open the dataplane.
 #[derive(Clone, Debug)]
@@ -83,6 +93,8 @@ pub struct Datapath {
     counters: PerCpuHashMap<MapData, CounterKey, Count>,
     endpoint_counters: PerCpuArray<MapData, EndpointCount>,
     attached: BTreeMap<u32, ParentStatus>,
+    /// When the directory of the pins was last changed, if all of them have been seen since.
+    pins_seen: Option<SystemTime>,
     sight: Result<(), NamespaceError>,
 }
 
@@ -123,7 +135,11 @@ impl Datapath {
 
     /// Pins maps again whose pins were removed, and tells which. The programs had them all along,
     /// but a successor would not find them.
-    pub fn restore_pins(&self) -> Result<Vec<&'static str>, Error> {
+    pub fn restore_pins(&mut self) -> Result<Vec<&'static str>, Error> {
+        let changed = self.pins.changed();
+        if changed.is_some() && changed == self.pins_seen {
+            return Ok(Vec::new());
+        }
         let maps = [
             ("endpoints", self.endpoints.map()),
             ("namespaces", self.namespaces.map()),
@@ -145,6 +161,9 @@ impl Datapath {
                 restored.push(name);
             }
         }
+        // The kernel's clock for files is coarse: another change may follow that looks like this one.
+        let over = |time: &SystemTime| time.elapsed().is_ok_and(|since| since > SETTLED);
+        self.pins_seen = changed.filter(over);
         Ok(restored)
     }
 }

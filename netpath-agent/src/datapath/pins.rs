@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use aya::maps::{HashMap, Map, MapData};
@@ -50,6 +51,11 @@ impl Pins {
     /// The directory.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// When a pin of a map was made or removed last.
+    pub(super) fn changed(&self) -> Option<SystemTime> {
+        fs::metadata(&self.directory).and_then(|directory| directory.modified()).ok()
     }
 
     /// The directory of the links.

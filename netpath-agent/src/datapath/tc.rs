@@ -17,6 +17,7 @@ use super::{
     attach::{HookStatus, ParentSpec},
     load::{self, EGRESS, INGRESS},
     pins::Pins,
+    query,
 };
 use crate::config::Attach;
 
@@ -76,14 +77,9 @@ pub(super) fn attach(
 }
 
 /// Whether a tcx hook still runs the program, and will after this process.
-pub(super) fn is_linked(pins: &Pins, parent: &str, ifindex: u32, status: &HookStatus) -> bool {
-    let attach_type = match status.hook {
-        Hook::Egress => TcAttachType::Egress,
-        _ => TcAttachType::Ingress,
-    };
-    let running = SchedClassifier::query_tcx(parent, attach_type);
+pub(super) fn is_linked(pins: &Pins, ifindex: u32, status: &HookStatus) -> bool {
     pins.link(ifindex, status.hook).exists()
-        && running.is_ok_and(|(_, programs)| programs.iter().any(|p| p.id() == status.program))
+        && query::tcx(ifindex, status.hook).is_ok_and(|running| running.contains(&status.program))
 }
 
 /// Detaches both programs.

@@ -134,9 +134,8 @@ impl Node {
             let (key, route) = route.spec.entry();
             count(self.datapath.route(&key)? == Some(route));
         }
-        let expected = self.state.entries().count()
-            + self.state.namespaces().len()
-            + self.state.routes().len();
+        let expected =
+            self.state.entry_count() + self.state.namespaces().len() + self.state.routes().len();
         Ok(wrong > 0 || right != expected)
     }
 

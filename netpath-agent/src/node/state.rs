@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 use netpath_common::{
-    Address, Attachment, Endpoint, Path,
+    Address, Attachment, Endpoint, Mac, Path,
     endpoint::{FLAG_ROUTED, NO_SLOT},
 };
 
@@ -186,7 +186,7 @@ impl State {
             slot: NO_SLOT,
             table: netpath_common::route::TABLE_MAIN,
             namespace: self.namespace,
-            mac: netpath_common::Mac::new([0; 6]),
+            mac: Mac::new([0; 6]),
             attachment: Attachment::Host as u8,
             flags,
         }
@@ -194,16 +194,22 @@ impl State {
 
     /// `None` while the parent is missing: a dead index must not be written.
     fn endpoint_entry(&self, record: &Record, flags: u8) -> Option<Endpoint> {
-        let link = &self.parents.get(&record.spec.parent)?.link;
+        let (parent, mac) = self.parent_mac(record)?;
         Some(Endpoint {
-            parent: link.index,
+            parent,
             slot: record.slot,
             table: record.spec.table.0,
             namespace: record.namespace_number(),
-            mac: link.mac?,
+            mac,
             attachment: Attachment::IpvlanL2 as u8,
             flags,
         })
+    }
+
+    /// The index and the Ethernet address of an endpoint's parent, if that is there.
+    fn parent_mac(&self, record: &Record) -> Option<(u32, Mac)> {
+        let link = &self.parents.get(&record.spec.parent)?.link;
+        Some((link.index, link.mac?))
     }
 
     /// The whole of the kernel's tables.
@@ -227,6 +233,14 @@ impl State {
             })
         });
         host.chain(endpoints).map(|(address, endpoint)| (Address::from(address), endpoint))
+    }
+
+    /// How many those are, without making them.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        let host = self.host.iter().filter(|address| self.holder(**address).is_none());
+        let endpoints = self.ready().filter(|record| self.parent_mac(record).is_some());
+        host.count() + endpoints.map(|record| record.addresses().count()).sum::<usize>()
     }
 
     /// What the `namespaces` map should hold.

@@ -15,8 +15,8 @@ pub fn at_least(major: u32, minor: u32) -> Result<bool> {
     Ok(version >= (major, minor))
 }
 
-/// Why something that takes minutes and depends on no kernel is left out on this one, if it is: it
-/// runs on Linux 6.12.
+/// Why something that takes long and depends on no kernel is left out on this one, if it is: it runs
+/// on Linux 6.12.
 pub fn left_out() -> Result<Option<String>> {
     let chosen = at_least(6, 12)? && !at_least(6, 13)?;
     Ok((!chosen).then(|| "it takes long, and runs on Linux 6.12".to_owned()))

@@ -26,8 +26,8 @@ use crate::sandbox::{
 /// The file, the parents, the machine, and requests to a running agent.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::own("bad_input::file", |bench| refused(bench, &FILES)),
-        Scenario::own("bad_input::parent", |bench| refused(bench, &PARENTS)),
+        Scenario::once("bad_input::file", |bench| refused(bench, &FILES)),
+        Scenario::once("bad_input::parent", |bench| refused(bench, &PARENTS)),
         Scenario::own("bad_input::machine", machine),
         Scenario::shared("bad_input::request", &Settings::default(), 1500, request),
     ]

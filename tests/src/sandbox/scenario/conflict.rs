@@ -20,9 +20,9 @@ use crate::sandbox::{
 /// The host on the wire is the lab's other node.
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::own("conflict::refused", refused),
-        Scenario::own("conflict::next", next),
-        Scenario::own("conflict::announced", announced),
+        Scenario::once("conflict::refused", refused),
+        Scenario::once("conflict::next", next),
+        Scenario::once("conflict::announced", announced),
     ]
 }
 

@@ -13,7 +13,7 @@ use crate::sandbox::{
 
 /// One scenario.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::own("ipam::exhausted", exhausted)]
+    vec![Scenario::once("ipam::exhausted", exhausted)]
 }
 
 const EXHAUSTED: u64 = 100;

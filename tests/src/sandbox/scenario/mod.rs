@@ -28,6 +28,7 @@ use clap::{Args, ValueEnum};
 pub use self::runner::{Tally, run};
 use super::{
     agent::{Programs, Settings},
+    kernel,
     lab::Lab,
 };
 
@@ -106,6 +107,14 @@ impl Scenario {
     /// Makes what it needs itself.
     fn own(name: impl Into<String>, run: impl Fn(&Bench) -> Result<Outcome> + 'static) -> Self {
         Self { name: name.into(), run: Run::Own(Box::new(run)) }
+    }
+
+    /// The same, of what takes long and is the same on every kernel: it runs on one.
+    fn once(name: impl Into<String>, run: impl Fn(&Bench) -> Result<Outcome> + 'static) -> Self {
+        Self::own(name, move |bench| match kernel::left_out()? {
+            Some(why) => Ok(Outcome::Ignored(why)),
+            None => run(bench),
+        })
     }
 
     /// The name that filters match.

@@ -16,7 +16,6 @@ use nix::sys::signal::Signal;
 use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
     agent::{Agent, Settings},
-    kernel,
     lab::Lab,
     namespace::Namespace,
     process,
@@ -26,10 +25,7 @@ use crate::sandbox::{
 
 /// With the hooks of the kernel.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::own("scale::pods_250", |bench| match kernel::left_out()? {
-        Some(why) => Ok(Outcome::Ignored(why)),
-        None => many(bench),
-    })]
+    vec![Scenario::once("scale::pods_250", many)]
 }
 
 const PODS: usize = 250;

@@ -13,17 +13,13 @@ use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
     agent::{Agent, Settings},
     churn::{self, Caller, Ledger},
-    kernel,
     lab::Lab,
     wait,
 };
 
 /// On one kernel: who is killed is a process.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::own("storm::agent_killed", |bench| match kernel::left_out()? {
-        Some(why) => Ok(Outcome::Ignored(why)),
-        None => storm(bench),
-    })]
+    vec![Scenario::once("storm::agent_killed", storm)]
 }
 
 const CALLERS: u64 = 8;

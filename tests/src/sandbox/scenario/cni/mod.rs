@@ -15,7 +15,7 @@ use crate::sandbox::{
 
 /// One node passes everything.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    vec![Scenario::own("cni::conformance", conformance)]
+    vec![Scenario::once("cni::conformance", conformance)]
 }
 
 type Check = fn(&mut Host) -> Result<()>;
