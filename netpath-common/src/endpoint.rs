@@ -46,6 +46,13 @@ impl Endpoint {
         self.attachment == Attachment::Host as u8
     }
 
+    /// Whether it has an Ethernet address of its own on its parent's network.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_own_mac(&self) -> bool {
+        self.attachment == Attachment::Macvlan as u8
+    }
+
     /// Whether a full-length prefix may override the endpoint, see [`FLAG_ROUTED`].
     #[inline(always)]
     #[must_use]
@@ -60,8 +67,11 @@ impl Endpoint {
 pub enum Attachment {
     /// The node itself.
     Host = 0,
-    /// An ipvlan child in L2 mode.
+    /// An ipvlan child in L2 mode: it shares the parent's Ethernet address, and its parent finds it
+    /// by its IP addresses.
     IpvlanL2 = 1,
+    /// A macvlan child: it has an Ethernet address of its own, by which its parent finds it.
+    Macvlan = 2,
 }
 
 impl Attachment {
@@ -71,6 +81,7 @@ impl Attachment {
         match value {
             0 => Some(Self::Host),
             1 => Some(Self::IpvlanL2),
+            2 => Some(Self::Macvlan),
             _ => None,
         }
     }
@@ -81,6 +92,7 @@ impl Attachment {
         match self {
             Self::Host => "host",
             Self::IpvlanL2 => "ipvlan-l2",
+            Self::Macvlan => "macvlan",
         }
     }
 }

@@ -36,5 +36,6 @@ pub(crate) fn write(ctx: &TcContext, packet: &Packet, mac: MacWord) -> Result<()
         let advertisement = neighbour::advertisement(&question, mac.into());
         ctx.store(ETH, &advertisement, 0).map_err(|_| RewriteFailed)?;
     }
-    act::address(ctx, packet.source_mac, mac)
+    // From itself, as everything that is redirected to a parent; the answer is in the message.
+    act::address(ctx, packet.source_mac, packet.source_mac)
 }

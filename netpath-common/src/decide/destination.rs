@@ -75,17 +75,45 @@ fn full_route<'a, T: Tables>(
     if route.is_full() { Some(route) } else { None }
 }
 
+/// To the node itself, for what an endpoint sent from the parent `ifindex`: the parent receives it
+/// under its own Ethernet address.
+#[inline(always)]
+pub(super) fn to_host<T: Tables>(
+    tables: &T,
+    reason: Reason,
+    ifindex: u32,
+    sender: &Endpoint,
+) -> Verdict {
+    match parent_mac(tables, ifindex, sender) {
+        Some(mac) => Verdict::new(Path::Host, reason, Action::Receive).at(ifindex, mac),
+        None => Verdict::drop(Reason::SourceParent),
+    }
+}
+
+/// The Ethernet address of the parent that an endpoint sends from: its own, for ipvlan, which spares
+/// a lookup.
+#[inline(always)]
+pub(super) fn parent_mac<T: Tables>(tables: &T, ifindex: u32, sender: &Endpoint) -> Option<Mac> {
+    if sender.has_own_mac() {
+        return tables.parent(ifindex).map(|parent| parent.mac);
+    }
+    Some(sender.mac)
+}
+
 /// The verdict of a route for a packet that an endpoint sent from the parent `ifindex`.
 #[inline(always)]
-pub(super) fn follow<T: Tables>(tables: &T, route: &Route, ifindex: u32, mac: Mac) -> Verdict {
+pub(super) fn follow<T: Tables>(
+    tables: &T,
+    route: &Route,
+    ifindex: u32,
+    sender: &Endpoint,
+) -> Verdict {
     match Path::from_u8(route.path) {
         Some(Path::Router) => {
             let action = if route.has_next_hop() { Action::NextHop } else { Action::Pass };
             Verdict::new(Path::Router, Reason::Route, action)
         }
-        Some(Path::Host) => {
-            Verdict::new(Path::Host, Reason::Route, Action::Receive).at(ifindex, mac)
-        }
+        Some(Path::Host) => to_host(tables, Reason::Route, ifindex, sender),
         Some(Path::Kernel) => enter(tables, Reason::Route),
         Some(Path::Local) => Verdict::drop(Reason::NoEndpoint),
         Some(Path::Drop) | None => Verdict::drop(Reason::Blackhole),

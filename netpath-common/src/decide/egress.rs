@@ -56,12 +56,9 @@ fn from_endpoint<T: Tables>(
     match destination::find(tables, sender.table, &packet.destination) {
         Destination::Endpoint(endpoint) => deliver(&endpoint),
         Destination::Host => {
-            let action = Action::Receive;
-            Verdict::new(Path::Host, Reason::HostAddress, action).at(origin.ifindex, sender.mac)
+            destination::to_host(tables, Reason::HostAddress, origin.ifindex, sender)
         }
-        Destination::Route(route) => {
-            destination::follow(tables, &route, origin.ifindex, sender.mac)
-        }
+        Destination::Route(route) => destination::follow(tables, &route, origin.ifindex, sender),
         Destination::Unknown => Verdict::pass(Path::Router, Reason::NoRoute),
     }
 }

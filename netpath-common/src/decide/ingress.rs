@@ -44,7 +44,10 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32, namespace: 
             destination::enter(tables, Reason::Flow)
         }
         // The rx_handler of the parent that it is on finds the child by itself.
-        Destination::Endpoint(endpoint) if endpoint.parent == ifindex => {
+        Destination::Endpoint(endpoint)
+            if endpoint.parent == ifindex
+                && (!endpoint.has_own_mac() || endpoint.mac.word() == packet.destination_mac) =>
+        {
             Verdict { action: Action::Pass, ..deliver(&endpoint) }
         }
         Destination::Endpoint(endpoint) => deliver(&endpoint),

@@ -3,7 +3,8 @@
 //! ipvlan shows a child's broadcasts to its siblings and to the wire, never to the host; and the
 //! host's to the wire, never to the children. So each would ask in vain for the other's address:
 //! the program answers in the place of the one that can not hear, with the parent's Ethernet
-//! address, which children and host share.
+//! address, which ipvlan children and the host share. Of macvlan the same is true, but that its
+//! children have addresses of their own.
 
 use super::{
     destination::{self, Destination},
@@ -57,17 +58,26 @@ fn owns<T: Tables>(tables: &T, sender: &Endpoint, packet: &Packet) -> bool {
 /// An endpoint asks for the Ethernet address of `packet.destination`.
 #[inline(always)]
 fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &Endpoint) -> Verdict {
-    let answered = |path| {
-        Verdict::new(path, Reason::NeighbourAnswered, Action::Answer).at(origin.ifindex, sender.mac)
+    let answer = |path, mac| {
+        Verdict::new(path, Reason::NeighbourAnswered, Action::Answer).at(origin.ifindex, mac)
+    };
+    // What is sent to the parent's address comes by here, whoever it is for.
+    let answered = |path| match destination::parent_mac(tables, origin.ifindex, sender) {
+        Some(mac) => answer(path, mac),
+        None => wire(),
     };
     match destination::find(tables, sender.table, &packet.destination) {
         // Its own address: an announcement, or a probe that others must see.
         Destination::Endpoint(target) if target.slot == sender.slot => wire(),
+        // A sibling's is its own, which the driver may have told the asker as well.
+        Destination::Endpoint(target) if target.parent == origin.ifindex => {
+            answer(Path::Local, target.mac)
+        }
         Destination::Endpoint(_) => answered(Path::Local),
         Destination::Host => answered(Path::Host),
         Destination::Unknown => wire(),
         Destination::Route(route) => {
-            let verdict = destination::follow(tables, &route, origin.ifindex, sender.mac);
+            let verdict = destination::follow(tables, &route, origin.ifindex, sender);
             match verdict.path {
                 Path::Router => wire(),
                 Path::Drop => verdict,
@@ -85,8 +95,9 @@ fn answer<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &Endpo
     }
     match destination::find(tables, TABLE_MAIN, &packet.destination) {
         Destination::Endpoint(receiver) => deliver(&receiver).because(Reason::Neighbour),
-        Destination::Host => Verdict::new(Path::Host, Reason::Neighbour, Action::Receive)
-            .at(origin.ifindex, sender.mac),
+        Destination::Host => {
+            destination::to_host(tables, Reason::Neighbour, origin.ifindex, sender)
+        }
         Destination::Route(_) | Destination::Unknown => wire(),
     }
 }

@@ -96,7 +96,8 @@ pub fn answer(frame: &[u8], packet: &Packet, mac: Mac) -> Vec<u8> {
         asker: packet.source,
         asker_mac: packet.source_mac.into(),
     };
-    let mut answer = addressed(frame, packet.source_mac.into(), mac);
+    let asker = packet.source_mac.into();
+    let mut answer = addressed(frame, asker, asker);
     if packet.kind == Kind::ArpRequest {
         // What pads the frame to Ethernet's minimum stays.
         answer[14..42].copy_from_slice(&arp_reply(&question, mac));

@@ -2,7 +2,9 @@
 
 mod egress;
 mod ingress;
+mod macvlan;
 mod neighbour;
+mod speaker;
 mod wire;
 
 use netpath_common::{Hook, MARK_REDIRECTED, Mac};
@@ -18,6 +20,7 @@ pub(crate) fn all(world: &World) -> Vec<Case> {
             ("egress", egress::rows(&family)),
             ("ingress", ingress::rows(&family)),
             ("neighbour", neighbour::rows(&family)),
+            ("macvlan", macvlan::rows(&family)),
             ("xdp", wire::rows(&family)),
         ] {
             cases.extend(rows.into_iter().map(|row| row.into_case(world, &family, group)));

@@ -18,7 +18,7 @@ use netpath_tests::program::{
     room::Room,
 };
 
-use crate::world::{ANOTHER, ENTRY, ENTRY_MAC, PARENT, ROUTER, STRANGER, World};
+use crate::world::{ANOTHER, ENTRY, ENTRY_MAC, MACVLAN, PARENT, ROUTER, STRANGER, World};
 
 /// Frames in all, unless `NETPATH_FUZZ_PACKETS` says otherwise.
 const PACKETS: u64 = 1_000_000;
@@ -166,6 +166,8 @@ impl Random {
             PARENT[0],
             PARENT[1],
             PARENT[1],
+            MACVLAN,
+            MACVLAN,
             ROUTER,
             ROUTER,
             STRANGER,
@@ -189,6 +191,11 @@ impl Random {
         for slot in SLOTS {
             let parent = self.rng.usize(..2);
             let table = self.table();
+            let (attachment, mac) = self.pick(&[
+                (Attachment::IpvlanL2, PARENT[parent]),
+                (Attachment::IpvlanL2, PARENT[parent]),
+                (Attachment::Macvlan, MACVLAN),
+            ]);
             for _ in 0..self.rng.usize(1..4) {
                 let v4 = self.rng.bool();
                 let endpoint = Endpoint {
@@ -196,8 +203,8 @@ impl Random {
                     slot,
                     table,
                     namespace: self.namespace(),
-                    mac: PARENT[parent],
-                    attachment: Attachment::IpvlanL2 as u8,
+                    mac,
+                    attachment: attachment as u8,
                     flags: if self.chance(4) { FLAG_ROUTED } else { 0 },
                 };
                 plain.endpoints.insert(self.address(v4).into(), endpoint);

@@ -1,4 +1,4 @@
-//! The world of the tables: two parents, six endpoints, the node, and routes of every path.
+//! The world of the tables: two parents, seven endpoints, the node, and routes of every path.
 
 use std::net::IpAddr;
 
@@ -14,11 +14,12 @@ use netpath_tests::program::{
     Arrival, Counter, Counters, Outcome, kernel::Kernel, moved, oracle, plain::Plain, room::Room,
 };
 
-/// Ethernet addresses: of the parents, of the kernel entry, and of others on the wire.
+/// Ethernet addresses: of the parents, of the kernel entry, of endpoint g, and of others on the wire.
 pub(crate) const PARENT: [Mac; 2] =
     [Mac::new([2, 0, 0, 0, 0, 0xa0]), Mac::new([2, 0, 0, 0, 0, 0xa1])];
 pub(crate) const ENTRY_MAC: Mac = Mac::new([2, 0, 0, 0, 0, 0xee]);
 pub(crate) const ROUTER: Mac = Mac::new([2, 0, 0, 0, 0, 0x01]);
+pub(crate) const MACVLAN: Mac = Mac::new([2, 0, 0, 0, 0, 0x17]);
 pub(crate) const STRANGER: Mac = Mac::new([2, 0, 0, 0, 0, 0x66]);
 /// Interface index of the kernel entry; no test run looks for the device.
 pub(crate) const ENTRY: u32 = 4242;
@@ -29,8 +30,8 @@ pub(crate) const TABLE: u32 = 100;
 /// Number of a namespace that no packet of a test comes from.
 pub(crate) const ANOTHER: u32 = 1;
 /// Slots of the endpoints.
-pub(crate) const SLOTS: [(&str, u32); 6] =
-    [("a", 11), ("b", 12), ("c", 13), ("d", 14), ("e", 15), ("f", 16)];
+pub(crate) const SLOTS: [(&str, u32); 7] =
+    [("a", 11), ("b", 12), ("c", 13), ("d", 14), ("e", 15), ("f", 16), ("g", 17)];
 
 /// The addresses of the world in one family.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,8 @@ pub(crate) struct Family {
     /// On parent 0 and 1, in another namespace than the others.
     pub(crate) e: IpAddr,
     pub(crate) f: IpAddr,
+    /// On parent 0, attached by macvlan.
+    pub(crate) g: IpAddr,
     /// On parent 0, in another subnet, with a table of its own.
     pub(crate) c: IpAddr,
     /// On parent 1, whose children the driver switches, with native XDP.
@@ -77,6 +80,7 @@ pub(crate) fn families() -> [Family; 2] {
             d: at("10.0.1.14"),
             e: at("10.0.1.15"),
             f: at("10.0.1.16"),
+            g: at("10.0.1.17"),
             host: at("10.0.0.1"),
             service: at("169.254.20.10"),
             kernel: at("10.96.0.10"),
@@ -108,6 +112,7 @@ pub(crate) fn families() -> [Family; 2] {
             d: at("fd00:1::14"),
             e: at("fd00:1::15"),
             f: at("fd00:1::16"),
+            g: at("fd00:1::17"),
             host: at("fd00::1"),
             service: at("fd00:20::10"),
             kernel: at("fd00:96::10"),
@@ -214,7 +219,7 @@ fn tables(room: &Room) -> Plain {
     let mut plain = Plain::default();
     let parents = room.parents;
     for family in families() {
-        let [a, b, c, d, e, f] = SLOTS.map(|(_, slot)| slot);
+        let [a, b, c, d, e, f, g] = SLOTS.map(|(_, slot)| slot);
         let pod = room.pod.number;
         let endpoints = [
             (family.a, 0, a, TABLE_MAIN, pod, 0),
@@ -236,6 +241,16 @@ fn tables(room: &Room) -> Plain {
             };
             plain.endpoints.insert(address.into(), endpoint);
         }
+        let own = Endpoint {
+            parent: parents[0],
+            slot: g,
+            table: TABLE_MAIN,
+            namespace: pod,
+            mac: MACVLAN,
+            attachment: Attachment::Macvlan as u8,
+            flags: 0,
+        };
+        plain.endpoints.insert(family.g.into(), own);
         for address in [family.host, family.service] {
             let host = Endpoint {
                 slot: NO_SLOT,

@@ -1,96 +1,24 @@
 //! ARP and neighbour discovery.
 
-use std::net::IpAddr;
-
 use netpath_common::{Hook, Mac};
-use netpath_tests::program::frame::{self, ARP_REPLY, ARP_REQUEST, Ip};
+use netpath_tests::program::frame::{self, Ip};
 
-use super::{Row, egress::GROUP};
+use super::{
+    Row,
+    egress::GROUP,
+    speaker::{Speaker, solicited},
+};
 use crate::world::{Family, PARENT, ROUTER, STRANGER};
 
 const OWN: Mac = PARENT[0];
-const ZERO: Mac = Mac::new([0; 6]);
 
 fn row(name: &'static str, frame: Vec<u8>) -> Row {
     Row::new(Hook::Egress, name, frame)
 }
 
-/// Who asks, answers or announces, in the family's own protocol.
-struct Speaker {
-    v4: bool,
-}
-
-impl Speaker {
-    /// `asker` asks for `target`, with `claimed` as its Ethernet address.
-    fn question(&self, asker: IpAddr, target: IpAddr, claimed: Mac) -> Vec<u8> {
-        if self.v4 {
-            let ends = (Mac::BROADCAST, OWN);
-            return frame::arp(ends, ARP_REQUEST, (claimed, asker), (ZERO, target));
-        }
-        frame::discovery((asker, solicited(target)), 135, target, Some((1, claimed)))
-            .frame(GROUP, OWN)
-    }
-
-    /// `owner` tells `asker` that `target` is at `claimed`.
-    fn statement(
-        &self,
-        (destination, source): (Mac, Mac),
-        owner: IpAddr,
-        asker: IpAddr,
-        claimed: Mac,
-    ) -> Vec<u8> {
-        if self.v4 {
-            let asker_mac = destination;
-            return frame::arp(
-                (destination, source),
-                ARP_REPLY,
-                (claimed, owner),
-                (asker_mac, asker),
-            );
-        }
-        frame::discovery((owner, asker), 136, owner, Some((2, claimed))).frame(destination, source)
-    }
-
-    /// The parent's answer to the question of `asker` for `target`.
-    fn answer(&self, asker: IpAddr, target: IpAddr, asker_mac: Mac) -> Vec<u8> {
-        if self.v4 {
-            return frame::arp((asker_mac, OWN), ARP_REPLY, (OWN, target), (asker_mac, asker));
-        }
-        let mut frame =
-            frame::discovery((target, asker), 136, target, Some((2, OWN))).frame(asker_mac, OWN);
-        // Hop limit 255; solicited, override; the checksum over pseudo header and message.
-        frame[14 + 7] = 255;
-        frame[14 + 40 + 4] = 0x60;
-        let sum = checksum(&frame[14..]);
-        frame[14 + 42..14 + 44].copy_from_slice(&sum.to_be_bytes());
-        frame
-    }
-}
-
-/// The solicited-node group of an address.
-fn solicited(target: IpAddr) -> IpAddr {
-    let octets = netpath_common::Address::from(target).octets;
-    let [.., a, b, c] = octets;
-    let group: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c];
-    IpAddr::from(group)
-}
-
-/// The ICMPv6 checksum of a packet without extension headers, whose checksum field is 0.
-fn checksum(packet: &[u8]) -> u16 {
-    let length = u32::try_from(packet.len() - 40).expect("short");
-    let words = packet[8..]
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)));
-    let mut sum = words.sum::<u32>() + length + 58;
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !u16::try_from(sum).expect("folded")
-}
-
 /// The rows of one family.
 pub(crate) fn rows(family: &Family) -> Vec<Row> {
-    let speaker = Speaker { v4: family.a.is_ipv4() };
+    let speaker = Speaker { v4: family.a.is_ipv4(), mac: OWN };
     let mut rows = questions(family, &speaker);
     rows.extend(statements(family, &speaker));
     rows.extend(of_another_namespace(family, &speaker));
@@ -215,7 +143,7 @@ fn ingress(family: &Family, speaker: &Speaker) -> Vec<Row> {
 fn discovery(family: &Family) -> Vec<Row> {
     let Family { a, b, host, group, .. } = *family;
     let ask = |option| frame::discovery((a, solicited(host)), 135, host, option);
-    let speaker = Speaker { v4: false };
+    let speaker = Speaker { v4: false, mac: OWN };
     let answer = || speaker.answer(a, host, OWN);
     let router = |kind| Ip::new(a, group, 58, message(kind));
     vec![
