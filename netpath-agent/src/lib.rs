@@ -2,12 +2,14 @@
 
 pub mod announce;
 pub mod api;
+pub mod attachment;
 pub mod cli;
 pub mod cni;
 pub mod config;
 pub mod datapath;
 pub mod endpoint;
 pub mod error;
+mod hash;
 pub mod install;
 pub mod ipam;
 pub mod log;

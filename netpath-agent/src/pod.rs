@@ -15,7 +15,7 @@ use std::{fmt, net::IpAddr, path::PathBuf};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{name::InterfaceName, route::Table};
+use crate::{attachment::Attachment, name::InterfaceName, route::Table};
 
 /// The identity of an attachment. The CNI specification's primary key: a runtime adds a container
 /// to a network more than once only under different interface names.
@@ -69,6 +69,9 @@ pub struct PodSpec {
     /// The parent that it sits on. May be left out where the agent has only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<InterfaceName>,
+    /// How it is wired; as the parent's endpoints are if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<Attachment>,
     /// The route table that is asked before the main one.
     #[serde(default)]
     pub table: Table,

@@ -22,6 +22,7 @@ fn endpoint() -> Endpoint {
             netns: "/run/netns/web-0".into(),
             interface: InterfaceName::ETH0,
             parent: InterfaceName::ETH0,
+            attachment: None,
             addresses: vec!["10.0.1.5/24".parse().expect("address")],
             gateways: Vec::new(),
             table: Table(7),

@@ -118,10 +118,10 @@ pub struct Map {
 /// An endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// What was asked for.
+    /// What was asked for, and how it was wired if that was left open.
     #[serde(flatten)]
     pub spec: EndpointSpec,
-    /// The Ethernet address, its parent's.
+    /// The Ethernet address: its parent's, or one of its own.
     pub mac: Option<String>,
     /// The link-local address that the agent chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]

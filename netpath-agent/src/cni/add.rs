@@ -81,6 +81,7 @@ impl Call {
             netns,
             pod,
             parent: settings.parent.clone(),
+            attachment: settings.attachment,
             table: settings.table,
             mtu: settings.mtu,
             addressing: Addressing::Pools { pools: settings.pools.clone(), owner, requested },

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{Error, environment::Environment, ipam::Ipam, result::Answer};
 use crate::{
+    attachment::Attachment,
     config::Agent,
     name::InterfaceName,
     pod::{Bandwidth, PodRoute},
@@ -47,6 +48,8 @@ struct Delegation {
 pub(super) struct Settings {
     /// The parent to sit on.
     pub(super) parent: Option<InterfaceName>,
+    /// How the pod is wired.
+    pub(super) attachment: Option<Attachment>,
     /// The pools to take addresses from.
     #[serde(default)]
     pub(super) pools: Vec<String>,
@@ -192,11 +195,15 @@ impl Settings {
         let unsupported = [
             ("master", &self.master, "name the interface by \"parent\""),
             ("ipMasq", &self.ip_masq, "pods use their own addresses everywhere; leave it out"),
-            ("mode", &self.mode, "pods are attached by ipvlan in mode l2; leave it out"),
+            (
+                "mode",
+                &self.mode,
+                "write attachment, such as macvlan; how siblings are switched is the parent's",
+            ),
             (
                 "runtimeConfig.mac",
                 &self.runtime_config.mac,
-                "ipvlan interfaces have their parent's address; do not ask for another",
+                "an interface has its parent's address, or one that follows from its IP address; do not ask for another",
             ),
         ];
         for (key, value, hint) in unsupported {

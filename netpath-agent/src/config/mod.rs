@@ -18,7 +18,7 @@ pub use self::{
     error::Error,
     ipam::Ipam,
 };
-use crate::{ipam::PoolSpec, name::InterfaceName, route::RouteSpec};
+use crate::{attachment::Attachment, ipam::PoolSpec, name::InterfaceName, route::RouteSpec};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,9 +153,13 @@ impl Default for Capacity {
 pub struct Parent {
     /// The interface's name. It must be up, and no bridge port, bond member or macvlan master.
     pub name: InterfaceName,
+    /// How endpoints are wired to it that ask for nothing else: ipvlan-l2 (they share its Ethernet
+    /// address) or macvlan (each has one of its own). A parent takes children of one kind.
+    #[serde(default)]
+    pub attachment: Attachment,
     /// parent: every packet crosses netpath's hooks, those between siblings included.
-    /// driver: ipvlan switches between siblings by itself: faster, but neither counted nor
-    /// checked.
+    /// driver: the kernel's driver switches between siblings by itself: faster, but neither
+    /// counted nor checked.
     #[serde(default)]
     pub switching: Switching,
     /// off, native, generic or auto. XDP drops what is dropped anyway before the kernel
@@ -168,7 +172,12 @@ pub struct Parent {
 impl Parent {
     /// What the default file shows.
     fn example() -> Self {
-        Self { name: InterfaceName::ETH0, switching: Switching::default(), xdp: Xdp::default() }
+        Self {
+            name: InterfaceName::ETH0,
+            attachment: Attachment::default(),
+            switching: Switching::default(),
+            xdp: Xdp::default(),
+        }
     }
 }
 
@@ -176,10 +185,10 @@ impl Parent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Switching {
-    /// netpath, at the parent's hooks (the ipvlan port runs with the VEPA flag).
+    /// netpath, at the parent's hooks: children are in VEPA mode.
     #[default]
     Parent,
-    /// The ipvlan driver (bridge flag).
+    /// The driver of ipvlan or macvlan, in bridge mode.
     Driver,
 }
 

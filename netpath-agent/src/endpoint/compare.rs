@@ -1,10 +1,11 @@
 //! A pod's interface as it is, against what it should be.
 
 use ipnet::IpNet;
+use netpath_common::Mac;
 
 use super::{Error, Wiring};
 use crate::{
-    netlink::{IpvlanFlags, IpvlanPort, Link, LinkKind, Netlink, Route, Visit},
+    netlink::{Link, Netlink, Route, Visit},
     pod::Mismatch,
 };
 
@@ -15,6 +16,7 @@ enum Fix {
     Make,
     Alias,
     Switch,
+    Mac(Mac),
     Mtu(u32),
     Address(IpNet),
     Up,
@@ -65,7 +67,7 @@ async fn find(wiring: &Wiring, there: &Netlink) -> Result<Option<Found>, Error> 
 /// By its mark; or, should that be gone, by all else.
 fn is_ours(wiring: &Wiring, link: &Link) -> bool {
     let in_place = link.name == wiring.interface && link.lower == Some(wiring.parent);
-    link.kind == LinkKind::Ipvlan && (in_place || link.alias.as_ref() == Some(&wiring.alias))
+    link.kind == wiring.child.kind() && (in_place || link.alias.as_ref() == Some(&wiring.alias))
 }
 
 /// Every difference and its remedy, in the order in which they can be applied.
@@ -76,7 +78,8 @@ fn differences(wiring: &Wiring, found: Option<&Found>) -> Vec<(Mismatch, Fix)> {
         list.push((Mismatch { what, expected, found }, fix));
     };
     let Some(Found { link, addresses, routes }) = found else {
-        note(format!("link {interface}"), "an ipvlan interface".into(), "none".into(), Fix::Make);
+        let expected = format!("of kind {}", wiring.child.name());
+        note(format!("link {interface}"), expected, "none".into(), Fix::Make);
         return list;
     };
     if link.name != *interface {
@@ -87,10 +90,12 @@ fn differences(wiring: &Wiring, found: Option<&Found>) -> Vec<(Mismatch, Fix)> {
     if alias != wiring.alias {
         note(format!("alias of {interface}"), wiring.alias.clone(), alias.into(), Fix::Alias);
     }
-    let port = IpvlanPort { l2: true, flags: Some(wiring.flags) };
-    if link.ipvlan != Some(port) {
-        let found = link.ipvlan.map_or_else(|| "unknown".into(), describe);
-        note(format!("mode of {interface}"), describe(port), found, Fix::Switch);
+    if let Some((expected, found)) = wiring.child.other_mode(link) {
+        note(format!("mode of {interface}"), expected, found, Fix::Switch);
+    }
+    if let Some(mac) = wiring.child.mac().filter(|mac| link.mac != Some(*mac)) {
+        let found = link.mac.map_or_else(|| "none".into(), |mac| mac.to_string());
+        note(format!("MAC of {interface}"), mac.to_string(), found, Fix::Mac(mac));
     }
     let mtu = wiring.mtu.unwrap_or(wiring.parent_mtu);
     if link.mtu != mtu {
@@ -125,16 +130,6 @@ fn subnet(address: &IpNet) -> Option<Route> {
     (address.prefix_len() < address.max_prefix_len()).then_some(route)
 }
 
-fn describe(port: IpvlanPort) -> String {
-    let mode = if port.l2 { "l2" } else { "l3" };
-    let flags = match port.flags {
-        Some(IpvlanFlags::Vepa) => "vepa",
-        Some(IpvlanFlags::Bridge) => "bridge",
-        None => "private",
-    };
-    format!("{mode} {flags}")
-}
-
 fn way(route: &Route) -> String {
     match route.gateway {
         Some(gateway) => format!("by {gateway}"),
@@ -152,7 +147,8 @@ async fn apply(wiring: &Wiring, visit: &Visit, index: u32, fix: &Fix) -> Result<
             wiring.build(visit).await?;
         }
         Fix::Alias => there.set_alias(index, &wiring.alias).await?,
-        Fix::Switch => there.set_ipvlan_flags(index, wiring.flags).await?,
+        Fix::Switch => wiring.child.switch(there, index).await?,
+        Fix::Mac(mac) => there.set_mac(index, *mac).await?,
         Fix::Mtu(mtu) => there.set_mtu(index, *mtu).await?,
         Fix::Address(address) => wiring.add_address(there, index, *address).await?,
         Fix::Up => there.set_up(index).await?,
@@ -165,6 +161,10 @@ async fn apply(wiring: &Wiring, visit: &Visit, index: u32, fix: &Fix) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        endpoint::Child,
+        netlink::{IpvlanFlags, IpvlanPort, LinkKind, MacvlanMode},
+    };
 
     fn wiring() -> Wiring {
         Wiring {
@@ -175,7 +175,7 @@ mod tests {
             alias: "netpath:a".into(),
             parent: 2,
             parent_mtu: 1500,
-            flags: IpvlanFlags::Vepa,
+            child: Child::Ipvlan(IpvlanFlags::Vepa),
             mtu: None,
             addresses: vec!["10.0.0.5/24".parse().expect("address")],
             routes: vec![Route {
@@ -198,6 +198,7 @@ mod tests {
                 up: true,
                 loopback: false,
                 kind: LinkKind::Ipvlan,
+                macvlan: None,
                 ipvlan: Some(IpvlanPort { l2: true, flags: Some(IpvlanFlags::Vepa) }),
                 port_of: None,
                 lower: Some(2),
@@ -264,6 +265,28 @@ mod tests {
         let differences = differences(&wiring(), Some(&found));
         let named: Vec<_> = differences.iter().map(|(found, _)| found.what.as_str()).collect();
         assert_eq!(named, ["route 10.0.0.0/24"]);
+    }
+
+    #[test]
+    fn a_macvlan_child_has_an_address_of_its_own() {
+        let mac = |last| Mac::new([2, 0, 0, 0, 0, last]);
+        let child = Child::Macvlan { mode: MacvlanMode::Vepa, mac: mac(7) };
+        let wiring = Wiring { child, ..wiring() };
+        let mut found = found();
+        found.link = Link {
+            kind: LinkKind::Macvlan,
+            ipvlan: None,
+            macvlan: Some(MacvlanMode::Bridge),
+            mac: Some(mac(8)),
+            ..found.link
+        };
+        let differences = differences(&wiring, Some(&found));
+        let named: Vec<_> = differences.iter().map(|(found, _)| found.to_string()).collect();
+        let expected = [
+            "mode of eth0: expected vepa, found bridge",
+            "MAC of eth0: expected 02:00:00:00:00:07, found 02:00:00:00:00:08",
+        ];
+        assert_eq!(named, expected);
     }
 
     #[test]

@@ -49,14 +49,22 @@ pub enum Error {
     },
     /// The parent has children or a master of another kind.
     #[error(
-        "the parent is in use by macvlan, a bridge, a bond or the like, maybe in another network namespace, which excludes ipvlan; free it or use another NIC"
+        "the parent is in use by ipvlan, macvlan, a bridge, a bond or the like, maybe in another network namespace, which excludes {kind}; free it or use another NIC"
     )]
-    ParentBusy(#[source] netlink::Error),
-    /// The kernel has no ipvlan.
-    #[error(
-        "this kernel has no ipvlan (CONFIG_IPVLAN, module ipvlan); load the module or use a kernel with it"
-    )]
-    NoIpvlan(#[source] netlink::Error),
+    ParentBusy {
+        /// The kind of child.
+        kind: &'static str,
+        /// The kernel's answer.
+        source: netlink::Error,
+    },
+    /// The kernel has no such interfaces.
+    #[error("this kernel has no {kind} (module {kind}); load the module or use a kernel with it")]
+    NoKind {
+        /// The kind of child.
+        kind: &'static str,
+        /// The kernel's answer.
+        source: netlink::Error,
+    },
 }
 
 impl Error {
@@ -80,7 +88,7 @@ impl Error {
             | Self::Replaced(_)
             | Self::Netlink(netlink::Error::Namespace { .. }) => Some("netns"),
             Self::InterfaceExists { .. } => Some("interface"),
-            Self::ParentBusy(_) => Some("parent"),
+            Self::ParentBusy { .. } => Some("parent"),
             Self::AddressHeld { .. } => Some("addresses"),
             _ => None,
         }

@@ -1,5 +1,6 @@
 //! Endpoints: pods' interfaces, and how they are wired to the node.
 
+mod child;
 mod compare;
 mod error;
 mod link_local;
@@ -8,6 +9,7 @@ mod spec;
 mod wire;
 
 pub use self::{
+    child::Child,
     error::Error,
     link_local::link_local,
     record::{Attached, Record, Stage},

@@ -2,10 +2,14 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use netpath_common::Mac;
 use serde::{Deserialize, Serialize};
 
 use super::EndpointSpec;
-use crate::pod::{GivenAddress, PodSpec};
+use crate::{
+    attachment::Attachment,
+    pod::{GivenAddress, PodSpec},
+};
 
 /// An endpoint as the store keeps it: what was asked for, and what the agent chose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +20,9 @@ pub struct Record {
     pub slot: u32,
     /// The link-local address that goes with IPv6 addresses.
     pub link_local: Option<Ipv6Addr>,
+    /// How it is wired.
+    #[serde(default)]
+    pub attachment: Attachment,
     /// How far it is.
     #[serde(default)]
     pub stage: Stage,
@@ -55,6 +62,13 @@ impl Record {
     #[must_use]
     pub fn namespace_number(&self) -> u32 {
         self.namespace.unwrap_or(0)
+    }
+
+    /// Its Ethernet address, unless it has its parent's.
+    #[must_use]
+    pub fn mac(&self) -> Option<Mac> {
+        let primary = self.spec.addresses.first()?;
+        self.attachment.mac(primary.addr())
     }
 
     /// Every address that the endpoint may send from.

@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    attachment::Attachment,
     name::{EndpointName, InterfaceName},
     route::Table,
 };
@@ -27,6 +28,9 @@ pub struct EndpointSpec {
     pub interface: InterfaceName,
     /// The parent that it sits on.
     pub parent: InterfaceName,
+    /// How it is wired; as the parent's endpoints are if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment: Option<Attachment>,
     /// Its addresses with the length of their subnet; the first one is the primary.
     pub addresses: Vec<IpNet>,
     /// Its default gateways, at most one a family.
@@ -106,8 +110,17 @@ impl Invalid {
 impl EndpointSpec {
     /// Checks what can be checked without the node.
     pub fn check(&self) -> Result<(), Invalid> {
-        let Self { name: _, netns, interface: _, parent: _, addresses, gateways, table: _, mtu } =
-            self;
+        let Self {
+            name: _,
+            netns,
+            interface: _,
+            parent: _,
+            attachment: _,
+            addresses,
+            gateways,
+            table: _,
+            mtu,
+        } = self;
         if !netns.is_absolute() {
             return Err(Invalid::Netns(netns.clone()));
         }

@@ -9,9 +9,9 @@ use std::{
 use ipnet::{IpNet, Ipv6Net};
 use nix::net::if_::if_nametoindex;
 
-use super::{Error, Record, compare};
+use super::{Child, Error, Record, compare};
 use crate::{
-    netlink::{self, IpvlanFlags, Link, LinkKind, Namespace, Netlink, Route, Visit},
+    netlink::{self, Link, Namespace, Netlink, Route, Visit},
     pod::{Mismatch, PodRoute},
 };
 
@@ -34,7 +34,7 @@ pub struct Wiring {
     pub(super) alias: String,
     pub(super) parent: u32,
     pub(super) parent_mtu: u32,
-    pub(super) flags: IpvlanFlags,
+    pub(super) child: Child,
     pub(super) mtu: Option<u32>,
     pub(super) addresses: Vec<IpNet>,
     pub(super) routes: Vec<Route>,
@@ -43,7 +43,7 @@ pub struct Wiring {
 impl Wiring {
     /// What there should be for an endpoint on a parent.
     #[must_use]
-    pub fn new(record: &Record, parent: &Link, flags: IpvlanFlags) -> Self {
+    pub fn new(record: &Record, parent: &Link, child: Child) -> Self {
         let spec = &record.spec;
         let link_local = record
             .link_local
@@ -56,7 +56,7 @@ impl Wiring {
             alias: alias(record),
             parent: parent.index,
             parent_mtu: parent.mtu,
-            flags,
+            child,
             mtu: spec.mtu,
             addresses: spec.addresses.iter().copied().chain(link_local).collect(),
             routes: routes(record),
@@ -129,9 +129,8 @@ impl Wiring {
         if if_nametoindex(self.interface.as_str()).is_ok() {
             return Err(self.exists());
         }
-        visit
-            .home
-            .add_ipvlan(self.parent, &self.draft, &visit.namespace, self.flags)
+        self.child
+            .create(&visit.home, self.parent, &self.draft, &visit.namespace)
             .await
             .map_err(|error| self.refused(error))?;
         let index =
@@ -211,8 +210,8 @@ impl Wiring {
 
     fn refused(&self, error: netlink::Error) -> Error {
         match error.errno() {
-            Some(nix::libc::EBUSY) => Error::ParentBusy(error),
-            Some(nix::libc::EOPNOTSUPP) => Error::NoIpvlan(error),
+            Some(nix::libc::EBUSY) => Error::ParentBusy { kind: self.child.name(), source: error },
+            Some(nix::libc::EOPNOTSUPP) => Error::NoKind { kind: self.child.name(), source: error },
             Some(nix::libc::EEXIST) => self.exists(),
             _ => error.into(),
         }
@@ -226,13 +225,13 @@ impl Wiring {
 /// Removes the interface of an endpoint. An interface or a namespace that is gone is no error.
 pub async fn unwire(record: &Record) -> Result<(), Error> {
     let Some(namespace) = open(&record.spec.netns, record.namespace)? else { return Ok(()) };
-    let (alias, draft) = (alias(record), draft(record));
+    let (alias, draft, kind) = (alias(record), draft(record), record.attachment.kind());
     namespace
         .visit(async move |Visit { there, .. }| {
             // A killed agent may have left it unnamed.
             let ours = |link: &Link| link.alias.as_ref() == Some(&alias) || link.name == draft;
             for link in there.links().await? {
-                if link.kind == LinkKind::Ipvlan && ours(&link) {
+                if link.kind == kind && ours(&link) {
                     there.delete_link(link.index).await?;
                 }
             }

@@ -16,7 +16,7 @@ mod route;
 pub use self::{
     address::HostAddress,
     error::Error,
-    link::{IpvlanFlags, IpvlanPort, Link, LinkKind},
+    link::{IpvlanFlags, IpvlanPort, Link, LinkKind, MacvlanMode},
     monitor::{Change, Monitor},
     namespace::{Namespace, Visit},
     route::Route,

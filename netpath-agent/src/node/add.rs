@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     api::types::Added,
+    attachment::Attachment,
     config::OnConflict,
     endpoint::{self, EndpointSpec, Record, Stage, Wiring, link_local},
     error::chain,
@@ -189,7 +190,9 @@ impl Node {
     /// The record of an endpoint that is on its way in.
     pub(super) fn draft(&self, spec: EndpointSpec) -> Result<Record, Error> {
         spec.check()?;
-        self.parent(&spec.parent)?;
+        let parent = self.parent(&spec.parent)?;
+        let attachment = spec.attachment.unwrap_or(parent.config.attachment);
+        self.check_siblings(&spec, attachment)?;
         let namespace = number_of(&spec).map_err(Error::wire(&spec.name))?;
         let has_ipv6 = spec.addresses.iter().any(|net| net.addr().is_ipv6());
         let record = Record {
@@ -198,12 +201,29 @@ impl Node {
             stage: Stage::Adding,
             namespace: Some(namespace),
             attached: None,
+            attachment,
             spec,
         };
         for address in record.addresses() {
             self.check_free(address)?;
         }
         Ok(record)
+    }
+
+    /// Whether the parent's children are of the kind that another one is to be.
+    fn check_siblings(&self, spec: &EndpointSpec, attachment: Attachment) -> Result<(), Error> {
+        let other = |record: &&Record| {
+            record.spec.parent == spec.parent && record.attachment.kind() != attachment.kind()
+        };
+        match self.state.endpoints().find(other) {
+            None => Ok(()),
+            Some(sibling) => Err(Error::MixedAttachments {
+                parent: spec.parent.clone(),
+                attachment,
+                sibling: sibling.spec.name.clone(),
+                other: sibling.attachment,
+            }),
+        }
     }
 
     /// The names of the parents that are there.
@@ -252,6 +272,6 @@ impl Node {
     /// What there should be in an endpoint's namespace, while its parent is there.
     pub(super) fn wiring(&self, record: &Record) -> Result<Wiring, Error> {
         let parent = self.parent(&record.spec.parent)?;
-        Ok(Wiring::new(record, &parent.link, parent.flags()))
+        Ok(Wiring::new(record, &parent.link, parent.child(record)))
     }
 }

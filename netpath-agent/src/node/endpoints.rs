@@ -28,8 +28,11 @@ impl Node {
     fn show(&self, record: &Record) -> Endpoint {
         let parent = self.state.parents.get(&record.spec.parent);
         Endpoint {
-            spec: record.spec.clone(),
-            mac: parent.and_then(|parent| parent.link.mac).map(|mac| mac.to_string()),
+            spec: EndpointSpec { attachment: Some(record.attachment), ..record.spec.clone() },
+            mac: record
+                .mac()
+                .or(parent.and_then(|parent| parent.link.mac))
+                .map(|mac| mac.to_string()),
             link_local: record.link_local,
         }
     }

@@ -6,7 +6,9 @@ use ipnet::IpNet;
 use netpath_common::Mac;
 
 use crate::{
-    announce, api, datapath, endpoint,
+    announce, api,
+    attachment::Attachment,
+    datapath, endpoint,
     error::chain,
     ipam,
     name::{EndpointName, InterfaceName},
@@ -99,6 +101,21 @@ pub enum Error {
     /// An address of the node's own.
     #[error("endpoint: addresses: {0} is one of the node's own; choose another")]
     AddressIsHost(IpAddr),
+    /// A parent's children are all of one kind.
+    #[error(
+        "endpoint: attachment: {attachment} does not go with {sibling} on {parent}, which is attached by {other}; use another parent, or the same attachment",
+        attachment = attachment.name(), other = other.name()
+    )]
+    MixedAttachments {
+        /// The parent.
+        parent: InterfaceName,
+        /// What was wanted.
+        attachment: Attachment,
+        /// An endpoint that the parent has.
+        sibling: EndpointName,
+        /// How that one is attached.
+        other: Attachment,
+    },
     /// A parent that is not configured.
     #[error("endpoint: parent: {name} is not a parent of this node; choose one of {known}")]
     UnknownParent {
@@ -223,9 +240,9 @@ pub enum ParentProblem {
     Port(String),
     /// Macvlan and ipvlan exclude each other on one device.
     #[error(
-        "carries the macvlan interface {0}, which excludes ipvlan; remove that or use another NIC"
+        "carries the interface {0}, of another kind than its endpoints are to be; remove that, change attachment or use another NIC"
     )]
-    MacvlanMaster(String),
+    OtherChild(String),
     /// A child can not have children.
     #[error("is itself an ipvlan or macvlan interface; use the NIC below it")]
     Child,
@@ -273,6 +290,7 @@ impl Error {
             | Self::PodTaken(_)
             | Self::AddressTaken { .. }
             | Self::AddressIsHost(_)
+            | Self::MixedAttachments { .. }
             | Self::Conflict { .. }
             | Self::RouteTaken { .. }
             | Self::RouteConfigured { .. } => Kind::Conflict,
@@ -319,6 +337,7 @@ impl Error {
             Self::AddressTaken { .. } | Self::AddressIsHost(_) | Self::Conflict { .. } => {
                 Some("addresses")
             }
+            Self::MixedAttachments { .. } => Some("attachment"),
             Self::SilentGateway(_) => Some("gateways"),
             Self::Ipam(error) => error.field(),
             Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some("parent"),

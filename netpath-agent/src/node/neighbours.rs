@@ -46,7 +46,8 @@ pub(super) async fn probe(
 pub(super) async fn check_gateways(node: &Shared, record: &Record) -> Result<(), Error> {
     let (Announce { gateway_check, timeout_ms, .. }, mac) = {
         let node = node.lock().await;
-        (node.config.announce.clone(), node.parent_of(record)?.mac)
+        let parent = node.parent_of(record)?.mac;
+        (node.config.announce.clone(), record.mac().unwrap_or(parent))
     };
     if !gateway_check {
         return Ok(());
@@ -118,7 +119,7 @@ fn inside(record: &Record, mac: Mac) -> Result<Interface, Error> {
 impl Node {
     fn announce(&self, record: &Record) -> Result<(), Error> {
         let Parent { config, link } = self.parent(&record.spec.parent)?;
-        let Some(mac) = link.mac else { return Ok(()) };
+        let Some(mac) = record.mac().or(link.mac) else { return Ok(()) };
         Ok(self.announcer.announce((&config.name, link.index), mac, record.addresses())?)
     }
 

@@ -30,7 +30,7 @@ pub(super) fn find(
 /// Whether all configured parents can carry endpoints.
 pub(super) fn check(configured: &[config::Parent], links: &[Link]) -> Result<(), Error> {
     for parent in configured {
-        if let Some(problem) = problem(&parent.name, links) {
+        if let Some(problem) = problem(parent, links) {
             return Err(Error::Parent { name: parent.name.clone(), problem });
         }
     }
@@ -38,22 +38,26 @@ pub(super) fn check(configured: &[config::Parent], links: &[Link]) -> Result<(),
 }
 
 /// Why a device can not carry endpoints, if it can not.
-pub(super) fn problem(name: &InterfaceName, links: &[Link]) -> Option<ParentProblem> {
+pub(super) fn problem(parent: &config::Parent, links: &[Link]) -> Option<ParentProblem> {
+    let name = &parent.name;
     let Some(link) = links.iter().find(|link| link.name == name.as_str()) else {
         let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
         return Some(ParentProblem::Missing(names.join(", ")));
     };
     // The link of a VLAN or a veth leads elsewhere too: only a child's own kind tells.
-    let macvlan = links
-        .iter()
-        .find(|child| child.kind == LinkKind::Macvlan && child.lower == Some(link.index));
+    let other = |child: &&Link| {
+        matches!(child.kind, LinkKind::Ipvlan | LinkKind::Macvlan)
+            && child.kind != parent.attachment.kind()
+            && child.lower == Some(link.index)
+    };
+    let child = links.iter().find(other);
     match link {
         Link { kind: LinkKind::Ipvlan | LinkKind::Macvlan, .. } => Some(ParentProblem::Child),
         Link { kind: LinkKind::Bridge, .. } => Some(ParentProblem::Bridge),
         Link { loopback: true, .. } | Link { mac: None, .. } => Some(ParentProblem::NotEthernet),
         Link { port_of: Some(kind), .. } => Some(ParentProblem::Port(kind.clone())),
         Link { up: false, .. } => Some(ParentProblem::Down(name.clone())),
-        _ => macvlan.map(|child| ParentProblem::MacvlanMaster(child.name.clone())),
+        _ => child.map(|child| ParentProblem::OtherChild(child.name.clone())),
     }
 }
 
@@ -81,6 +85,7 @@ mod tests {
     use netpath_common::Mac;
 
     use super::*;
+    use crate::attachment::Attachment;
 
     fn link(index: u32, name: &str) -> Link {
         Link {
@@ -92,9 +97,19 @@ mod tests {
             loopback: false,
             kind: LinkKind::Other,
             ipvlan: None,
+            macvlan: None,
             port_of: None,
             lower: None,
             alias: None,
+        }
+    }
+
+    fn parent(text: &str) -> config::Parent {
+        config::Parent {
+            name: name(text),
+            attachment: Attachment::default(),
+            switching: config::Switching::Parent,
+            xdp: config::Xdp::Off,
         }
     }
 
@@ -122,24 +137,22 @@ mod tests {
             ("lo", Some(ParentProblem::NotEthernet)),
             ("tun0", Some(ParentProblem::NotEthernet)),
             ("port", Some(ParentProblem::Port("bridge".to_owned()))),
-            ("master", Some(ParentProblem::MacvlanMaster("macvlan0".to_owned()))),
+            ("master", Some(ParentProblem::OtherChild("macvlan0".to_owned()))),
             ("macvlan0", Some(ParentProblem::Child)),
             ("br0", Some(ParentProblem::Bridge)),
         ] {
-            assert_eq!(problem(&name(device), &links), expected, "{device}");
+            assert_eq!(problem(&parent(device), &links), expected, "{device}");
         }
-        let missing = problem(&name("eth9"), &links[..2]);
+        // What is amiss for one kind of child is none for the other.
+        let macvlan = config::Parent { attachment: Attachment::Macvlan, ..parent("master") };
+        assert_eq!(problem(&macvlan, &links), None);
+        let missing = problem(&parent("eth9"), &links[..2]);
         assert_eq!(missing, Some(ParentProblem::Missing("good, down".to_owned())));
     }
 
     #[test]
     fn the_nodes_addresses_are_those_it_is_reached_by() {
-        let config = config::Parent {
-            name: name("eth0"),
-            switching: config::Switching::Parent,
-            xdp: config::Xdp::Off,
-        };
-        let parents = find(&[config], &[link(2, "eth0"), link(3, "eth1")]);
+        let parents = find(&[parent("eth0")], &[link(2, "eth0"), link(3, "eth1")]);
         let addresses: Vec<_> = [
             (1, "127.0.0.1"),
             (1, "::1"),

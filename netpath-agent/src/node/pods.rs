@@ -131,6 +131,7 @@ impl PodSpec {
             netns: self.netns.clone(),
             interface: self.id.interface.clone(),
             parent,
+            attachment: self.attachment,
             addresses: addresses.iter().map(|given| given.address).collect(),
             gateways,
             table: self.table,
@@ -189,7 +190,11 @@ impl Node {
             netns: spec.netns,
             pod: spec.pod,
             parent: Some(record.spec.parent.clone()),
-            mac: link.and_then(|link| link.mac).map(|mac| mac.to_string()).unwrap_or_default(),
+            mac: record
+                .mac()
+                .or(link.and_then(|link| link.mac))
+                .map(|mac| mac.to_string())
+                .unwrap_or_default(),
             mtu: spec.mtu.or(link.map(|link| link.mtu)).unwrap_or_default(),
             addresses,
             routes: routes.unwrap_or_default().into_iter().map(route).collect(),

@@ -15,9 +15,9 @@ use netpath_common::{
 use super::tables::Tables;
 use crate::{
     config::{self, Switching},
-    endpoint::{Record, Stage},
+    endpoint::{Child, Record, Stage},
     name::{EndpointName, InterfaceName},
-    netlink::{IpvlanFlags, Link},
+    netlink::{IpvlanFlags, Link, MacvlanMode},
     route::{RouteSpec, Table},
 };
 
@@ -31,12 +31,14 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// How the ipvlan port switches.
+    /// What an endpoint's interface is to it.
     #[must_use]
-    pub const fn flags(&self) -> IpvlanFlags {
-        match self.config.switching {
-            Switching::Parent => IpvlanFlags::Vepa,
-            Switching::Driver => IpvlanFlags::Bridge,
+    pub fn child(&self, record: &Record) -> Child {
+        match (record.mac(), self.config.switching) {
+            (None, Switching::Parent) => Child::Ipvlan(IpvlanFlags::Vepa),
+            (None, Switching::Driver) => Child::Ipvlan(IpvlanFlags::Bridge),
+            (Some(mac), Switching::Parent) => Child::Macvlan { mode: MacvlanMode::Vepa, mac },
+            (Some(mac), Switching::Driver) => Child::Macvlan { mode: MacvlanMode::Bridge, mac },
         }
     }
 }
@@ -200,8 +202,8 @@ impl State {
             slot: record.slot,
             table: record.spec.table.0,
             namespace: record.namespace_number(),
-            mac,
-            attachment: Attachment::IpvlanL2 as u8,
+            mac: record.mac().unwrap_or(mac),
+            attachment: record.attachment.number() as u8,
             flags,
         })
     }

@@ -92,7 +92,7 @@ impl Node {
         let mut warnings = Vec::new();
         let links = self.netlink.links().await?;
         for parent in &self.config.parents {
-            if let Some(problem) = parents::problem(&parent.name, &links) {
+            if let Some(problem) = parents::problem(parent, &links) {
                 warnings.push(format!("parent {}: {problem}", parent.name));
             }
         }

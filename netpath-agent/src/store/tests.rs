@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    attachment::Attachment,
     endpoint::{EndpointSpec, Stage},
     ipam::{Changes, Holder},
     name::InterfaceName,
@@ -18,6 +19,7 @@ fn record(name: &str, slot: u32) -> Record {
             netns: "/run/netns/a".into(),
             interface: InterfaceName::ETH0,
             parent: InterfaceName::ETH0,
+            attachment: None,
             addresses: vec!["10.0.1.5/24".parse().expect("address")],
             gateways: vec!["10.0.1.1".parse().expect("gateway")],
             table: Table(7),
@@ -28,6 +30,7 @@ fn record(name: &str, slot: u32) -> Record {
         stage: Stage::Ready,
         namespace: None,
         attached: None,
+        attachment: Attachment::Macvlan,
     }
 }
 

@@ -77,8 +77,12 @@ fn admit<T: Tables>(
     if packet.source_mac == packet.destination_mac {
         return admit_from_driver(tables, packet, ifindex, namespace);
     }
-    if tables.endpoint(&packet.source).is_some() {
-        return Err(Reason::ClaimsLocalAddress);
+    if let Some(endpoint) = tables.endpoint(&packet.source) {
+        return if source::is_by_macvlan(tables, packet, ifindex, &endpoint) {
+            Ok(endpoint.slot)
+        } else {
+            Err(Reason::ClaimsLocalAddress)
+        };
     }
     if destination::is_blackhole(tables, &packet.source) {
         return Err(Reason::BlackholeSource);

@@ -64,6 +64,22 @@ pub(super) fn check<'a, T: Tables>(
     }
 }
 
+/// Whether the macvlan driver may have switched the packet between two children of `ifindex`: it has
+/// the parent receive what they send each other. Nothing else tells such a frame from one of the
+/// wire's than its addresses.
+#[inline(always)]
+pub(super) fn is_by_macvlan<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    ifindex: u32,
+    sender: &Endpoint,
+) -> bool {
+    sender.has_own_mac()
+        && sender.parent == ifindex
+        && sender.mac.word() == packet.source_mac
+        && tables.parent(ifindex).is_some_and(|parent| parent.switches_in_driver())
+}
+
 /// Whether a pod's socket sent what only sockets of the namespace `owner` may send.
 ///
 /// Other namespaces are believed: the kernel's own sockets, which send resets and echo replies for

@@ -1,6 +1,6 @@
 //! What must not come in from the wire: the decision of XDP, and a part of TC ingress's.
 
-use super::destination;
+use super::{destination, source};
 use crate::{Kind, Packet, Reason, Tables};
 
 /// The reason to drop a packet that came in on the parent `ifindex`, if there is one.
@@ -16,8 +16,9 @@ pub fn wire<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Option<Reas
         Kind::Other | Kind::Tagged | Kind::DeepHeaders => return None,
         _ => {}
     }
-    if tables.endpoint(&packet.source).is_some() {
-        let internal = packet.source_mac == packet.destination_mac
+    if let Some(endpoint) = tables.endpoint(&packet.source) {
+        let internal = (packet.source_mac == packet.destination_mac
+            || source::is_by_macvlan(tables, packet, ifindex, &endpoint))
             && tables.parent(ifindex).is_some_and(|parent| !parent.xdp_is_native());
         return if internal { None } else { Some(Reason::ClaimsLocalAddress) };
     }

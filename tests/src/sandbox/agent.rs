@@ -90,6 +90,9 @@ impl Programs {
 /// How the agents of a sandbox are configured; words as in the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Settings {
+    /// How pods are attached.
+    #[arg(long, default_value = "ipvlan-l2", value_parser = ["ipvlan-l2", "macvlan"])]
+    pub attachment: String,
     /// Who switches between pods of one node.
     #[arg(long, default_value = "parent", value_parser = ["parent", "driver"])]
     pub switching: String,
@@ -110,6 +113,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            attachment: "ipvlan-l2".into(),
             switching: "parent".into(),
             xdp: "off".into(),
             attach: "auto".into(),
@@ -159,7 +163,7 @@ impl Files {
 
 fn configuration(files: &Files, settings: &Settings) -> Result<String> {
     let Files { config: _, socket, state, pins, log: _ } = files;
-    let Settings { switching, xdp, attach, routes, more } = settings;
+    let Settings { attachment, switching, xdp, attach, routes, more } = settings;
     let mut text = String::new();
     let (socket, state, pins) = (socket.display(), state.display(), pins.display());
     writeln!(text, "[agent]\nsocket = '{socket}'\nstate = '{state}'\npins = '{pins}'")?;
@@ -167,7 +171,8 @@ fn configuration(files: &Files, settings: &Settings) -> Result<String> {
     writeln!(text, "[datapath]\nattach = {attach:?}")?;
     // Small: the kernel zeroes preallocated maps, which an emulated guest feels.
     writeln!(text, "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096")?;
-    writeln!(text, "[[parent]]\nname = {INTERFACE:?}\nswitching = {switching:?}\nxdp = {xdp:?}")?;
+    writeln!(text, "[[parent]]\nname = {INTERFACE:?}\nattachment = {attachment:?}")?;
+    writeln!(text, "switching = {switching:?}\nxdp = {xdp:?}")?;
     for (prefix, path) in routes {
         writeln!(text, "[[route]]\nprefix = {prefix:?}\npath = {path:?}")?;
     }

@@ -1,4 +1,4 @@
-//! The world of the tables: two parents, seven endpoints, the node, and routes of every path.
+//! The world of the tables: two parents, eight endpoints, the node, and routes of every path.
 
 use std::net::IpAddr;
 
@@ -14,12 +14,13 @@ use netpath_tests::program::{
     Arrival, Counter, Counters, Outcome, kernel::Kernel, moved, oracle, plain::Plain, room::Room,
 };
 
-/// Ethernet addresses: of the parents, of the kernel entry, of endpoint g, and of others on the wire.
+/// Ethernet addresses: of the parents, of the kernel entry, of endpoints g and h, and of others on the wire.
 pub(crate) const PARENT: [Mac; 2] =
     [Mac::new([2, 0, 0, 0, 0, 0xa0]), Mac::new([2, 0, 0, 0, 0, 0xa1])];
 pub(crate) const ENTRY_MAC: Mac = Mac::new([2, 0, 0, 0, 0, 0xee]);
 pub(crate) const ROUTER: Mac = Mac::new([2, 0, 0, 0, 0, 0x01]);
 pub(crate) const MACVLAN: Mac = Mac::new([2, 0, 0, 0, 0, 0x17]);
+pub(crate) const MACVLAN2: Mac = Mac::new([2, 0, 0, 0, 0, 0x18]);
 pub(crate) const STRANGER: Mac = Mac::new([2, 0, 0, 0, 0, 0x66]);
 /// Interface index of the kernel entry; no test run looks for the device.
 pub(crate) const ENTRY: u32 = 4242;
@@ -30,8 +31,8 @@ pub(crate) const TABLE: u32 = 100;
 /// Number of a namespace that no packet of a test comes from.
 pub(crate) const ANOTHER: u32 = 1;
 /// Slots of the endpoints.
-pub(crate) const SLOTS: [(&str, u32); 7] =
-    [("a", 11), ("b", 12), ("c", 13), ("d", 14), ("e", 15), ("f", 16), ("g", 17)];
+pub(crate) const SLOTS: [(&str, u32); 8] =
+    [("a", 11), ("b", 12), ("c", 13), ("d", 14), ("e", 15), ("f", 16), ("g", 17), ("h", 18)];
 
 /// The addresses of the world in one family.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +44,9 @@ pub(crate) struct Family {
     /// On parent 0 and 1, in another namespace than the others.
     pub(crate) e: IpAddr,
     pub(crate) f: IpAddr,
-    /// On parent 0, attached by macvlan.
+    /// On parent 0 and 1, attached by macvlan.
     pub(crate) g: IpAddr,
+    pub(crate) h: IpAddr,
     /// On parent 0, in another subnet, with a table of its own.
     pub(crate) c: IpAddr,
     /// On parent 1, whose children the driver switches, with native XDP.
@@ -81,6 +83,7 @@ pub(crate) fn families() -> [Family; 2] {
             e: at("10.0.1.15"),
             f: at("10.0.1.16"),
             g: at("10.0.1.17"),
+            h: at("10.0.1.18"),
             host: at("10.0.0.1"),
             service: at("169.254.20.10"),
             kernel: at("10.96.0.10"),
@@ -113,6 +116,7 @@ pub(crate) fn families() -> [Family; 2] {
             e: at("fd00:1::15"),
             f: at("fd00:1::16"),
             g: at("fd00:1::17"),
+            h: at("fd00:1::18"),
             host: at("fd00::1"),
             service: at("fd00:20::10"),
             kernel: at("fd00:96::10"),
@@ -219,7 +223,7 @@ fn tables(room: &Room) -> Plain {
     let mut plain = Plain::default();
     let parents = room.parents;
     for family in families() {
-        let [a, b, c, d, e, f, g] = SLOTS.map(|(_, slot)| slot);
+        let [a, b, c, d, e, f, g, h] = SLOTS.map(|(_, slot)| slot);
         let pod = room.pod.number;
         let endpoints = [
             (family.a, 0, a, TABLE_MAIN, pod, 0),
@@ -251,6 +255,8 @@ fn tables(room: &Room) -> Plain {
             flags: 0,
         };
         plain.endpoints.insert(family.g.into(), own);
+        let switched = Endpoint { parent: parents[1], slot: h, mac: MACVLAN2, ..own };
+        plain.endpoints.insert(family.h.into(), switched);
         for address in [family.host, family.service] {
             let host = Endpoint {
                 slot: NO_SLOT,

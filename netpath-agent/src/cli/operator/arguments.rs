@@ -10,6 +10,7 @@ use netpath_common::Path;
 use super::ipam::Ipam;
 use crate::{
     api::types::{Protocol, Question},
+    attachment::Attachment,
     cli::EXIT_CODES,
     endpoint::EndpointSpec,
     name::{EndpointName, InterfaceName},
@@ -104,6 +105,9 @@ pub(super) struct Add {
     /// The parent to sit on.
     #[arg(long, value_name = "NAME")]
     parent: InterfaceName,
+    /// How it is wired; as the parent's endpoints are if not given.
+    #[arg(long, value_name = "KIND")]
+    attachment: Option<Attachment>,
     /// An address with the length of its subnet; can be repeated, the first one is the primary.
     #[arg(long = "address", value_name = "ADDRESS/LENGTH", required = true)]
     addresses: Vec<IpNet>,
@@ -120,8 +124,9 @@ pub(super) struct Add {
 
 impl From<Add> for EndpointSpec {
     fn from(add: Add) -> Self {
-        let Add { name, netns, interface, parent, addresses, gateways, table, mtu } = add;
-        Self { name, netns, interface, parent, addresses, gateways, table, mtu }
+        let Add { name, netns, interface, parent, attachment, addresses, gateways, table, mtu } =
+            add;
+        Self { name, netns, interface, parent, attachment, addresses, gateways, table, mtu }
     }
 }
 

@@ -3,8 +3,11 @@
 use std::fmt::Write as _;
 
 use super::output::table;
-use crate::api::types::{
-    Counter, Endpoint, EndpointCounter, Explanation, Hook, Parent, Route, Status, Step,
+use crate::{
+    api::types::{
+        Counter, Endpoint, EndpointCounter, Explanation, Hook, Parent, Route, Status, Step,
+    },
+    attachment::Attachment,
 };
 
 /// How the node is doing.
@@ -95,6 +98,7 @@ pub(super) fn endpoints(endpoints: &[Endpoint]) -> String {
         vec![
             spec.name.to_string(),
             spec.parent.to_string(),
+            spec.attachment.map_or("-", Attachment::name).to_owned(),
             spec.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
             mac.clone().unwrap_or_else(|| "-".to_owned()),
             spec.table.to_string(),
@@ -102,7 +106,8 @@ pub(super) fn endpoints(endpoints: &[Endpoint]) -> String {
             spec.netns.display().to_string(),
         ]
     });
-    let header = ["name", "parent", "addresses", "mac", "table", "interface", "netns"];
+    let header =
+        ["name", "parent", "attachment", "addresses", "mac", "table", "interface", "netns"];
     table(&header, &[], rows.collect())
 }
 

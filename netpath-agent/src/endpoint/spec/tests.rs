@@ -8,6 +8,7 @@ fn spec(addresses: &[&str], gateways: &[&str], mtu: Option<u32>) -> EndpointSpec
         netns: "/run/netns/web-0".into(),
         interface: InterfaceName::ETH0,
         parent: InterfaceName::ETH0,
+        attachment: None,
         addresses: addresses.iter().map(|text| text.parse().expect("address")).collect(),
         gateways: gateways.iter().map(|text| text.parse().expect("gateway")).collect(),
         table: Table::MAIN,

@@ -4,6 +4,7 @@ mod delete;
 mod dummy;
 mod get;
 mod ipvlan;
+mod macvlan;
 mod set;
 
 use netpath_common::Mac;
@@ -11,7 +12,10 @@ use rtnetlink::packet_route::link::{
     InfoData, InfoKind, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 
-pub use self::ipvlan::{IpvlanFlags, IpvlanPort};
+pub use self::{
+    ipvlan::{IpvlanFlags, IpvlanPort},
+    macvlan::MacvlanMode,
+};
 
 /// What netpath needs to know of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub struct Link {
     pub kind: LinkKind,
     /// For an ipvlan child: what its port does.
     pub ipvlan: Option<IpvlanPort>,
+    /// For a macvlan child: how it reaches its siblings; `None` in a mode that netpath does not use.
+    pub macvlan: Option<MacvlanMode>,
     /// For a port of a bridge, bond, team, ...: the kind of its master.
     pub port_of: Option<String>,
     /// The index of the device it sits on (VLAN, macvlan, ipvlan, veth peer), if it has one.
@@ -69,6 +75,7 @@ impl From<LinkMessage> for Link {
             loopback: flags.contains(LinkFlags::Loopback),
             kind: LinkKind::Other,
             ipvlan: None,
+            macvlan: None,
             port_of: None,
             lower: None,
             alias: None,
@@ -105,6 +112,9 @@ impl Link {
                     };
                 }
                 LinkInfo::Data(InfoData::IpVlan(infos)) => self.ipvlan = Some(infos.into()),
+                LinkInfo::Data(InfoData::MacVlan(infos)) => {
+                    self.macvlan = MacvlanMode::read(&infos);
+                }
                 // A VRF's member keeps its packets to itself: nothing else takes them over.
                 LinkInfo::PortKind(InfoPortKind::Vrf) => {}
                 LinkInfo::PortKind(kind) => self.port_of = Some(kind.to_string()),

@@ -1,5 +1,6 @@
 //! Changing interfaces.
 
+use netpath_common::Mac;
 use rtnetlink::{
     LinkMessageBuilder, LinkUnspec,
     packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute},
@@ -41,6 +42,12 @@ impl Netlink {
             format!("set the MTU of interface {index} to {mtu}")
         })
         .await
+    }
+
+    /// Sets the Ethernet address.
+    pub async fn set_mac(&self, index: u32, mac: Mac) -> Result<(), Error> {
+        let link = LinkUnspec::new_with_index(index).address(mac.octets.to_vec());
+        self.set(link, || format!("set the Ethernet address of interface {index} to {mac}")).await
     }
 
     /// Marks an interface as ours.

@@ -3,7 +3,7 @@
 use netpath_common::Mac;
 
 use super::*;
-use crate::{config::Xdp, endpoint::EndpointSpec, netlink::LinkKind};
+use crate::{attachment::Attachment, config::Xdp, endpoint::EndpointSpec, netlink::LinkKind};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("address")
@@ -17,6 +17,7 @@ fn parent() -> Parent {
     Parent {
         config: config::Parent {
             name: InterfaceName::ETH0,
+            attachment: Attachment::IpvlanL2,
             switching: Switching::Parent,
             xdp: Xdp::Off,
         },
@@ -29,6 +30,7 @@ fn parent() -> Parent {
             loopback: false,
             kind: LinkKind::Other,
             ipvlan: None,
+            macvlan: None,
             port_of: None,
             lower: None,
             alias: None,
@@ -43,6 +45,7 @@ fn record(name: &str, slot: u32, addresses: &[&str]) -> Record {
             netns: "/run/netns/a".into(),
             interface: InterfaceName::ETH0,
             parent: InterfaceName::ETH0,
+            attachment: None,
             addresses: addresses.iter().map(|text| net(text)).collect(),
             gateways: Vec::new(),
             table: Table(7),
@@ -53,6 +56,7 @@ fn record(name: &str, slot: u32, addresses: &[&str]) -> Record {
         stage: Stage::Ready,
         namespace: Some(9),
         attached: None,
+        attachment: Attachment::IpvlanL2,
     }
 }
 
@@ -142,4 +146,19 @@ fn a_dropped_prefix_is_a_black_hole() {
     assert!(!state.has_blackholes());
     state.insert_route(route(Table(9), "fd00:bad::/32", Path::Drop));
     assert!(state.has_blackholes());
+}
+
+#[test]
+fn a_macvlan_endpoint_has_an_address_of_its_own() {
+    let mut state = state();
+    let own = Record {
+        attachment: Attachment::Macvlan,
+        ..record("m", 1, &["10.0.1.6/24", "fd00::6/64"])
+    };
+    let mac = own.mac().expect("own");
+    state.insert(own);
+    for address in ["10.0.1.6", "fd00::6"] {
+        let entry = state.entry(ip(address)).expect("entry");
+        assert_eq!((entry.mac, entry.attachment), (mac, netpath_common::Attachment::Macvlan as u8));
+    }
 }

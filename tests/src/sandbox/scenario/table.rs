@@ -16,6 +16,16 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             scenarios.push(Scenario::shared(name, &settings, 1500, netpath));
         }
     }
+    for (switching, xdp) in [("parent", "off"), ("parent", "generic"), ("driver", "off")] {
+        let settings = Settings {
+            attachment: "macvlan".into(),
+            switching: switching.into(),
+            xdp: xdp.into(),
+            ..Settings::default()
+        };
+        let name = format!("table::macvlan::{switching}::xdp_{xdp}");
+        scenarios.push(Scenario::shared(name, &settings, 1500, netpath));
+    }
     let settings = Settings { attach: "netlink".into(), ..Settings::default() };
     scenarios.push(Scenario::shared("table::attach_netlink", &settings, 1500, |lab, _| {
         attached(lab, "clsact")?;

@@ -7,13 +7,14 @@ use netpath_common::{Hook, Mac};
 use netpath_tests::program::frame::Ip;
 
 use super::{Row, speaker::Speaker};
-use crate::world::{Family, MACVLAN, PARENT, ROUTER};
+use crate::world::{Family, MACVLAN, MACVLAN2, PARENT, ROUTER};
 
 const PARENTS: Mac = PARENT[0];
 
 /// The rows of one family.
 pub(crate) fn rows(family: &Family) -> Vec<Row> {
     let mut rows = packets(family);
+    rows.extend(switched(family));
     rows.extend(questions(family));
     rows.extend(answers(family));
     rows
@@ -75,6 +76,36 @@ fn packets(family: &Family) -> Vec<Row> {
         Row::new(Hook::Ingress, "from the wire to the parent's address", wire(PARENTS))
             .received(MACVLAN)
             .moves(&["ingress local endpoint", "g received"]),
+    ]
+}
+
+/// What the driver switches comes to the parent's receive side. Native XDP, as parent 1 has, does not
+/// see it; so what that sees is the wire's.
+fn switched(family: &Family) -> Vec<Row> {
+    let Family { a, d, g, h, host, .. } = *family;
+    let row = |hook, name, from, to, mac| {
+        Row::new(hook, name, Ip::tcp(from, to, 4000, 80).frame(PARENT[1], mac)).on_parent1()
+    };
+    vec![
+        row(Hook::Ingress, "the driver to a sibling", h, d, MACVLAN2).moves(&[
+            "ingress local endpoint of parent 1",
+            "h sent",
+            "d received",
+        ]),
+        row(Hook::Ingress, "the driver to the node", h, host, MACVLAN2)
+            .moves(&["ingress host switched-in-driver of parent 1", "h sent"]),
+        row(Hook::Ingress, "the driver by another address", h, d, MACVLAN)
+            .dropped()
+            .moves(&["ingress drop claims-local-address of parent 1"]),
+        row(Hook::Ingress, "the driver from another parent's", g, d, MACVLAN)
+            .dropped()
+            .moves(&["ingress drop claims-local-address of parent 1"]),
+        row(Hook::Xdp, "native XDP sees only the wire", h, d, MACVLAN2)
+            .dropped()
+            .moves(&["xdp drop claims-local-address of parent 1"]),
+        Row::new(Hook::Ingress, "no driver switches", Ip::tcp(g, a, 1, 2).frame(PARENTS, MACVLAN))
+            .dropped()
+            .moves(&["ingress drop claims-local-address"]),
     ]
 }
 

@@ -1,0 +1,91 @@
+//! How an endpoint is wired to its parent, as people choose it.
+
+use std::net::IpAddr;
+
+use clap::ValueEnum;
+use netpath_common::Mac;
+use serde::{Deserialize, Serialize};
+
+use crate::{hash::fnv1a, netlink::LinkKind};
+
+/// How an endpoint is wired to its parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attachment {
+    /// An ipvlan child in L2 mode: it shares the parent's Ethernet address.
+    #[default]
+    IpvlanL2,
+    /// A macvlan child: it has an Ethernet address of its own.
+    Macvlan,
+}
+
+impl Attachment {
+    /// The name that people write and read.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.number().name()
+    }
+
+    /// What the maps have of it.
+    #[must_use]
+    pub const fn number(self) -> netpath_common::Attachment {
+        match self {
+            Self::IpvlanL2 => netpath_common::Attachment::IpvlanL2,
+            Self::Macvlan => netpath_common::Attachment::Macvlan,
+        }
+    }
+
+    /// The kind of interface that the pod has. A parent's children are all of one: the first one
+    /// decides what the parent does with the packets that it receives.
+    #[must_use]
+    pub const fn kind(self) -> LinkKind {
+        match self {
+            Self::IpvlanL2 => LinkKind::Ipvlan,
+            Self::Macvlan => LinkKind::Macvlan,
+        }
+    }
+
+    /// The Ethernet address of the endpoint with this primary address, unless it has its parent's.
+    ///
+    /// It follows from the address, which is unique in the network: a pod that is made anew, here or
+    /// on another node, is found where it was. Locally administered, with 40 bits of a hash.
+    #[must_use]
+    pub fn mac(self, primary: IpAddr) -> Option<Mac> {
+        match self {
+            Self::IpvlanL2 => None,
+            Self::Macvlan => {
+                let [_, _, _, a, b, c, d, e] = match primary {
+                    IpAddr::V4(v4) => fnv1a(&v4.octets()),
+                    IpAddr::V6(v6) => fnv1a(&v6.octets()),
+                }
+                .to_be_bytes();
+                Some(Mac::new([0x02, a, b, c, d, e]))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_its_own_are_stable_and_differ() {
+        let mac = |text: &str| Attachment::Macvlan.mac(text.parse().expect("address"));
+        assert_eq!(mac("10.0.0.1"), mac("10.0.0.1"));
+        assert_ne!(mac("10.0.0.1"), mac("10.0.0.2"));
+        assert_ne!(mac("fd00:1::1"), mac("fd00:2::1"));
+        assert_eq!(mac("10.0.0.1").expect("own").octets[0], 2);
+        assert_eq!(Attachment::IpvlanL2.mac("10.0.0.1".parse().expect("address")), None);
+    }
+
+    #[test]
+    fn the_name_is_what_is_written() {
+        for attachment in Attachment::value_variants() {
+            let written = serde_json::to_value(attachment).expect("text");
+            assert_eq!(written, attachment.name());
+            let choice = attachment.to_possible_value().expect("choice");
+            assert_eq!(choice.get_name(), attachment.name());
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A pod's interface as a child of its parent: what is particular to each kind.
+
+use netpath_common::Mac;
+
+use crate::netlink::{
+    Error, IpvlanFlags, IpvlanPort, Link, LinkKind, MacvlanMode, Namespace, Netlink,
+};
+
+/// The kind of child, and how it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// ipvlan in L2 mode.
+    Ipvlan(IpvlanFlags),
+    /// macvlan.
+    Macvlan {
+        /// How it reaches its siblings.
+        mode: MacvlanMode,
+        /// Its Ethernet address.
+        mac: Mac,
+    },
+}
+
+impl Child {
+    pub(super) const fn kind(self) -> LinkKind {
+        match self {
+            Self::Ipvlan(_) => LinkKind::Ipvlan,
+            Self::Macvlan { .. } => LinkKind::Macvlan,
+        }
+    }
+
+    /// What it is called.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Ipvlan(_) => "ipvlan",
+            Self::Macvlan { .. } => "macvlan",
+        }
+    }
+
+    /// Creates it in a namespace.
+    pub(super) async fn create(
+        self,
+        home: &Netlink,
+        parent: u32,
+        name: &str,
+        namespace: &Namespace,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Ipvlan(flags) => home.add_ipvlan(parent, name, namespace, flags).await,
+            Self::Macvlan { mode, mac } => {
+                home.add_macvlan(parent, name, namespace, mode, mac).await
+            }
+        }
+    }
+
+    /// How it switches, in words, and how the one that is there does, if that differs.
+    pub(super) fn other_mode(self, link: &Link) -> Option<(String, String)> {
+        let unknown = || "unknown".to_owned();
+        match self {
+            Self::Ipvlan(flags) => {
+                let port = IpvlanPort { l2: true, flags: Some(flags) };
+                let found = link.ipvlan.map_or_else(unknown, describe);
+                (link.ipvlan != Some(port)).then(|| (describe(port), found))
+            }
+            Self::Macvlan { mode, .. } => {
+                let word = |mode| match mode {
+                    MacvlanMode::Bridge => "bridge".to_owned(),
+                    MacvlanMode::Vepa => "vepa".to_owned(),
+                };
+                let found = link.macvlan.map_or_else(unknown, word);
+                (link.macvlan != Some(mode)).then(|| (word(mode), found))
+            }
+        }
+    }
+
+    /// Makes an existing one switch as it should.
+    pub(super) async fn switch(self, there: &Netlink, index: u32) -> Result<(), Error> {
+        match self {
+            Self::Ipvlan(flags) => there.set_ipvlan_flags(index, flags).await,
+            Self::Macvlan { mode, .. } => there.set_macvlan_mode(index, mode).await,
+        }
+    }
+
+    /// The Ethernet address, if it is not the parent's.
+    pub(super) const fn mac(self) -> Option<Mac> {
+        match self {
+            Self::Ipvlan(_) => None,
+            Self::Macvlan { mac, .. } => Some(mac),
+        }
+    }
+}
+
+fn describe(port: IpvlanPort) -> String {
+    let mode = if port.l2 { "l2" } else { "l3" };
+    let flags = match port.flags {
+        Some(IpvlanFlags::Vepa) => "vepa",
+        Some(IpvlanFlags::Bridge) => "bridge",
+        None => "private",
+    };
+    format!("{mode} {flags}")
+}
