@@ -53,11 +53,16 @@ pub enum Hook {
     Ingress = 1,
     /// XDP: the wire, before an skb exists.
     Xdp = 2,
+    /// TC ingress of the node's side of an endpoint's veth pair: what the endpoint sends.
+    FromEndpoint = 3,
+    /// TC egress of it: what the endpoint receives from the host stack.
+    ToEndpoint = 4,
 }
 
 impl Hook {
     /// All hooks.
-    pub const ALL: [Self; 3] = [Self::Egress, Self::Ingress, Self::Xdp];
+    pub const ALL: [Self; 5] =
+        [Self::Egress, Self::Ingress, Self::Xdp, Self::FromEndpoint, Self::ToEndpoint];
 
     /// The hook of a number in a map.
     #[must_use]
@@ -66,6 +71,8 @@ impl Hook {
             0 => Some(Self::Egress),
             1 => Some(Self::Ingress),
             2 => Some(Self::Xdp),
+            3 => Some(Self::FromEndpoint),
+            4 => Some(Self::ToEndpoint),
             _ => None,
         }
     }
@@ -77,6 +84,8 @@ impl Hook {
             Self::Egress => "egress",
             Self::Ingress => "ingress",
             Self::Xdp => "xdp",
+            Self::FromEndpoint => "from-endpoint",
+            Self::ToEndpoint => "to-endpoint",
         }
     }
 }

@@ -19,15 +19,18 @@ pub struct Endpoint {
     /// Number of the network namespace that sends from the address: the inode that `stat` shows of
     /// its file, and `ip netns identify` looks for. 0 if the agent does not know it.
     pub namespace: u32,
+    /// Interface index of the node's side of its veth pair, by which it sends and is reached; 0 for
+    /// children of the parent.
+    pub device: u32,
     /// The Ethernet address it sends from, and is reached by: the parent's, for ipvlan.
     pub mac: Mac,
     /// How it is wired, as [`Attachment`].
     pub attachment: u8,
-    /// [`FLAG_ROUTED`] or 0.
+    /// [`FLAG_ROUTED`] and [`FLAG_STACK`].
     pub flags: u8,
 }
 
-const _: () = assert!(size_of::<Endpoint>() == 24 && align_of::<Endpoint>() == 4);
+const _: () = assert!(size_of::<Endpoint>() == 28 && align_of::<Endpoint>() == 4);
 
 /// No endpoint: nothing to count in `endpoint_counters`.
 pub const NO_SLOT: u32 = u32::MAX;
@@ -37,6 +40,13 @@ pub const NO_SLOT: u32 = u32::MAX;
 /// Only such a route is as specific as the endpoint itself. The agent keeps the flag, so that the
 /// programs look up prefixes only where one can win.
 pub const FLAG_ROUTED: u8 = 1;
+
+/// The host stack carries what the endpoint sends and receives: policy-route without acceleration.
+pub const FLAG_STACK: u8 = 2;
+
+/// The Ethernet address of the node's side of every veth pair. The endpoint has it as its only
+/// neighbour, and no two are on one link. Locally administered.
+pub const DEVICE_MAC: Mac = Mac::new([0x02, 0x6e, 0x70, 0, 0, 1]);
 
 impl Endpoint {
     /// Whether this is one of the node's own addresses.
@@ -51,6 +61,20 @@ impl Endpoint {
     #[must_use]
     pub const fn has_own_mac(&self) -> bool {
         self.attachment == Attachment::Macvlan as u8
+    }
+
+    /// Whether it is reached by a device of its own on the node.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_device(&self) -> bool {
+        self.device != 0
+    }
+
+    /// Whether the host stack carries its packets, see [`FLAG_STACK`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_stacked(&self) -> bool {
+        self.flags & FLAG_STACK != 0
     }
 
     /// Whether a full-length prefix may override the endpoint, see [`FLAG_ROUTED`].
@@ -70,6 +94,8 @@ pub enum Attachment {
     /// An ipvlan child in L2 mode: it shares the parent's Ethernet address, and its parent finds it
     /// by its IP addresses.
     IpvlanL2 = 1,
+    /// One end of a veth pair, whose other end is on the node: it is reached by routes.
+    PolicyRoute = 3,
     /// A macvlan child: it has an Ethernet address of its own, by which its parent finds it.
     Macvlan = 2,
 }
@@ -82,6 +108,7 @@ impl Attachment {
             0 => Some(Self::Host),
             1 => Some(Self::IpvlanL2),
             2 => Some(Self::Macvlan),
+            3 => Some(Self::PolicyRoute),
             _ => None,
         }
     }
@@ -93,6 +120,7 @@ impl Attachment {
             Self::Host => "host",
             Self::IpvlanL2 => "ipvlan-l2",
             Self::Macvlan => "macvlan",
+            Self::PolicyRoute => "policy-route",
         }
     }
 }

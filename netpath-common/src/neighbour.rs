@@ -1,6 +1,6 @@
 //! The bytes of ARP replies (RFC 826) and neighbour advertisements (RFC 4861, 4.4).
 
-use crate::{Address, Mac};
+use crate::{Address, Mac, Packet};
 
 /// An ARP reply for IPv4 over Ethernet, without the Ethernet header.
 pub const ARP_LEN: usize = 28;
@@ -19,6 +19,24 @@ pub struct Question {
     pub asker_mac: Mac,
 }
 
+impl Question {
+    /// What a packet asks. Who has no address yet, and asks whether the target is free, is told
+    /// together with all others (RFC 4861, 7.2.4); ARP tells it alone.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(packet: &Packet) -> Self {
+        let target = packet.destination;
+        if packet.source.is_unspecified() && !target.is_v4() {
+            return Self { target, asker: ALL_NODES, asker_mac: ALL_NODES_MAC };
+        }
+        Self { target, asker: packet.source, asker_mac: packet.source_mac.into() }
+    }
+}
+
+/// `ff02::1`, and the group address of Ethernet that goes with it (RFC 2464, 7).
+const ALL_NODES: Address = Address::v6([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+const ALL_NODES_MAC: Mac = Mac::new([0x33, 0x33, 0, 0, 0, 1]);
+
 /// "`target` is at `mac`", to the one who asked, in ARP. Both addresses are IPv4.
 #[inline(always)]
 #[must_use]
@@ -34,8 +52,7 @@ pub fn arp_reply(question: &Question, mac: Mac) -> [u8; ARP_LEN] {
     bytes
 }
 
-/// "`target` is at `mac`", to the one who asked, as a solicited neighbour advertisement in its
-/// IPv6 packet, checksum included.
+/// "`target` is at `mac`", to the one who asked, as a neighbour advertisement in its IPv6 packet, checksum included.
 #[inline(always)]
 #[must_use]
 pub fn advertisement(question: &Question, mac: Mac) -> [u8; ADVERTISEMENT_LEN] {
@@ -45,9 +62,9 @@ pub fn advertisement(question: &Question, mac: Mac) -> [u8; ADVERTISEMENT_LEN] {
     bytes[..8].copy_from_slice(&[0x60, 0, 0, 0, 0, 32, 58, 255]);
     bytes[8..24].copy_from_slice(&target.octets);
     bytes[24..40].copy_from_slice(&asker.octets);
-    // Type 136; flags solicited and override.
+    // Type 136; flags override and, to one alone, solicited.
     bytes[40] = 136;
-    bytes[44] = 0x60;
+    bytes[44] = if asker.is_multicast() { 0x20 } else { 0x60 };
     bytes[48..64].copy_from_slice(&target.octets);
     // Option 2: target link-layer address, one unit of eight bytes.
     bytes[64] = 2;

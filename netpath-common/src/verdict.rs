@@ -111,6 +111,8 @@ reasons! {
     NoSource = 12, "no-source";
     /// A pod's packet for the node that the ipvlan driver switched.
     SwitchedInDriver = 13, "switched-in-driver";
+    /// The endpoint's packets are left to the host stack: policy-route without acceleration.
+    NotAccelerated = 14, "not-accelerated";
 
     /// Truncated, or headers that contradict each other.
     Malformed = 64, "malformed";
@@ -144,6 +146,8 @@ reasons! {
     RewriteFailed = 78, "rewrite-failed";
     /// A pod's socket sent it, and the source is another pod's or the node's.
     SourceNamespace = 79, "source-namespace";
+    /// It came by another device than the source's.
+    SourceDevice = 80, "source-device";
 }
 
 /// What the programs do with the packet.
@@ -159,7 +163,16 @@ pub enum Action {
     Enter,
     /// Turn the question into its answer and let the parent receive it.
     Answer,
-    /// Send it to the route's next hop on the same parent: [`decide::next_hop`](crate::decide::next_hop).
+    /// The same, and send the answer by the parent.
+    Reply,
+    /// Let the other end of an endpoint's veth pair receive it, past the host's queues. Only at TC
+    /// ingress (`bpf_redirect_peer`, Linux 5.10).
+    Peer,
+    /// Send it by an endpoint's device.
+    Send,
+    /// Send it by a parent, to the neighbour that the host's routes say.
+    Forward,
+    /// Send it to the route's next hop on a parent: [`decide::next_hop`](crate::decide::next_hop).
     NextHop,
 }
 
@@ -177,14 +190,15 @@ pub struct Verdict {
     pub action: Action,
     /// The host stack forwarded it for an endpoint: the answers take the kernel path.
     pub record: bool,
-    /// Interface index of the device that receives it, for [`Action::Receive`],
-    /// [`Action::Enter`] and [`Action::Answer`].
+    /// Interface index of the device that receives or sends it; unused for [`Action::Pass`] and
+    /// [`Action::Drop`].
     pub ifindex: u32,
     /// Slot of the endpoint that sent it, or [`NO_SLOT`].
     pub sender: u32,
     /// Slot of the endpoint that receives it, or [`NO_SLOT`].
     pub receiver: u32,
-    /// Ethernet address of that device; the one to answer with for [`Action::Answer`].
+    /// Ethernet address of who receives it; the one to answer with for [`Action::Answer`] and
+    /// [`Action::Reply`].
     pub mac: MacWord,
 }
 

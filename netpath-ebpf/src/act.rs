@@ -2,10 +2,12 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_INGRESS, TC_ACT_SHOT, TC_ACT_UNSPEC},
-    helpers::bpf_redirect,
+    helpers::{bpf_redirect, bpf_redirect_peer},
     programs::TcContext,
 };
-use netpath_common::{Action, MARK_REDIRECTED, Packet, Verdict, address::MacWord};
+use netpath_common::{
+    Action, Hook, MARK_REDIRECTED, Packet, Verdict, address::MacWord, endpoint::DEVICE_MAC,
+};
 
 use crate::{answer, next_hop};
 
@@ -18,24 +20,44 @@ pub(crate) fn carry_out(
     ctx: &TcContext,
     packet: &Packet,
     verdict: &Verdict,
-    ifindex: u32,
+    hook: Hook,
 ) -> Result<i32, RewriteFailed> {
+    let mut flags = u64::from(BPF_F_INGRESS);
     match verdict.action {
         // Not TC_ACT_OK: the next program of the chain has its say as well.
         Action::Pass => return Ok(TC_ACT_UNSPEC),
         Action::Drop => return Ok(TC_ACT_SHOT),
-        Action::NextHop => return next_hop::send(ctx, packet, ifindex),
+        Action::NextHop if hook == Hook::FromEndpoint => {
+            return next_hop::forward_to(ctx, packet, verdict.ifindex);
+        }
+        Action::NextHop => return next_hop::send(ctx, packet, verdict.ifindex),
+        Action::Forward => return Ok(next_hop::forward(ctx, verdict.ifindex)),
+        Action::Peer => {
+            address(ctx, verdict.mac, DEVICE_MAC.word())?;
+            // SAFETY: the helper only notes where the packet goes when the program returns.
+            return Ok(unsafe { bpf_redirect_peer(verdict.ifindex, 0) } as i32);
+        }
         // Source and destination alike: no switch forwards such a frame, so that generic XDP can
         // tell it from the wire's.
         Action::Receive => address(ctx, verdict.mac, verdict.mac)?,
         Action::Enter => address(ctx, verdict.mac, packet.source_mac)?,
-        Action::Answer => answer::write(ctx, packet, verdict.mac)?,
+        Action::Answer => answer::receive(ctx, packet, verdict.mac)?,
+        Action::Reply => {
+            answer::send(ctx, packet, verdict.mac)?;
+            next_hop::mark_forwarded(ctx);
+            // SAFETY: as above.
+            return Ok(unsafe { bpf_redirect(verdict.ifindex, 0) } as i32);
+        }
+        Action::Send => {
+            address(ctx, verdict.mac, DEVICE_MAC.word())?;
+            flags = 0;
+        }
     }
     // The kernel entry gets no mark: the pod may have set one, and ip rules and netfilter would act
     // on it.
     ctx.set_mark(if verdict.action == Action::Enter { 0 } else { MARK_REDIRECTED });
     // SAFETY: the helper only notes where the packet goes when the program returns.
-    Ok(unsafe { bpf_redirect(verdict.ifindex, u64::from(BPF_F_INGRESS)) as i32 })
+    Ok(unsafe { bpf_redirect(verdict.ifindex, flags) } as i32)
 }
 
 /// Writes the Ethernet addresses. By helper, not by direct access: a program that writes packets

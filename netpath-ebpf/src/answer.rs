@@ -12,14 +12,24 @@ use crate::{
     parse::ETH,
 };
 
-/// Turns an ARP request or a neighbour solicitation into the answer, sent by `mac`.
+/// Turns an ARP request or a neighbour solicitation into the answer, for a parent to receive: from the
+/// asker itself, as everything that is redirected to one. What it wants to know is in the message.
+#[inline(always)]
+pub(crate) fn receive(ctx: &TcContext, packet: &Packet, mac: MacWord) -> Result<(), RewriteFailed> {
+    write(ctx, packet, mac)?;
+    act::address(ctx, packet.source_mac, packet.source_mac)
+}
+
+/// The same, to be sent by the parent whose address `mac` is.
+#[inline(always)]
+pub(crate) fn send(ctx: &TcContext, packet: &Packet, mac: MacWord) -> Result<(), RewriteFailed> {
+    write(ctx, packet, mac)?;
+    act::address(ctx, Question::of(packet).asker_mac.word(), mac)
+}
+
 #[inline(never)]
-pub(crate) fn write(ctx: &TcContext, packet: &Packet, mac: MacWord) -> Result<(), RewriteFailed> {
-    let question = Question {
-        target: packet.destination,
-        asker: packet.source,
-        asker_mac: packet.source_mac.into(),
-    };
+fn write(ctx: &TcContext, packet: &Packet, mac: MacWord) -> Result<(), RewriteFailed> {
+    let question = Question::of(packet);
     if packet.kind == Kind::ArpRequest {
         let reply = neighbour::arp_reply(&question, mac.into());
         ctx.store(ETH, &reply, 0).map_err(|_| RewriteFailed)?;
@@ -36,6 +46,5 @@ pub(crate) fn write(ctx: &TcContext, packet: &Packet, mac: MacWord) -> Result<()
         let advertisement = neighbour::advertisement(&question, mac.into());
         ctx.store(ETH, &advertisement, 0).map_err(|_| RewriteFailed)?;
     }
-    // From itself, as everything that is redirected to a parent; the answer is in the message.
-    act::address(ctx, packet.source_mac, packet.source_mac)
+    Ok(())
 }

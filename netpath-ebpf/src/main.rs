@@ -57,6 +57,9 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     let ifindex = unsafe { (*skb).ifindex };
     // SAFETY: as above.
     let ingress = unsafe { (*skb).ingress_ifindex };
+    if next_hop::is_forwarded(&ctx, ingress) {
+        return TC_ACT_UNSPEC;
+    }
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
     let origin = Origin { ifindex, forwarded: ingress != 0, namespace: namespace::of(skb) };
@@ -95,16 +98,52 @@ fn netpath_ingress(ctx: TcContext) -> i32 {
     finish(&ctx, packet, &verdict, ifindex, Hook::Ingress)
 }
 
+/// TC ingress of an endpoint's device: what the endpoint sends.
+#[classifier]
+fn netpath_from_endpoint(ctx: TcContext) -> i32 {
+    // SAFETY: the kernel hands every program a valid context.
+    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    let mut packet = MaybeUninit::uninit();
+    let packet = parse::tc(&ctx, &mut packet);
+    let (verdict, parent) = decide::from_endpoint(&Maps, packet, ifindex);
+    finish(&ctx, packet, &verdict, parent, Hook::FromEndpoint)
+}
+
+/// TC egress of an endpoint's device: what the host stack sends to it.
+#[classifier]
+fn netpath_to_endpoint(ctx: TcContext) -> i32 {
+    let skb = ctx.skb.skb;
+    // SAFETY: the kernel hands every program a valid context.
+    let ifindex = unsafe { (*skb).ifindex };
+    // SAFETY: as above.
+    let ingress = unsafe { (*skb).ingress_ifindex };
+    // SAFETY: as above.
+    let mark = unsafe { (*skb).mark };
+    if mark == MARK_REDIRECTED {
+        // Our own redirect, as at ingress of a parent.
+        ctx.set_mark(0);
+        return TC_ACT_UNSPEC;
+    }
+    let mut packet = MaybeUninit::uninit();
+    let packet = parse::tc(&ctx, &mut packet);
+    let origin = Origin { ifindex, forwarded: ingress != 0, namespace: 0 };
+    let (verdict, parent) = decide::to_endpoint(&Maps, packet, origin);
+    if verdict.record {
+        flows::record(packet);
+    }
+    finish(&ctx, packet, &verdict, parent, Hook::ToEndpoint)
+}
+
 /// Carries out a verdict and counts it: the return value of a TC program.
 #[inline(always)]
-fn finish(ctx: &TcContext, packet: &Packet, verdict: &Verdict, ifindex: u32, hook: Hook) -> i32 {
+fn finish(ctx: &TcContext, packet: &Packet, verdict: &Verdict, parent: u32, hook: Hook) -> i32 {
     // The length before an answer may have changed it.
     let bytes = u64::from(ctx.len());
-    if let Ok(result) = act::carry_out(ctx, packet, verdict, ifindex) {
-        count::verdict(verdict, ifindex, hook, bytes);
+    if let Ok(result) = act::carry_out(ctx, packet, verdict, hook) {
+        count::verdict(verdict, parent, hook, bytes);
         result
     } else {
-        count::verdict(&Verdict::drop(Reason::RewriteFailed), ifindex, hook, bytes);
+        count::verdict(&Verdict::drop(Reason::RewriteFailed), parent, hook, bytes);
         TC_ACT_SHOT
     }
 }

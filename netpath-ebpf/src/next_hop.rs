@@ -21,6 +21,49 @@ const AF_INET6: u32 = 10;
 const SENT: u32 = 0x6e70;
 const SENT_AGAIN: u32 = 0x6e71;
 
+/// `skb->tc_index` of a packet that a program hands to a parent to send: decided on and counted.
+const FORWARDED: u32 = 0x6e72;
+
+/// Notes that the parent's egress has nothing to decide any more.
+#[inline(always)]
+pub(crate) fn mark_forwarded(ctx: &TcContext) {
+    // SAFETY: TC programs may write the field.
+    unsafe { (*ctx.skb.skb).tc_index = FORWARDED };
+}
+
+/// Whether a packet at a parent's egress is so marked; the mark is taken off. What came by no device
+/// is a child's own, or the node's.
+#[inline(always)]
+pub(crate) fn is_forwarded(ctx: &TcContext, ingress: u32) -> bool {
+    let skb = ctx.skb.skb;
+    // SAFETY: TC programs may read the field.
+    if ingress == 0 || unsafe { (*skb).tc_index } != FORWARDED {
+        return false;
+    }
+    // SAFETY: TC programs may write the field.
+    unsafe { (*skb).tc_index = 0 };
+    true
+}
+
+/// Has the host's routes and neighbour table send a packet by a parent.
+#[inline(always)]
+pub(crate) fn forward(ctx: &TcContext, parent: u32) -> i32 {
+    mark_forwarded(ctx);
+    // SAFETY: without a neighbour the helper looks one up.
+    unsafe { bpf_redirect_neigh(parent, core::ptr::null_mut(), 0, 0) as i32 }
+}
+
+/// Has the host's neighbour table send a packet to a route's next hop on a parent. What came by a
+/// device has no route of its own yet that it could leave by instead.
+#[inline(always)]
+pub(crate) fn forward_to(
+    ctx: &TcContext,
+    packet: &Packet,
+    parent: u32,
+) -> Result<i32, RewriteFailed> {
+    hand_over(ctx, packet, parent, FORWARDED)
+}
+
 /// Goes on with a packet of [`send`]: the neighbour table hands it to the parent as any other
 /// packet, so that it crosses TC egress again. `None` for all other packets.
 ///

@@ -7,6 +7,7 @@ use netpath_common::{
     Address, Attachment, Endpoint, FlowKey, Hook, Kind, Mac, Node, Packet, Parent, Path, Route,
     RouteKey, Tables, Verdict,
     decide::{self, Origin},
+    endpoint::DEVICE_MAC,
 };
 
 use super::{Datapath, Error, routes::to_trie};
@@ -51,8 +52,8 @@ pub struct Explanation {
 impl Datapath {
     /// Decides on a packet as the programs would, and tells why.
     ///
-    /// What an endpoint or the node sends is decided at TC egress, with the Ethernet addresses that
-    /// an honest sender would use; what anyone else sends comes from the wire to TC ingress.
+    /// What an endpoint or the node sends is decided at TC egress, or where an endpoint's own device
+    /// receives it, with the Ethernet addresses that an honest sender would use; what anyone else sends comes from the wire to TC ingress.
     ///
     /// # Errors
     ///
@@ -74,7 +75,11 @@ impl Datapath {
             ..Packet::default()
         };
         let tables = Live { datapath: self, steps: RefCell::default() };
-        let verdict = if let Some(sender) = sender {
+        let verdict = if let Some(sender) = sender.filter(Endpoint::has_device) {
+            packet.source_mac = sender.mac.word();
+            packet.destination_mac = DEVICE_MAC.word();
+            decide::from_endpoint(&tables, &packet, sender.device).0
+        } else if let Some(sender) = sender {
             packet.source_mac = sender.mac.word();
             // Where an honest sender's socket is at home.
             let namespace = sender.namespace;
@@ -84,7 +89,11 @@ impl Datapath {
             packet.source_mac = NEIGHBOUR.word();
             decide::ingress(&tables, &packet, query.ifindex, 0)
         };
-        let hook = if sender.is_some() { Hook::Egress } else { Hook::Ingress };
+        let hook = match sender {
+            Some(sender) if sender.has_device() => Hook::FromEndpoint,
+            Some(_) => Hook::Egress,
+            None => Hook::Ingress,
+        };
         Ok(Explanation { hook, steps: tables.steps.into_inner(), verdict })
     }
 }

@@ -29,6 +29,8 @@ pub(super) const COUNTERS: u32 = 8192;
 pub(super) const EGRESS: &str = "netpath_egress";
 pub(super) const INGRESS: &str = "netpath_ingress";
 pub(super) const XDP: &str = "netpath_xdp";
+pub(super) const FROM_ENDPOINT: &str = "netpath_from_endpoint";
+pub(super) const TO_ENDPOINT: &str = "netpath_to_endpoint";
 
 /// What a map should be.
 pub(super) struct Shape {
@@ -135,6 +137,17 @@ pub(super) fn classifier<'a>(
 ) -> Result<&'a mut SchedClassifier, Error> {
     let program = ebpf.program_mut(name).ok_or(Error::Missing(name))?;
     program.try_into().map_err(|source| Error::Program { name, source: Box::new(source) })
+}
+
+/// The programs of endpoints' own devices, loaded when they are first wanted.
+pub(super) fn device(ebpf: &mut Ebpf) -> Result<(), Error> {
+    for name in [FROM_ENDPOINT, TO_ENDPOINT] {
+        let program = classifier(ebpf, name)?;
+        if program.fd().is_err() {
+            program.load().map_err(|source| Error::Program { name, source: Box::new(source) })?;
+        }
+    }
+    Ok(())
 }
 
 /// The XDP program of the object, loaded when it is first wanted: the verifier takes ten times as

@@ -120,6 +120,7 @@ impl Datapath {
     /// (`BPF_PROG_TEST_RUN`).
     pub fn ebpf(&mut self) -> Result<&mut Ebpf, Error> {
         load::xdp(&mut self.ebpf)?;
+        load::device(&mut self.ebpf)?;
         Ok(&mut self.ebpf)
     }
 

@@ -95,5 +95,9 @@ const fn describe(action: Action) -> &'static str {
         Action::Enter => "received by the kernel entry",
         Action::Answer => "answered by netpath",
         Action::NextHop => "sent to the route's next hop",
+        Action::Reply => "answered by netpath, on the wire",
+        Action::Peer => "received by the endpoint",
+        Action::Send => "sent by the endpoint's device",
+        Action::Forward => "sent by the parent, as the host's routes say",
     }
 }

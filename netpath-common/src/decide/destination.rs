@@ -111,7 +111,7 @@ pub(super) fn follow<T: Tables>(
     match Path::from_u8(route.path) {
         Some(Path::Router) => {
             let action = if route.has_next_hop() { Action::NextHop } else { Action::Pass };
-            Verdict::new(Path::Router, Reason::Route, action)
+            Verdict::new(Path::Router, Reason::Route, action).at(ifindex, sender.mac)
         }
         Some(Path::Host) => to_host(tables, Reason::Route, ifindex, sender),
         Some(Path::Kernel) => enter(tables, Reason::Route),

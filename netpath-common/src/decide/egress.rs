@@ -1,13 +1,12 @@
 //! TC egress of a parent: what its children, the node and the host stack send.
 
 use super::{
+    delivery,
     destination::{self, Destination},
     neighbour,
     source::{self, Sender},
 };
-use crate::{
-    Action, Endpoint, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict, route::TABLE_MAIN,
-};
+use crate::{Endpoint, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict, route::TABLE_MAIN};
 
 /// Where a packet at TC egress comes from.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +53,7 @@ fn from_endpoint<T: Tables>(
         return destination::enter(tables, Reason::Flow);
     }
     match destination::find(tables, sender.table, &packet.destination) {
-        Destination::Endpoint(endpoint) => deliver(&endpoint),
+        Destination::Endpoint(endpoint) => delivery::from_egress(tables, &endpoint),
         Destination::Host => {
             destination::to_host(tables, Reason::HostAddress, origin.ifindex, sender)
         }
@@ -77,7 +76,9 @@ fn from_stack<T: Tables>(
         return Verdict::pass(Path::Router, Reason::Multicast);
     }
     match destination::find(tables, TABLE_MAIN, &packet.destination) {
-        Destination::Endpoint(endpoint) => deliver(&endpoint).recorded(forwarded),
+        Destination::Endpoint(endpoint) => {
+            delivery::from_egress(tables, &endpoint).recorded(forwarded)
+        }
         Destination::Route(route) if route.path == Path::Drop as u8 => {
             Verdict::drop(Reason::Blackhole)
         }
@@ -85,14 +86,6 @@ fn from_stack<T: Tables>(
             Verdict::pass(Path::Router, Reason::StackRouted).recorded(for_endpoint)
         }
     }
-}
-
-/// To an endpoint: its parent receives the packet and the rx_handler picks the child.
-#[inline(always)]
-pub(super) fn deliver(endpoint: &Endpoint) -> Verdict {
-    Verdict::new(Path::Local, Reason::Endpoint, Action::Receive)
-        .at(endpoint.parent, endpoint.mac)
-        .to(endpoint.slot)
 }
 
 /// All but plain IP packets.

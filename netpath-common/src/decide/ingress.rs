@@ -4,9 +4,9 @@
 //! been decided on and counted, and does not come this far.
 
 use super::{
+    delivery,
     destination::{self, Destination},
-    egress::deliver,
-    source,
+    neighbour, source,
 };
 use crate::{
     Action, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict, endpoint::NO_SLOT,
@@ -26,7 +26,7 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32, namespace: 
         _ => {
             return match admit(tables, packet, ifindex, namespace) {
                 Err(reason) => Verdict::drop(reason),
-                Ok(sender) => Verdict::pass(Path::Host, Reason::Neighbour).from(sender),
+                Ok(sender) => neighbour::from_wire(tables, packet, ifindex).from(sender),
             };
         }
     }
@@ -41,16 +41,22 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32, namespace: 
         Destination::Endpoint(endpoint)
             if tables.has_flows(endpoint.slot) && tables.flow(&FlowKey::of(packet)) =>
         {
-            destination::enter(tables, Reason::Flow)
+            if endpoint.has_device() {
+                // No rx_handler takes it: the stack may have it here.
+                Verdict::pass(Path::Kernel, Reason::Flow)
+            } else {
+                destination::enter(tables, Reason::Flow)
+            }
         }
         // The rx_handler of the parent that it is on finds the child by itself.
         Destination::Endpoint(endpoint)
             if endpoint.parent == ifindex
+                && !endpoint.has_device()
                 && (!endpoint.has_own_mac() || endpoint.mac.word() == packet.destination_mac) =>
         {
-            Verdict { action: Action::Pass, ..deliver(&endpoint) }
+            Verdict { action: Action::Pass, ..delivery::from_ingress(&endpoint) }
         }
-        Destination::Endpoint(endpoint) => deliver(&endpoint),
+        Destination::Endpoint(endpoint) => delivery::from_ingress(&endpoint),
         Destination::Host if sender == NO_SLOT => Verdict::pass(Path::Host, Reason::HostAddress),
         Destination::Host => Verdict::pass(Path::Host, Reason::SwitchedInDriver),
         Destination::Route(route) => match Path::from_u8(route.path) {

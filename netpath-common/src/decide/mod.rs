@@ -1,10 +1,13 @@
 //! The decision: from a parsed packet and the tables to a verdict.
 //!
-//! One function a hook: [`egress`], [`ingress`] and [`wire`] (XDP). They are pure: what they know
+//! One function a hook: [`egress`], [`ingress`] and [`wire`] (XDP) of a parent, [`from_endpoint`] and
+//! [`to_endpoint`] of an endpoint's own device. They are pure: what they know
 //! comes from their arguments, what they want done is in the verdict. The frequent case, an IP
 //! packet of an endpoint or of the node, is decided in line; the rest is in functions of its own.
 
+mod delivery;
 mod destination;
+mod device;
 mod egress;
 mod ingress;
 mod neighbour;
@@ -12,6 +15,7 @@ mod source;
 mod wire;
 
 pub use destination::next_hop;
+pub use device::{from_endpoint, to_endpoint};
 pub use egress::{Origin, egress};
 pub use ingress::ingress;
 pub use wire::wire;

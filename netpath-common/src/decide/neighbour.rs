@@ -1,4 +1,4 @@
-//! ARP and neighbour discovery at TC egress.
+//! ARP and neighbour discovery on a parent.
 //!
 //! ipvlan shows a child's broadcasts to its siblings and to the wire, never to the host; and the
 //! host's to the wire, never to the children. So each would ask in vain for the other's address:
@@ -7,8 +7,9 @@
 //! children have addresses of their own.
 
 use super::{
+    delivery,
     destination::{self, Destination},
-    egress::{Origin, deliver},
+    egress::Origin,
     source::{self, Sender},
 };
 use crate::{Action, Endpoint, Kind, Packet, Path, Reason, Tables, Verdict, route::TABLE_MAIN};
@@ -94,7 +95,9 @@ fn answer<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &Endpo
         return wire();
     }
     match destination::find(tables, TABLE_MAIN, &packet.destination) {
-        Destination::Endpoint(receiver) => deliver(&receiver).because(Reason::Neighbour),
+        Destination::Endpoint(receiver) => {
+            delivery::from_egress(tables, &receiver).because(Reason::Neighbour)
+        }
         Destination::Host => {
             destination::to_host(tables, Reason::Neighbour, origin.ifindex, sender)
         }
@@ -117,7 +120,26 @@ fn from_stack<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict
             None => wire(),
         },
         _ if packet.destination_mac.is_group() => wire(),
-        _ => deliver(&endpoint).because(Reason::Neighbour),
+        _ => delivery::from_egress(tables, &endpoint).because(Reason::Neighbour),
+    }
+}
+
+/// The wire asks, answers or announces. Children hear it, and answer for themselves; an endpoint with
+/// a device of its own is not on the wire: the parent answers in its place.
+#[inline(always)]
+pub(super) fn from_wire<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Verdict {
+    let pass = Verdict::pass(Path::Host, Reason::Neighbour);
+    if !matches!(packet.kind, Kind::ArpRequest | Kind::Solicitation) {
+        return pass;
+    }
+    let Some(target) = tables.endpoint(&packet.destination) else { return pass };
+    if !target.has_device() || target.parent != ifindex {
+        return pass;
+    }
+    match tables.parent(ifindex) {
+        Some(parent) => Verdict::new(Path::Local, Reason::NeighbourAnswered, Action::Reply)
+            .at(ifindex, parent.mac),
+        None => pass,
     }
 }
 

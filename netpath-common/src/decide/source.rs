@@ -22,9 +22,9 @@ pub(super) enum Sender<'a, T: Tables + 'a> {
 /// Finds the sender.
 ///
 /// A packet that the host stack forwards has an ingress interface; one that the node or a child
-/// sends has none. Among the latter, an address of an endpoint must come from that endpoint, an
-/// address of the node from the node; any other source is believed only where the way back leads
-/// into the host stack.
+/// sends has none. Among the latter, an address of an endpoint must come from that endpoint (one with
+/// a device of its own sends nothing here by itself), an address of the node from the node; any
+/// other source is believed only where the way back leads into the host stack.
 ///
 /// Children share the parent's Ethernet address, so the address alone does not tell siblings and
 /// the node apart. The socket does: a packet keeps it on the way from a child to its parent.
@@ -55,7 +55,7 @@ pub(super) fn check<'a, T: Tables>(
         Sender::Host
     } else if origin.forwarded {
         Sender::ForwardedEndpoint
-    } else if endpoint.parent != origin.ifindex {
+    } else if endpoint.parent != origin.ifindex || endpoint.has_device() {
         Sender::Refused(Reason::SourceParent)
     } else if endpoint.mac.word() != packet.source_mac {
         Sender::Refused(Reason::SourceMac)

@@ -118,6 +118,7 @@ fn tables(room: &Room, endpoints: u32, prefixes: u32) -> Plain {
                 slot,
                 table: TABLE_MAIN,
                 namespace: room.pod.number,
+                device: 0,
                 mac: OWN,
                 attachment: Attachment::IpvlanL2 as u8,
                 flags: 0,

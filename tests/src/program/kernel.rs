@@ -81,7 +81,7 @@ impl Kernel {
             ..TestRunOptions::new()
         };
         let ebpf = self.datapath.ebpf()?;
-        let name = format!("netpath_{}", hook.name());
+        let name = format!("netpath_{}", hook.name().replace('-', "_"));
         let program = ebpf.program_mut(&name).context("the object lacks a program")?;
         let from_pod = *namespace == self.room.pod.number;
         if from_pod {
@@ -102,9 +102,12 @@ impl Kernel {
             _ => u32::from_ne_bytes(context_out[SKB_MARK..SKB_MARK + 4].try_into()?),
         };
         let result = match (hook, run.return_value) {
-            (Hook::Xdp, 1) | (Hook::Egress | Hook::Ingress, 2) => Return::Drop,
-            (Hook::Xdp, 2) | (Hook::Egress | Hook::Ingress, u32::MAX) => Return::Pass,
-            (Hook::Egress | Hook::Ingress, 7) => Return::Redirect,
+            (Hook::Xdp, 1) => Return::Drop,
+            (Hook::Xdp, 2) => Return::Pass,
+            (Hook::Xdp, other) => Return::Other(other),
+            (_, 2) => Return::Drop,
+            (_, u32::MAX) => Return::Pass,
+            (_, 7) => Return::Redirect,
             (_, other) => Return::Other(other),
         };
         Ok((Outcome { result, frame: data_out, mark }, run.duration.as_nanos()))

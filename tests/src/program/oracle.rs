@@ -4,7 +4,7 @@
 use netpath_common::{
     Action, CounterKey, Hook, Kind, MARK_REDIRECTED, Mac, Packet, Path, Reason, Verdict,
     decide::{self, Origin},
-    endpoint::NO_SLOT,
+    endpoint::{DEVICE_MAC, NO_SLOT},
     neighbour::{Question, advertisement, arp_reply},
 };
 
@@ -15,31 +15,46 @@ use super::{Arrival, Counter, Counters, Outcome, Return, plain::Plain, read};
 pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Outcome {
     let Arrival { hook, ifindex, forwarded, namespace, mark, frame } = arrival;
     let unchanged = |result, mark| Outcome { result, frame: frame.clone(), mark };
-    if *hook == Hook::Ingress && *mark == MARK_REDIRECTED {
+    if matches!(hook, Hook::Ingress | Hook::ToEndpoint) && *mark == MARK_REDIRECTED {
         return unchanged(Return::Pass, 0);
     }
     let packet = read::packet(frame);
-    let verdict = match hook {
-        Hook::Egress => {
-            let (ifindex, forwarded, namespace) = (*ifindex, *forwarded, *namespace);
-            let origin = Origin { ifindex, forwarded, namespace };
-            decide::egress(tables, &packet, origin)
-        }
-        Hook::Ingress => decide::ingress(tables, &packet, *ifindex, *namespace),
+    let origin = Origin { ifindex: *ifindex, forwarded: *forwarded, namespace: *namespace };
+    let on = |verdict| (verdict, *ifindex);
+    let (verdict, parent) = match hook {
+        Hook::Egress => on(decide::egress(tables, &packet, origin)),
+        Hook::Ingress => on(decide::ingress(tables, &packet, *ifindex, *namespace)),
+        Hook::FromEndpoint => decide::from_endpoint(tables, &packet, *ifindex),
+        Hook::ToEndpoint => decide::to_endpoint(tables, &packet, origin),
         Hook::Xdp => match decide::wire(tables, &packet, *ifindex) {
-            Some(reason) => Verdict::drop(reason),
+            Some(reason) => on(Verdict::drop(reason)),
             None => return unchanged(Return::Pass, 0),
         },
     };
     if verdict.record {
         tables.record(&packet);
     }
-    count(&verdict, *ifindex, *hook, frame.len(), counters);
+    count(&verdict, parent, *hook, frame.len(), counters);
     match verdict.action {
         Action::Pass => unchanged(Return::Pass, *mark),
         Action::Drop => unchanged(Return::Drop, if *hook == Hook::Xdp { 0 } else { *mark }),
         // Without a neighbour that the kernel knows: the kernel asks for it.
-        Action::NextHop => unchanged(Return::Redirect, *mark),
+        Action::NextHop | Action::Forward => unchanged(Return::Redirect, *mark),
+        Action::Peer => Outcome {
+            result: Return::Redirect,
+            frame: addressed(frame, verdict.mac.into(), DEVICE_MAC),
+            mark: *mark,
+        },
+        Action::Send => Outcome {
+            result: Return::Redirect,
+            frame: addressed(frame, verdict.mac.into(), DEVICE_MAC),
+            mark: MARK_REDIRECTED,
+        },
+        Action::Reply => Outcome {
+            result: Return::Redirect,
+            frame: answer(frame, &packet, verdict.mac.into(), Some(verdict.mac.into())),
+            mark: *mark,
+        },
         Action::Receive => Outcome {
             result: Return::Redirect,
             frame: addressed(frame, verdict.mac.into(), verdict.mac.into()),
@@ -52,15 +67,15 @@ pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Out
         },
         Action::Answer => Outcome {
             result: Return::Redirect,
-            frame: answer(frame, &packet, verdict.mac.into()),
+            frame: answer(frame, &packet, verdict.mac.into(), None),
             mark: MARK_REDIRECTED,
         },
     }
 }
 
-fn count(verdict: &Verdict, ifindex: u32, hook: Hook, bytes: usize, counters: &mut Counters) {
+fn count(verdict: &Verdict, parent: u32, hook: Hook, bytes: usize, counters: &mut Counters) {
     let Verdict { path, reason, sender, receiver, .. } = *verdict;
-    let key = key(ifindex, hook, path, reason);
+    let key = key(parent, hook, path, reason);
     let counted = [
         Some(Counter::Verdict(key)),
         (sender != NO_SLOT).then_some(Counter::Sent(sender)),
@@ -88,16 +103,15 @@ pub fn addressed(frame: &[u8], destination: Mac, source: Mac) -> Vec<u8> {
     frame
 }
 
-/// The answer to a question. Its bytes are checked by `netpath_common::neighbour`'s own tests.
+/// The answer to a question: from this address on the wire, or for a parent to receive. Its bytes are
+/// checked by `netpath_common::neighbour`'s own tests.
 #[must_use]
-pub fn answer(frame: &[u8], packet: &Packet, mac: Mac) -> Vec<u8> {
-    let question = Question {
-        target: packet.destination,
-        asker: packet.source,
-        asker_mac: packet.source_mac.into(),
+pub fn answer(frame: &[u8], packet: &Packet, mac: Mac, from: Option<Mac>) -> Vec<u8> {
+    let question = Question::of(packet);
+    let mut answer = match from {
+        Some(from) => addressed(frame, question.asker_mac, from),
+        None => addressed(frame, packet.source_mac.into(), packet.source_mac.into()),
     };
-    let asker = packet.source_mac.into();
-    let mut answer = addressed(frame, asker, asker);
     if packet.kind == Kind::ArpRequest {
         // What pads the frame to Ethernet's minimum stays.
         answer[14..42].copy_from_slice(&arp_reply(&question, mac));

@@ -1,4 +1,4 @@
-//! Private namespaces: a node's with two parents, a pod's, and a bpf file system.
+//! Private namespaces: a node's with two parents and two endpoints' devices, a pod's, and a bpf file system.
 
 use std::{fs::File, os::unix::fs::MetadataExt as _, path::PathBuf, process::Command};
 
@@ -14,6 +14,8 @@ use nix::{
 pub struct Room {
     /// Interface indexes of the two parents.
     pub parents: [u32; 2],
+    /// Interface indexes of the node's side of two veth pairs.
+    pub devices: [u32; 2],
     /// A directory in the bpf file system.
     pub pins: PathBuf,
     /// Where the parents are, and this thread.
@@ -35,26 +37,20 @@ impl Room {
         let directory = tempfile::tempdir()?;
         mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), nothing)
             .context("mount a bpf file system")?;
-        let mut parents = [0; 2];
-        for (name, index) in NAMES.into_iter().zip(&mut parents) {
-            ip(&["link", "add", name, "type", "veth", "peer", "name", &format!("{name}-peer")])?;
-            *index = if_nametoindex(name)?;
-        }
+        let parents = [veth("parent0")?, veth("parent1")?];
+        let devices = [veth("device0")?, veth("device1")?];
         let node = Namespace::own()?;
         unshare(CloneFlags::CLONE_NEWNET).context("make the pod's namespace")?;
-        for (name, index) in NAMES.into_iter().zip(parents) {
+        for (name, index) in ["parent0", "parent1"].into_iter().zip(parents) {
             let (index, peer) = (index.to_string(), format!("{name}-peer"));
             ip(&["link", "add", name, "index", &index, "type", "veth", "peer", "name", &peer])?;
         }
         let pod = Namespace::own()?;
         node.enter()?;
         let pins = directory.path().join("netpath");
-        Ok(Self { parents, pins, node, pod, _mount: directory })
+        Ok(Self { parents, devices, pins, node, pod, _mount: directory })
     }
 }
-
-/// What the parents are called.
-const NAMES: [&str; 2] = ["parent0", "parent1"];
 
 /// A network namespace.
 #[derive(Debug)]
@@ -75,6 +71,12 @@ impl Namespace {
     pub fn enter(&self) -> Result<()> {
         setns(&self.file, CloneFlags::CLONE_NEWNET).context("enter a network namespace")
     }
+}
+
+/// A veth pair, by the index of its first end.
+fn veth(name: &str) -> Result<u32> {
+    ip(&["link", "add", name, "type", "veth", "peer", "name", &format!("{name}-peer")])?;
+    Ok(if_nametoindex(name)?)
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {

@@ -4,10 +4,11 @@ mod egress;
 mod ingress;
 mod macvlan;
 mod neighbour;
+mod policy_route;
 mod speaker;
 mod wire;
 
-use netpath_common::{Hook, MARK_REDIRECTED, Mac};
+use netpath_common::{Hook, MARK_REDIRECTED, Mac, endpoint::DEVICE_MAC};
 use netpath_tests::program::{Arrival, Outcome, Return, oracle};
 
 use crate::world::{Case, ENTRY_MAC, Family, World, families};
@@ -21,6 +22,7 @@ pub(crate) fn all(world: &World) -> Vec<Case> {
             ("ingress", ingress::rows(&family)),
             ("neighbour", neighbour::rows(&family)),
             ("macvlan", macvlan::rows(&family)),
+            ("policy_route", policy_route::rows(&family)),
             ("xdp", wire::rows(&family)),
         ] {
             cases.extend(rows.into_iter().map(|row| row.into_case(world, &family, group)));
@@ -62,8 +64,8 @@ impl Row {
         }
     }
 
-    /// On parent 1.
-    pub(crate) const fn on_parent1(mut self) -> Self {
+    /// On parent 1, or device 1.
+    pub(crate) const fn on_second(mut self) -> Self {
         self.parent = 1;
         self
     }
@@ -104,6 +106,21 @@ impl Row {
         self.result = Return::Redirect;
         self.after = Some(oracle::addressed(&self.frame, mac, mac));
         self.mark_after = MARK_REDIRECTED;
+        self
+    }
+
+    /// Redirected to an endpoint by its device, with a mark for its egress or without.
+    pub(crate) fn by_device(mut self, mac: Mac, mark: u32) -> Self {
+        self.result = Return::Redirect;
+        self.after = Some(oracle::addressed(&self.frame, mac, DEVICE_MAC));
+        self.mark_after = mark;
+        self
+    }
+
+    /// Turned into this frame, which the parent sends.
+    pub(crate) fn replied(mut self, frame: Vec<u8>) -> Self {
+        self.result = Return::Redirect;
+        self.after = Some(frame);
         self
     }
 
@@ -153,7 +170,10 @@ impl Row {
         let room = &world.kernel.room;
         let namespace = if by_pod { room.pod.number } else { room.node.number };
         let after = after.unwrap_or_else(|| frame.clone());
-        let ifindex = world.parents[parent];
+        let ifindex = match hook {
+            Hook::FromEndpoint | Hook::ToEndpoint => world.devices[parent],
+            Hook::Egress | Hook::Ingress | Hook::Xdp => world.parents[parent],
+        };
         Case {
             name: format!("{group}::{}::{}", family.name, name.replace(' ', "_")),
             arrival: Arrival { hook, ifindex, forwarded, namespace, mark, frame },

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use fastrand::Rng;
 use netpath_common::{
     Address, Attachment, Endpoint, Hook, MARK_REDIRECTED, Mac, Node, Parent, Path, Route, RouteKey,
-    endpoint::{FLAG_ROUTED, NO_SLOT},
+    endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
     parent::{FLAG_DRIVER, FLAG_XDP_NATIVE},
     route::TABLE_MAIN,
 };
@@ -18,7 +18,7 @@ use netpath_tests::program::{
     room::Room,
 };
 
-use crate::world::{ANOTHER, ENTRY, ENTRY_MAC, MACVLAN, PARENT, ROUTER, STRANGER, World};
+use crate::world::{ANOTHER, ENTRY, ENTRY_MAC, MACVLAN, PARENT, ROUTER, STRANGER, VETH, World};
 
 /// Frames in all, unless `NETPATH_FUZZ_PACKETS` says otherwise.
 const PACKETS: u64 = 1_000_000;
@@ -62,9 +62,10 @@ fn round(world: &mut World, seed: u64, frames: u64) -> Result<()> {
 }
 
 fn compare(world: &mut World, seed: u64, frames: u64, each: bool) -> Result<()> {
-    let Room { node, pod, parents, .. } = &world.kernel.room;
+    let Room { node, pod, parents, devices, .. } = &world.kernel.room;
     let namespaces = [node.number, pod.number];
-    let mut random = Random { rng: Rng::with_seed(seed), parents: *parents, namespaces };
+    let (rng, parents, devices) = (Rng::with_seed(seed), *parents, *devices);
+    let mut random = Random { rng, parents, devices, namespaces };
     let tables = random.tables();
     tables.load(&mut world.kernel.datapath)?;
     world.kernel.watch(SLOTS.collect());
@@ -128,6 +129,7 @@ const SLOTS: std::ops::Range<u32> = 0..24;
 struct Random {
     rng: Rng,
     parents: [u32; 2],
+    devices: [u32; 2],
     /// The node's and the pod's.
     namespaces: [u32; 2],
 }
@@ -168,6 +170,8 @@ impl Random {
             PARENT[1],
             MACVLAN,
             MACVLAN,
+            VETH[0],
+            VETH[1],
             ROUTER,
             ROUTER,
             STRANGER,
@@ -191,11 +195,15 @@ impl Random {
         for slot in SLOTS {
             let parent = self.rng.usize(..2);
             let table = self.table();
-            let (attachment, mac) = self.pick(&[
-                (Attachment::IpvlanL2, PARENT[parent]),
-                (Attachment::IpvlanL2, PARENT[parent]),
-                (Attachment::Macvlan, MACVLAN),
+            let devices = self.devices;
+            let (attachment, mac, device) = self.pick(&[
+                (Attachment::IpvlanL2, PARENT[parent], 0),
+                (Attachment::IpvlanL2, PARENT[parent], 0),
+                (Attachment::Macvlan, MACVLAN, 0),
+                (Attachment::PolicyRoute, VETH[0], devices[0]),
+                (Attachment::PolicyRoute, VETH[1], devices[1]),
             ]);
+            let stack = if device != 0 && self.chance(4) { FLAG_STACK } else { 0 };
             for _ in 0..self.rng.usize(1..4) {
                 let v4 = self.rng.bool();
                 let endpoint = Endpoint {
@@ -203,9 +211,10 @@ impl Random {
                     slot,
                     table,
                     namespace: self.namespace(),
+                    device,
                     mac,
                     attachment: attachment as u8,
-                    flags: if self.chance(4) { FLAG_ROUTED } else { 0 },
+                    flags: stack | if self.chance(4) { FLAG_ROUTED } else { 0 },
                 };
                 plain.endpoints.insert(self.address(v4).into(), endpoint);
             }
@@ -257,11 +266,18 @@ impl Random {
         if self.chance(3) {
             self.mutate(&mut frame);
         }
+        let hook = self.pick(&Hook::ALL);
+        let (ifindex, namespace) = match hook {
+            Hook::FromEndpoint | Hook::ToEndpoint => {
+                (self.pick(&self.devices.clone()), self.namespaces[0])
+            }
+            _ => (self.pick(&self.parents.clone()), self.pick(&self.namespaces.clone())),
+        };
         Arrival {
-            hook: self.pick(&[Hook::Egress, Hook::Egress, Hook::Ingress, Hook::Ingress, Hook::Xdp]),
-            ifindex: self.pick(&self.parents.clone()),
+            hook,
+            ifindex,
             forwarded: self.chance(4),
-            namespace: self.pick(&self.namespaces.clone()),
+            namespace,
             mark: self.pick(&[0, 0, 0, 0x4000, MARK_REDIRECTED]),
             frame,
         }

@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use anyhow::{Context as _, Result, bail, ensure};
 use netpath_agent::datapath::{Error, Query};
 use netpath_common::{
-    Address, Endpoint, Hook, Mac, Path, Reason, Route, RouteKey, route::TABLE_MAIN,
+    Address, Endpoint, Hook, Mac, Path, Reason, Route, RouteKey, endpoint::DEVICE_MAC,
+    route::TABLE_MAIN,
 };
 use netpath_tests::program::{Arrival, Counter, frame::Ip, moved};
 
-use crate::world::{CAPACITY, Family, PARENT, ROUTER, World, families};
+use crate::world::{CAPACITY, Family, PARENT, ROUTER, VETH, World, families};
 
 /// Fills a map until it is full: the error names the map and what it holds.
 pub(crate) fn full_maps_are_named(world: &mut World) -> Result<()> {
@@ -47,18 +48,19 @@ pub(crate) fn explain_says_what_the_programs_do(world: &mut World) -> Result<()>
                 .with_context(|| format!("{source} to {destination}"))?;
         }
     }
-    ensure!(asked == 2 * 6 * 14, "{asked} pairs");
+    ensure!(asked == 2 * 7 * 15, "{asked} pairs");
     Ok(())
 }
 
 fn pairs(family: &Family) -> Vec<(IpAddr, IpAddr)> {
-    let Family { a, b, c, host, service, elsewhere, .. } = *family;
-    let senders = [a, b, c, host, service, elsewhere];
+    let Family { a, b, c, p, host, service, elsewhere, .. } = *family;
+    let senders = [a, b, c, p, host, service, elsewhere];
     let receivers = [
         a,
         b,
         c,
         family.d,
+        family.q,
         host,
         service,
         elsewhere,
@@ -86,7 +88,8 @@ fn explain(world: &mut World, source: IpAddr, destination: IpAddr) -> Result<()>
     })?;
     let macs = match explanation.hook {
         Hook::Egress => (ROUTER, PARENT[0]),
-        Hook::Ingress | Hook::Xdp => (PARENT[0], ROUTER),
+        Hook::FromEndpoint => (DEVICE_MAC, VETH[0]),
+        Hook::Ingress | Hook::Xdp | Hook::ToEndpoint => (PARENT[0], ROUTER),
     };
     let counted = count(world, explanation.hook, macs, source, destination)?;
     let explained = (explanation.verdict.path, explanation.verdict.reason);
@@ -103,9 +106,12 @@ fn count(
     source: IpAddr,
     destination: IpAddr,
 ) -> Result<(Path, Reason)> {
-    let [ifindex, _] = world.parents;
+    let ifindex = match hook {
+        Hook::FromEndpoint => world.devices[0],
+        _ => world.parents[0],
+    };
     // Where an honest sender's socket is.
-    let sender = world.plain.endpoints.get(&source.into());
+    let sender = world.plain.endpoints.get(&source.into()).filter(|it| !it.has_device());
     let namespace = sender.map_or(world.kernel.room.node.number, |sender| sender.namespace);
     let frame = Ip::tcp(source, destination, 4000, 80).frame(to, from);
     let before = world.kernel.counters()?;

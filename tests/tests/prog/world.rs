@@ -1,11 +1,11 @@
-//! The world of the tables: two parents, eight endpoints, the node, and routes of every path.
+//! The world of the tables: two parents, ten endpoints, the node, and routes of every path.
 
 use std::net::IpAddr;
 
 use anyhow::Result;
 use netpath_common::{
     Address, Attachment, Endpoint, Mac, Node, Parent, Path, Route, RouteKey,
-    endpoint::{FLAG_ROUTED, NO_SLOT},
+    endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
     node::FLAG_BLACKHOLES,
     parent::{FLAG_DRIVER, FLAG_XDP_NATIVE},
     route::TABLE_MAIN,
@@ -14,13 +14,16 @@ use netpath_tests::program::{
     Arrival, Counter, Counters, Outcome, kernel::Kernel, moved, oracle, plain::Plain, room::Room,
 };
 
-/// Ethernet addresses: of the parents, of the kernel entry, of endpoints g and h, and of others on the wire.
+/// Ethernet addresses: of the parents, of the kernel entry, of endpoints g, h, p and q, and of
+/// others on the wire.
 pub(crate) const PARENT: [Mac; 2] =
     [Mac::new([2, 0, 0, 0, 0, 0xa0]), Mac::new([2, 0, 0, 0, 0, 0xa1])];
 pub(crate) const ENTRY_MAC: Mac = Mac::new([2, 0, 0, 0, 0, 0xee]);
 pub(crate) const ROUTER: Mac = Mac::new([2, 0, 0, 0, 0, 0x01]);
 pub(crate) const MACVLAN: Mac = Mac::new([2, 0, 0, 0, 0, 0x17]);
 pub(crate) const MACVLAN2: Mac = Mac::new([2, 0, 0, 0, 0, 0x18]);
+pub(crate) const VETH: [Mac; 2] =
+    [Mac::new([2, 0, 0, 0, 0, 0x19]), Mac::new([2, 0, 0, 0, 0, 0x20])];
 pub(crate) const STRANGER: Mac = Mac::new([2, 0, 0, 0, 0, 0x66]);
 /// Interface index of the kernel entry; no test run looks for the device.
 pub(crate) const ENTRY: u32 = 4242;
@@ -31,8 +34,18 @@ pub(crate) const TABLE: u32 = 100;
 /// Number of a namespace that no packet of a test comes from.
 pub(crate) const ANOTHER: u32 = 1;
 /// Slots of the endpoints.
-pub(crate) const SLOTS: [(&str, u32); 8] =
-    [("a", 11), ("b", 12), ("c", 13), ("d", 14), ("e", 15), ("f", 16), ("g", 17), ("h", 18)];
+pub(crate) const SLOTS: [(&str, u32); 10] = [
+    ("a", 11),
+    ("b", 12),
+    ("c", 13),
+    ("d", 14),
+    ("e", 15),
+    ("f", 16),
+    ("g", 17),
+    ("h", 18),
+    ("p", 19),
+    ("q", 20),
+];
 
 /// The addresses of the world in one family.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +60,9 @@ pub(crate) struct Family {
     /// On parent 0 and 1, attached by macvlan.
     pub(crate) g: IpAddr,
     pub(crate) h: IpAddr,
+    /// On parent 0, with devices 0 and 1 of their own; the host stack carries q's packets.
+    pub(crate) p: IpAddr,
+    pub(crate) q: IpAddr,
     /// On parent 0, in another subnet, with a table of its own.
     pub(crate) c: IpAddr,
     /// On parent 1, whose children the driver switches, with native XDP.
@@ -84,6 +100,8 @@ pub(crate) fn families() -> [Family; 2] {
             f: at("10.0.1.16"),
             g: at("10.0.1.17"),
             h: at("10.0.1.18"),
+            p: at("10.0.1.19"),
+            q: at("10.0.1.20"),
             host: at("10.0.0.1"),
             service: at("169.254.20.10"),
             kernel: at("10.96.0.10"),
@@ -117,6 +135,8 @@ pub(crate) fn families() -> [Family; 2] {
             f: at("fd00:1::16"),
             g: at("fd00:1::17"),
             h: at("fd00:1::18"),
+            p: at("fd00:1::19"),
+            q: at("fd00:1::20"),
             host: at("fd00::1"),
             service: at("fd00:20::10"),
             kernel: at("fd00:96::10"),
@@ -157,18 +177,19 @@ pub(crate) struct Case {
 pub(crate) struct World {
     pub(crate) kernel: Kernel,
     pub(crate) parents: [u32; 2],
+    pub(crate) devices: [u32; 2],
     pub(crate) plain: Plain,
 }
 
 impl World {
     pub(crate) fn enter() -> Result<Self> {
         let room = Room::enter()?;
-        let parents = room.parents;
+        let (parents, devices) = (room.parents, room.devices);
         let mut kernel = Kernel::load(room, CAPACITY, CAPACITY)?;
         let plain = tables(&kernel.room);
         plain.load(&mut kernel.datapath)?;
         kernel.watch(SLOTS.map(|(_, slot)| slot).to_vec());
-        Ok(Self { kernel, parents, plain })
+        Ok(Self { kernel, parents, devices, plain })
     }
 
     /// Runs a case on the kernel and on the oracle.
@@ -205,7 +226,11 @@ impl World {
                 let path = Path::from_u8(key.path).map_or("?", Path::name);
                 let reason =
                     netpath_common::Reason::from_u16(key.reason).map_or("?", |it| it.name());
-                let parent = if key.parent == self.parents[0] { "" } else { " of parent 1" };
+                let parent = match key.parent {
+                    0 => " of nobody",
+                    parent if parent == self.parents[0] => "",
+                    _ => " of parent 1",
+                };
                 format!("{hook} {path} {reason}{parent}")
             }
         }
@@ -223,7 +248,7 @@ fn tables(room: &Room) -> Plain {
     let mut plain = Plain::default();
     let parents = room.parents;
     for family in families() {
-        let [a, b, c, d, e, f, g, h] = SLOTS.map(|(_, slot)| slot);
+        let [a, b, c, d, e, f, g, h, p, q] = SLOTS.map(|(_, slot)| slot);
         let pod = room.pod.number;
         let endpoints = [
             (family.a, 0, a, TABLE_MAIN, pod, 0),
@@ -239,6 +264,7 @@ fn tables(room: &Room) -> Plain {
                 slot,
                 table,
                 namespace,
+                device: 0,
                 mac: PARENT[parent],
                 attachment: Attachment::IpvlanL2 as u8,
                 flags,
@@ -250,6 +276,7 @@ fn tables(room: &Room) -> Plain {
             slot: g,
             table: TABLE_MAIN,
             namespace: pod,
+            device: 0,
             mac: MACVLAN,
             attachment: Attachment::Macvlan as u8,
             flags: 0,
@@ -257,6 +284,17 @@ fn tables(room: &Room) -> Plain {
         plain.endpoints.insert(family.g.into(), own);
         let switched = Endpoint { parent: parents[1], slot: h, mac: MACVLAN2, ..own };
         plain.endpoints.insert(family.h.into(), switched);
+        for (address, slot, device, flags) in [(family.p, p, 0, 0), (family.q, q, 1, FLAG_STACK)] {
+            let endpoint = Endpoint {
+                slot,
+                device: room.devices[device],
+                mac: VETH[device],
+                attachment: Attachment::PolicyRoute as u8,
+                flags,
+                ..own
+            };
+            plain.endpoints.insert(address.into(), endpoint);
+        }
         for address in [family.host, family.service] {
             let host = Endpoint {
                 slot: NO_SLOT,

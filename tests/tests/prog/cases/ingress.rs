@@ -78,37 +78,37 @@ fn from_the_driver(family: &Family) -> Vec<Row> {
     let tcp = |from, to| Ip::tcp(from, to, 4000, 80).frame(own, own);
     vec![
         row("endpoint to the node through the driver", tcp(d, host))
-            .on_parent1()
+            .on_second()
             .moves(&["ingress host switched-in-driver of parent 1", "d sent"]),
         row("endpoint to another parent through the driver", tcp(d, a))
-            .on_parent1()
+            .on_second()
             .received(OWN)
             .moves(&["ingress local endpoint of parent 1", "d sent", "a received"]),
         row("endpoint to the kernel path through the driver", tcp(d, family.kernel))
-            .on_parent1()
+            .on_second()
             .moves(&["ingress kernel route of parent 1", "d sent"]),
         row("pod as a sibling through the driver", tcp(f, host))
             .by_pod()
-            .on_parent1()
+            .on_second()
             .dropped()
             .moves(&["ingress drop source-namespace of parent 1"]),
         row("foreign source through the driver", tcp(elsewhere, host))
-            .on_parent1()
+            .on_second()
             .dropped()
             .moves(&["ingress drop source-not-owned of parent 1"]),
         row("the node's source through the driver", tcp(host, d))
-            .on_parent1()
+            .on_second()
             .dropped()
             .moves(&["ingress drop source-not-owned of parent 1"]),
         row("another parent's endpoint through the driver", tcp(a, host))
-            .on_parent1()
+            .on_second()
             .dropped()
             .moves(&["ingress drop source-parent of parent 1"]),
         row(
             "foreign Ethernet source through the driver",
             Ip::tcp(d, host, 1, 2).frame(ROUTER, ROUTER),
         )
-        .on_parent1()
+        .on_second()
         .dropped()
         .moves(&["ingress drop source-mac of parent 1"]),
         row(

@@ -84,7 +84,7 @@ fn packets(family: &Family) -> Vec<Row> {
 fn switched(family: &Family) -> Vec<Row> {
     let Family { a, d, g, h, host, .. } = *family;
     let row = |hook, name, from, to, mac| {
-        Row::new(hook, name, Ip::tcp(from, to, 4000, 80).frame(PARENT[1], mac)).on_parent1()
+        Row::new(hook, name, Ip::tcp(from, to, 4000, 80).frame(PARENT[1], mac)).on_second()
     };
     vec![
         row(Hook::Ingress, "the driver to a sibling", h, d, MACVLAN2).moves(&[

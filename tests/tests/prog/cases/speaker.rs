@@ -48,6 +48,13 @@ impl Speaker {
         frame::discovery((owner, asker), 136, owner, Some((2, claimed))).frame(destination, source)
     }
 
+    /// The parent's answer on the wire to its question for `target`.
+    pub(crate) fn reply(&self, asker: IpAddr, target: IpAddr, parent: Mac) -> Vec<u8> {
+        let mut frame = self.answer(asker, target, parent);
+        frame[6..12].copy_from_slice(&parent.octets);
+        frame
+    }
+
     /// netpath's answer to its question for `target`, which is `at` there. The frame is from itself,
     /// as everything that is redirected to a parent.
     pub(crate) fn answer(&self, asker: IpAddr, target: IpAddr, at: Mac) -> Vec<u8> {

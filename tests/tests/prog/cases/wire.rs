@@ -43,7 +43,7 @@ pub(crate) fn rows(family: &Family) -> Vec<Row> {
         row("neither IP nor ARP", frame::ethernet(OWN, ROUTER, 0x88cc, &[0; 46])),
         row("our own redirect, which generic XDP sees", internal(OWN, b, a)),
         row("no redirect comes by native XDP", internal(PARENT[1], a, d))
-            .on_parent1()
+            .on_second()
             .dropped()
             .moves(&["xdp drop claims-local-address of parent 1"]),
     ]
