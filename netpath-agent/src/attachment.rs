@@ -17,6 +17,8 @@ pub enum Attachment {
     IpvlanL2,
     /// A macvlan child: it has an Ethernet address of its own.
     Macvlan,
+    /// A veth pair, with routes on both ends.
+    PolicyRoute,
 }
 
 impl Attachment {
@@ -32,17 +34,32 @@ impl Attachment {
         match self {
             Self::IpvlanL2 => netpath_common::Attachment::IpvlanL2,
             Self::Macvlan => netpath_common::Attachment::Macvlan,
+            Self::PolicyRoute => netpath_common::Attachment::PolicyRoute,
         }
     }
 
-    /// The kind of interface that the pod has. A parent's children are all of one: the first one
-    /// decides what the parent does with the packets that it receives.
+    /// The kind of interface that the pod has.
     #[must_use]
     pub const fn kind(self) -> LinkKind {
         match self {
             Self::IpvlanL2 => LinkKind::Ipvlan,
             Self::Macvlan => LinkKind::Macvlan,
+            Self::PolicyRoute => LinkKind::Veth,
         }
+    }
+
+    /// Whether both can be on one parent. A parent's children are all of one kind: the first one
+    /// decides what the parent does with the packets that it receives.
+    #[must_use]
+    pub fn goes_with(self, other: Self) -> bool {
+        let is_child = |it: Self| it != Self::PolicyRoute;
+        !is_child(self) || !is_child(other) || self.kind() == other.kind()
+    }
+
+    /// Whether the endpoint is on its parent's network with an Ethernet address of its own.
+    #[must_use]
+    pub fn is_on_the_wire(self) -> bool {
+        self == Self::Macvlan
     }
 
     /// The Ethernet address of the endpoint with this primary address, unless it has its parent's.
@@ -53,7 +70,7 @@ impl Attachment {
     pub fn mac(self, primary: IpAddr) -> Option<Mac> {
         match self {
             Self::IpvlanL2 => None,
-            Self::Macvlan => {
+            Self::Macvlan | Self::PolicyRoute => {
                 let [_, _, _, a, b, c, d, e] = match primary {
                     IpAddr::V4(v4) => fnv1a(&v4.octets()),
                     IpAddr::V6(v6) => fnv1a(&v6.octets()),

@@ -154,7 +154,8 @@ pub struct Parent {
     /// The interface's name. It must be up, and no bridge port, bond member or macvlan master.
     pub name: InterfaceName,
     /// How endpoints are wired to it that ask for nothing else: ipvlan-l2 (they share its Ethernet
-    /// address) or macvlan (each has one of its own). A parent takes children of one kind.
+    /// address), macvlan (each has one of its own) or policy-route (veth pairs and routes). A
+    /// parent takes children of one kind, ipvlan or macvlan, and policy-route beside them.
     #[serde(default)]
     pub attachment: Attachment,
     /// parent: every packet crosses netpath's hooks, those between siblings included.
@@ -162,11 +163,19 @@ pub struct Parent {
     /// counted nor checked.
     #[serde(default)]
     pub switching: Switching,
+    /// Whether netpath carries the packets of policy-route endpoints past the host stack. If not,
+    /// the host's routes, rules and netfilter see them all.
+    #[serde(default = "yes")]
+    pub accelerate: bool,
     /// off, native, generic or auto. XDP drops what is dropped anyway before the kernel
     /// allocates a packet, and costs every other packet a little; native on a veth costs a lot.
     /// auto takes native where the driver has it and is not veth, else leaves XDP off.
     #[serde(default)]
     pub xdp: Xdp,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Parent {
@@ -176,6 +185,7 @@ impl Parent {
             name: InterfaceName::ETH0,
             attachment: Attachment::default(),
             switching: Switching::default(),
+            accelerate: true,
             xdp: Xdp::default(),
         }
     }

@@ -49,6 +49,14 @@ pub struct Filter {
     pub handle: u16,
 }
 
+impl Filter {
+    /// Ours at a hook.
+    #[must_use]
+    pub const fn of(hook: Hook) -> Self {
+        Self { hook, priority: tc::PRIORITY, handle: tc::HANDLE }
+    }
+}
+
 /// Where XDP runs, and why there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct XdpStatus {
@@ -98,8 +106,9 @@ impl Datapath {
         };
         self.note(spec, native, qdisc)?;
 
+        let interface = tc::Interface { ifindex: spec.ifindex, name: &spec.name };
         let tc::Attached { hooks, mut empty, qdisc: added } =
-            tc::attach(&mut self.ebpf, &self.pins, self.attach, spec)?;
+            tc::attach(&mut self.ebpf, &self.pins, self.attach, interface, &tc::PARENT)?;
         self.note(spec, native, qdisc || added)?;
         let wanted = xdp::choose(spec);
         let mut updated = None;
@@ -176,10 +185,7 @@ impl Datapath {
     #[must_use]
     pub fn filters(&self, ifindex: u32) -> Vec<Filter> {
         let hooks = self.attached.get(&ifindex).into_iter().flat_map(|status| &status.hooks);
-        hooks
-            .filter(|status| status.link.is_none())
-            .map(|status| Filter { hook: status.hook, priority: tc::PRIORITY, handle: tc::HANDLE })
-            .collect()
+        hooks.filter(|status| status.link.is_none()).map(|status| Filter::of(status.hook)).collect()
     }
 
     /// Whether XDP runs in this mode already.

@@ -97,6 +97,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         attach: options.attach,
         capacity: options.capacity.clone(),
         attached: BTreeMap::new(),
+        devices: BTreeMap::new(),
         pins_seen: None,
         sight: number.map(drop),
     })

@@ -6,7 +6,7 @@
 //! | `kernel_types` | where the kernel keeps what the programs read of it |
 //! | `endpoints`, `namespaces`, `routes`, `flows`, `counters` | what is in the maps |
 //! | `batch` | whole maps at once |
-//! | `attach` | the hooks of a parent |
+//! | `attach`, `device` | the hooks of a parent, and of an endpoint's own device |
 //! | `tc`, `xdp` | one kind of hook each |
 //! | `query` | what a hook runs now |
 //! | `pins` | where everything is pinned |
@@ -18,6 +18,7 @@ mod attach;
 mod batch;
 mod cleanup;
 mod counters;
+mod device;
 mod endpoints;
 mod error;
 mod explain;
@@ -93,6 +94,8 @@ pub struct Datapath {
     counters: PerCpuHashMap<MapData, CounterKey, Count>,
     endpoint_counters: PerCpuArray<MapData, EndpointCount>,
     attached: BTreeMap<u32, ParentStatus>,
+    /// The hooks of endpoints' own devices, by interface index.
+    devices: BTreeMap<u32, Vec<HookStatus>>,
     /// When the directory of the pins was last changed, if all of them have been seen since.
     pins_seen: Option<SystemTime>,
     sight: Result<(), NamespaceError>,

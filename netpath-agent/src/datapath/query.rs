@@ -35,7 +35,10 @@ struct Request {
 /// The numbers of the programs at a TC hook of an interface, in their order.
 pub(super) fn tcx(ifindex: u32, hook: Hook) -> io::Result<Vec<u32>> {
     let mut programs = vec![0_u32; PROGRAMS as usize];
-    let attach_type = if hook == Hook::Egress { BPF_TCX_EGRESS } else { BPF_TCX_INGRESS };
+    let attach_type = match hook {
+        Hook::Egress | Hook::ToEndpoint => BPF_TCX_EGRESS,
+        Hook::Ingress | Hook::FromEndpoint | Hook::Xdp => BPF_TCX_INGRESS,
+    };
     let mut request = Request {
         target_ifindex: ifindex,
         attach_type,

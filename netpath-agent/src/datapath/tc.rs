@@ -14,8 +14,8 @@ use netpath_common::Hook;
 
 use super::{
     AttachError, Error,
-    attach::{HookStatus, ParentSpec},
-    load::{self, EGRESS, INGRESS},
+    attach::HookStatus,
+    load::{self, EGRESS, FROM_ENDPOINT, INGRESS, TO_ENDPOINT},
     pins::Pins,
     query,
 };
@@ -25,8 +25,25 @@ use crate::config::Attach;
 pub(super) const PRIORITY: u16 = 0x6e70;
 pub(super) const HANDLE: u16 = 0x6e70;
 
-const HOOKS: [(Hook, TcAttachType, &str); 2] =
+/// Both directions of an interface, and the programs there.
+pub(super) type Places = [(Hook, TcAttachType, &'static str); 2];
+
+/// Of a parent.
+pub(super) const PARENT: Places =
     [(Hook::Egress, TcAttachType::Egress, EGRESS), (Hook::Ingress, TcAttachType::Ingress, INGRESS)];
+
+/// Of an endpoint's own device.
+pub(super) const DEVICE: Places = [
+    (Hook::ToEndpoint, TcAttachType::Egress, TO_ENDPOINT),
+    (Hook::FromEndpoint, TcAttachType::Ingress, FROM_ENDPOINT),
+];
+
+/// An interface to attach to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Interface<'a> {
+    pub(super) ifindex: u32,
+    pub(super) name: &'a str,
+}
 
 /// What came of attaching both programs.
 #[derive(Debug, Default)]
@@ -43,19 +60,21 @@ pub(super) fn attach(
     ebpf: &mut Ebpf,
     pins: &Pins,
     policy: Attach,
-    spec: &ParentSpec,
+    spec: Interface<'_>,
+    places: &Places,
 ) -> Result<Attached, Error> {
     let mut attached = Attached::default();
     let Attached { hooks, empty, qdisc } = &mut attached;
-    for (hook, attach_type, name) in HOOKS {
+    for (hook, attach_type, name) in *places {
         let program = load::classifier(ebpf, name)?;
         let pin = pins.link(spec.ifindex, hook);
-        let error = |source| Error::Attach { parent: spec.name.clone(), hook: hook.name(), source };
+        let error =
+            |source| Error::Attach { parent: spec.name.to_owned(), hook: hook.name(), source };
         if policy != Attach::Netlink {
             match tcx(program, &pin, spec, attach_type) {
                 Ok((link, anew)) => {
                     // A predecessor may have used filters.
-                    remove_filter(&spec.name, attach_type).map_err(error)?;
+                    remove_filter(spec.name, attach_type).map_err(error)?;
                     hooks.push(status(program, hook, "tcx", Some(link)).map_err(error)?);
                     empty.extend(anew.then_some(hook));
                     continue;
@@ -66,7 +85,7 @@ pub(super) fn attach(
                 Err(_) => {}
             }
         }
-        *qdisc |= add_qdisc(&spec.name)?;
+        *qdisc |= add_qdisc(spec.name)?;
         let anew = filter(program, spec, attach_type).map_err(error)?;
         // A predecessor may have used links.
         unpin(&pin)?;
@@ -85,7 +104,7 @@ pub(super) fn is_linked(pins: &Pins, ifindex: u32, status: &HookStatus) -> bool 
 /// Detaches both programs.
 pub(super) fn detach(pins: &Pins, ifindex: u32) -> Result<(), Error> {
     let name = nix::net::if_::if_indextoname(ifindex).ok();
-    for (hook, attach_type, _) in HOOKS {
+    for (hook, attach_type, _) in PARENT {
         unpin(&pins.link(ifindex, hook))?;
         if let Some(parent) = name.as_ref().and_then(|name| name.to_str().ok()) {
             remove_filter(parent, attach_type).map_err(|source| Error::Attach {
@@ -113,7 +132,7 @@ fn status(
 fn tcx(
     program: &mut SchedClassifier,
     pin: &Path,
-    spec: &ParentSpec,
+    spec: Interface<'_>,
     attach_type: TcAttachType,
 ) -> Result<(u32, bool), AttachError> {
     if let Ok(pinned) = PinnedLink::from_pin(pin) {
@@ -126,7 +145,7 @@ fn tcx(
         }
     }
     let order = TcAttachOptions::TcxOrder(LinkOrder::first());
-    let id = program.attach_with_options(&spec.name, attach_type, order)?;
+    let id = program.attach_with_options(spec.name, attach_type, order)?;
     let link = FdLink::try_from(program.take_link(id)?)?;
     let number = link.info()?.id();
     link.pin(pin)?;
@@ -157,16 +176,16 @@ fn add_qdisc(parent: &str) -> Result<bool, Error> {
 /// Replaces our filter in one step, or adds it; whether it was added.
 fn filter(
     program: &mut SchedClassifier,
-    spec: &ParentSpec,
+    spec: Interface<'_>,
     attach_type: TcAttachType,
 ) -> Result<bool, AttachError> {
-    let existing = our_filter(&spec.name, attach_type)?;
+    let existing = our_filter(spec.name, attach_type)?;
     let (id, added) = match program.attach_to_link(existing) {
         Err(ProgramError::TcError(error)) if errno(&error) == Some(nix::libc::ENOENT) => {
             let options =
                 NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: None };
             let options = TcAttachOptions::Netlink(options);
-            (program.attach_with_options(&spec.name, attach_type, options)?, true)
+            (program.attach_with_options(spec.name, attach_type, options)?, true)
         }
         result => (result?, false),
     };

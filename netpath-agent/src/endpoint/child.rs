@@ -1,6 +1,6 @@
-//! A pod's interface as a child of its parent: what is particular to each kind.
+//! A pod's interface: what is particular to each kind.
 
-use netpath_common::Mac;
+use netpath_common::{Mac, endpoint::DEVICE_MAC};
 
 use crate::netlink::{
     Error, IpvlanFlags, IpvlanPort, Link, LinkKind, MacvlanMode, Namespace, Netlink,
@@ -18,6 +18,11 @@ pub enum Child {
         /// Its Ethernet address.
         mac: Mac,
     },
+    /// One end of a veth pair, which is no child of the parent.
+    Veth {
+        /// Its Ethernet address.
+        mac: Mac,
+    },
 }
 
 impl Child {
@@ -25,6 +30,15 @@ impl Child {
         match self {
             Self::Ipvlan(_) => LinkKind::Ipvlan,
             Self::Macvlan { .. } => LinkKind::Macvlan,
+            Self::Veth { .. } => LinkKind::Veth,
+        }
+    }
+
+    /// Whether the interface that is there may be it, on a parent.
+    pub(super) fn is(self, link: &Link, parent: u32) -> bool {
+        match self {
+            Self::Veth { mac } => link.mac == Some(mac),
+            _ => link.lower == Some(parent),
         }
     }
 
@@ -33,14 +47,15 @@ impl Child {
         match self {
             Self::Ipvlan(_) => "ipvlan",
             Self::Macvlan { .. } => "macvlan",
+            Self::Veth { .. } => "veth",
         }
     }
 
-    /// Creates it in a namespace.
+    /// Creates it in a namespace, for a parent of this index and MTU.
     pub(super) async fn create(
         self,
         home: &Netlink,
-        parent: u32,
+        (parent, mtu): (u32, u32),
         name: &str,
         namespace: &Namespace,
     ) -> Result<(), Error> {
@@ -49,6 +64,7 @@ impl Child {
             Self::Macvlan { mode, mac } => {
                 home.add_macvlan(parent, name, namespace, mode, mac).await
             }
+            Self::Veth { mac } => home.add_veth(name, DEVICE_MAC, (namespace, mac), mtu).await,
         }
     }
 
@@ -61,6 +77,7 @@ impl Child {
                 let found = link.ipvlan.map_or_else(unknown, describe);
                 (link.ipvlan != Some(port)).then(|| (describe(port), found))
             }
+            Self::Veth { .. } => None,
             Self::Macvlan { mode, .. } => {
                 let word = |mode| match mode {
                     MacvlanMode::Bridge => "bridge".to_owned(),
@@ -77,6 +94,7 @@ impl Child {
         match self {
             Self::Ipvlan(flags) => there.set_ipvlan_flags(index, flags).await,
             Self::Macvlan { mode, .. } => there.set_macvlan_mode(index, mode).await,
+            Self::Veth { .. } => Ok(()),
         }
     }
 
@@ -84,7 +102,7 @@ impl Child {
     pub(super) const fn mac(self) -> Option<Mac> {
         match self {
             Self::Ipvlan(_) => None,
-            Self::Macvlan { mac, .. } => Some(mac),
+            Self::Macvlan { mac, .. } | Self::Veth { mac } => Some(mac),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A pod's interface as it is, against what it should be.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use netpath_common::Mac;
 
@@ -20,6 +22,7 @@ enum Fix {
     Mtu(u32),
     Address(IpNet),
     Up,
+    Neighbour(IpAddr, Mac),
     Route(Route),
     /// A route that the kernel made for an address.
     Subnet(Route),
@@ -31,12 +34,17 @@ struct Found {
     link: Link,
     addresses: Vec<IpNet>,
     routes: Vec<Route>,
+    neighbours: Vec<(IpAddr, Mac)>,
 }
 
 pub(super) async fn inspect(wiring: &Wiring, visit: &Visit) -> Result<Vec<Mismatch>, Error> {
     let found = find(wiring, &visit.there).await?;
     let differences = differences(wiring, found.as_ref());
-    Ok(differences.into_iter().map(|(mismatch, _)| mismatch).collect())
+    let mut list: Vec<_> = differences.into_iter().map(|(mismatch, _)| mismatch).collect();
+    if let Some(device) = &wiring.device {
+        list.extend(device.inspect(&visit.home).await?);
+    }
+    Ok(list)
 }
 
 pub(super) async fn repair(wiring: &Wiring, visit: &Visit) -> Result<Vec<Mismatch>, Error> {
@@ -46,7 +54,11 @@ pub(super) async fn repair(wiring: &Wiring, visit: &Visit) -> Result<Vec<Mismatc
     for (_, fix) in &differences {
         apply(wiring, visit, index, fix).await?;
     }
-    Ok(differences.into_iter().map(|(mismatch, _)| mismatch).collect())
+    let mut list: Vec<_> = differences.into_iter().map(|(mismatch, _)| mismatch).collect();
+    if let Some(device) = &wiring.device {
+        list.extend(device.ensure(&visit.home).await?);
+    }
+    Ok(list)
 }
 
 async fn find(wiring: &Wiring, there: &Netlink) -> Result<Option<Found>, Error> {
@@ -61,12 +73,17 @@ async fn find(wiring: &Wiring, there: &Netlink) -> Result<Option<Found>, Error> 
         .filter_map(|host| IpNet::new(host.address, host.prefix_len).ok())
         .collect();
     let routes = there.routes(link.index).await?;
-    Ok(Some(Found { link, addresses, routes }))
+    let neighbours = if wiring.neighbours.is_empty() {
+        Vec::new()
+    } else {
+        there.permanent_neighbours(link.index).await?
+    };
+    Ok(Some(Found { link, addresses, routes, neighbours }))
 }
 
 /// By its mark; or, should that be gone, by all else.
 fn is_ours(wiring: &Wiring, link: &Link) -> bool {
-    let in_place = link.name == wiring.interface && link.lower == Some(wiring.parent);
+    let in_place = link.name == wiring.interface && wiring.child.is(link, wiring.parent);
     link.kind == wiring.child.kind() && (in_place || link.alias.as_ref() == Some(&wiring.alias))
 }
 
@@ -77,7 +94,7 @@ fn differences(wiring: &Wiring, found: Option<&Found>) -> Vec<(Mismatch, Fix)> {
     let mut note = |what: String, expected: String, found: String, fix| {
         list.push((Mismatch { what, expected, found }, fix));
     };
-    let Some(Found { link, addresses, routes }) = found else {
+    let Some(Found { link, addresses, routes, neighbours }) = found else {
         let expected = format!("of kind {}", wiring.child.name());
         note(format!("link {interface}"), expected, "none".into(), Fix::Make);
         return list;
@@ -114,6 +131,10 @@ fn differences(wiring: &Wiring, found: Option<&Found>) -> Vec<(Mismatch, Fix)> {
         }
     } else {
         note(format!("link {interface}"), "up".into(), "down".into(), Fix::Up);
+    }
+    for (address, mac) in wiring.neighbours.iter().filter(|one| !neighbours.contains(one)) {
+        let (what, fix) = (format!("neighbour {address}"), Fix::Neighbour(*address, *mac));
+        note(what, mac.to_string(), "missing".into(), fix);
     }
     for route in wiring.routes.iter().filter(|route| !routes.contains(route)) {
         let what = format!("route {}", route.destination);
@@ -152,6 +173,7 @@ async fn apply(wiring: &Wiring, visit: &Visit, index: u32, fix: &Fix) -> Result<
         Fix::Mtu(mtu) => there.set_mtu(index, *mtu).await?,
         Fix::Address(address) => wiring.add_address(there, index, *address).await?,
         Fix::Up => there.set_up(index).await?,
+        Fix::Neighbour(address, mac) => there.set_neighbour(index, *address, *mac).await?,
         Fix::Route(route) => there.replace_route(index, route).await?,
         Fix::Subnet(route) => there.append_route(index, route).await?,
     }
@@ -178,6 +200,8 @@ mod tests {
             child: Child::Ipvlan(IpvlanFlags::Vepa),
             mtu: None,
             addresses: vec!["10.0.0.5/24".parse().expect("address")],
+            neighbours: Vec::new(),
+            device: None,
             routes: vec![Route {
                 destination: "0.0.0.0/0".parse().expect("prefix"),
                 gateway: Some("10.0.0.1".parse().expect("address")),
@@ -206,6 +230,7 @@ mod tests {
             },
             routes: wiring.addresses.iter().filter_map(subnet).chain(wiring.routes).collect(),
             addresses: wiring.addresses,
+            neighbours: Vec::new(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! Endpoints: pods' interfaces, and how they are wired to the node.
 
+mod alone;
 mod child;
 mod compare;
+mod device;
 mod error;
 mod link_local;
 mod record;
@@ -10,6 +12,7 @@ mod wire;
 
 pub use self::{
     child::Child,
+    device::{device_name, is_device},
     error::Error,
     link_local::link_local,
     record::{Attached, Record, Stage},

@@ -71,6 +71,12 @@ impl Record {
         self.attachment.mac(primary.addr())
     }
 
+    /// Its Ethernet address on the parent's network, unless that is its parent's.
+    #[must_use]
+    pub fn mac_on_the_wire(&self) -> Option<Mac> {
+        self.mac().filter(|_| self.attachment.is_on_the_wire())
+    }
+
     /// Every address that the endpoint may send from.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let link_local = self.link_local.map(IpAddr::V6);

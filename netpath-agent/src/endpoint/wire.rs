@@ -7,9 +7,10 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv6Net};
+use netpath_common::Mac;
 use nix::net::if_::if_nametoindex;
 
-use super::{Child, Error, Record, compare};
+use super::{Child, Error, Record, alone::Alone, compare, device::Device};
 use crate::{
     netlink::{self, Link, Namespace, Netlink, Route, Visit},
     pod::{Mismatch, PodRoute},
@@ -38,6 +39,10 @@ pub struct Wiring {
     pub(super) mtu: Option<u32>,
     pub(super) addresses: Vec<IpNet>,
     pub(super) routes: Vec<Route>,
+    /// Neighbours that it need not ask for.
+    pub(super) neighbours: Vec<(IpAddr, Mac)>,
+    /// The node's end of a veth pair.
+    pub(super) device: Option<Device>,
 }
 
 impl Wiring {
@@ -48,6 +53,15 @@ impl Wiring {
         let link_local = record
             .link_local
             .map(|address| IpNet::V6(Ipv6Net::new(address, 64).unwrap_or(address.into())));
+        let mtu = spec.mtu.unwrap_or(parent.mtu);
+        let (own, routes, neighbours, device) = match child {
+            Child::Veth { mac } => {
+                let Alone { addresses, routes, neighbours } = Alone::of(record);
+                let device = Device::new(draft(record), alias(record), mtu, mac, &addresses);
+                (addresses, routes, neighbours, Some(device))
+            }
+            _ => (spec.addresses.clone(), routes(record), Vec::new(), None),
+        };
         Self {
             netns: spec.netns.clone(),
             namespace: record.namespace,
@@ -58,8 +72,10 @@ impl Wiring {
             parent_mtu: parent.mtu,
             child,
             mtu: spec.mtu,
-            addresses: spec.addresses.iter().copied().chain(link_local).collect(),
-            routes: routes(record),
+            addresses: own.into_iter().chain(link_local).collect(),
+            routes,
+            neighbours,
+            device,
         }
     }
 
@@ -129,13 +145,14 @@ impl Wiring {
         if if_nametoindex(self.interface.as_str()).is_ok() {
             return Err(self.exists());
         }
+        let parent = (self.parent, self.mtu.unwrap_or(self.parent_mtu));
         self.child
-            .create(&visit.home, self.parent, &self.draft, &visit.namespace)
+            .create(&visit.home, parent, &self.draft, &visit.namespace)
             .await
             .map_err(|error| self.refused(error))?;
         let index =
             if_nametoindex(self.draft.as_str()).map_err(|_| Error::Vanished(self.draft.clone()))?;
-        let furnished = self.furnish(&visit.there, index).await;
+        let furnished = self.furnish(visit, index).await;
         self.undo(&visit.there, index, furnished).await.map(|()| index)
     }
 
@@ -154,7 +171,11 @@ impl Wiring {
         done
     }
 
-    async fn furnish(&self, there: &Netlink, index: u32) -> Result<(), Error> {
+    async fn furnish(&self, visit: &Visit, index: u32) -> Result<(), Error> {
+        let there = &visit.there;
+        if let Some(device) = &self.device {
+            device.ensure(&visit.home).await?;
+        }
         there
             .introduce(index, &self.interface, &self.alias, self.mtu)
             .await
@@ -167,6 +188,9 @@ impl Wiring {
 
     async fn start(&self, there: &Netlink, index: u32) -> Result<(), Error> {
         there.set_up(index).await?;
+        for (address, mac) in &self.neighbours {
+            there.set_neighbour(index, *address, *mac).await?;
+        }
         for route in &self.routes {
             there.add_route(index, route).await?;
         }
@@ -228,7 +252,7 @@ pub async fn unwire(record: &Record) -> Result<(), Error> {
     let (alias, draft, kind) = (alias(record), draft(record), record.attachment.kind());
     namespace
         .visit(async move |Visit { there, .. }| {
-            // A killed agent may have left it unnamed.
+            // Its end of a veth pair takes the node's with it. A killed agent may have left it unnamed.
             let ours = |link: &Link| link.alias.as_ref() == Some(&alias) || link.name == draft;
             for link in there.links().await? {
                 if link.kind == kind && ours(&link) {
@@ -253,7 +277,7 @@ fn open(path: &Path, number: Option<u32>) -> Result<Option<Namespace>, Error> {
 }
 
 /// Default routes by the gateways, and those that were asked for, which go before them.
-fn routes(record: &Record) -> Vec<Route> {
+pub(super) fn routes(record: &Record) -> Vec<Route> {
     let attached = record.attached.as_ref();
     let mut routes: Vec<Route> = attached
         .into_iter()
@@ -283,10 +307,10 @@ fn routes(record: &Record) -> Vec<Route> {
     routes
 }
 
-fn draft(record: &Record) -> String {
+pub(super) fn draft(record: &Record) -> String {
     format!("np-{:x}", record.slot)
 }
 
-fn alias(record: &Record) -> String {
+pub(super) fn alias(record: &Record) -> String {
     format!("netpath:{}", record.spec.name)
 }

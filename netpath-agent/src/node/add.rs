@@ -130,8 +130,17 @@ async fn make(node: &Shared, record: &Record) -> Result<Record, Error> {
     let name = &record.spec.name;
     let prepared = match neighbours::probe(node, record).await? {
         Some(probe) => prepare(node, record, probe).await.map(|()| true)?,
+        // The maps tell the device.
+        None if record.attachment == Attachment::PolicyRoute => {
+            let wiring = node.lock().await.wiring(record)?;
+            wiring.prepare().await.map_err(Error::wire(name))?;
+            true
+        }
         None => false,
     };
+    if record.attachment == Attachment::PolicyRoute {
+        node.lock().await.adopt_device(record).await?;
+    }
     // The maps before the interface: its first packet must find itself known.
     let (record, wiring, journal) = node.lock().await.register(record)?;
     let wired = if prepared { wiring.raise().await } else { wiring.make().await };
@@ -213,7 +222,7 @@ impl Node {
     /// Whether the parent's children are of the kind that another one is to be.
     fn check_siblings(&self, spec: &EndpointSpec, attachment: Attachment) -> Result<(), Error> {
         let other = |record: &&Record| {
-            record.spec.parent == spec.parent && record.attachment.kind() != attachment.kind()
+            record.spec.parent == spec.parent && !record.attachment.goes_with(attachment)
         };
         match self.state.endpoints().find(other) {
             None => Ok(()),

@@ -101,6 +101,9 @@ pub enum Error {
     /// An address of the node's own.
     #[error("endpoint: addresses: {0} is one of the node's own; choose another")]
     AddressIsHost(IpAddr),
+    /// The node's end of an endpoint's veth pair vanished while it was being made.
+    #[error("endpoint: the node's end of {0}'s veth pair vanished; somebody else removed it")]
+    NoDevice(EndpointName),
     /// A parent's children are all of one kind.
     #[error(
         "endpoint: attachment: {attachment} does not go with {sibling} on {parent}, which is attached by {other}; use another parent, or the same attachment",

@@ -14,6 +14,7 @@
 //! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
 //! | `state`, `tables`, `journal` | what should be, in memory, in the kernel, on the disk |
 //! | `start`, `run`, `answer`, `cleanup` | the agent's life |
+//! | `devices` | the node's ends of endpoints' veth pairs |
 //! | `entry`, `parents`, `bpffs` | what the node needs around it |
 
 mod add;
@@ -24,6 +25,7 @@ mod check;
 mod cleanup;
 mod convert;
 mod counters;
+mod devices;
 mod endpoints;
 mod entry;
 mod error;

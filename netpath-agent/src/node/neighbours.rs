@@ -47,7 +47,7 @@ pub(super) async fn check_gateways(node: &Shared, record: &Record) -> Result<(),
     let (Announce { gateway_check, timeout_ms, .. }, mac) = {
         let node = node.lock().await;
         let parent = node.parent_of(record)?.mac;
-        (node.config.announce.clone(), record.mac().unwrap_or(parent))
+        (node.config.announce.clone(), record.mac_on_the_wire().unwrap_or(parent))
     };
     if !gateway_check {
         return Ok(());
@@ -119,7 +119,7 @@ fn inside(record: &Record, mac: Mac) -> Result<Interface, Error> {
 impl Node {
     fn announce(&self, record: &Record) -> Result<(), Error> {
         let Parent { config, link } = self.parent(&record.spec.parent)?;
-        let Some(mac) = record.mac().or(link.mac) else { return Ok(()) };
+        let Some(mac) = record.mac_on_the_wire().or(link.mac) else { return Ok(()) };
         Ok(self.announcer.announce((&config.name, link.index), mac, record.addresses())?)
     }
 

@@ -7,6 +7,7 @@ use std::{
 
 use super::{Error, Parent, entry, error::ParentProblem};
 use crate::{
+    attachment::Attachment,
     config,
     name::InterfaceName,
     netlink::{HostAddress, Link, LinkKind},
@@ -47,6 +48,7 @@ pub(super) fn problem(parent: &config::Parent, links: &[Link]) -> Option<ParentP
     // The link of a VLAN or a veth leads elsewhere too: only a child's own kind tells.
     let other = |child: &&Link| {
         matches!(child.kind, LinkKind::Ipvlan | LinkKind::Macvlan)
+            && parent.attachment != Attachment::PolicyRoute
             && child.kind != parent.attachment.kind()
             && child.lower == Some(link.index)
     };
@@ -85,7 +87,6 @@ mod tests {
     use netpath_common::Mac;
 
     use super::*;
-    use crate::attachment::Attachment;
 
     fn link(index: u32, name: &str) -> Link {
         Link {
@@ -109,6 +110,7 @@ mod tests {
             name: name(text),
             attachment: Attachment::default(),
             switching: config::Switching::Parent,
+            accelerate: true,
             xdp: config::Xdp::Off,
         }
     }

@@ -10,7 +10,7 @@ use netpath_common::{Hook, node::FLAG_BLACKHOLES};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
-    Error, Node, Parent,
+    Error, Node, Parent, devices,
     entry::{self, Entry},
     parents,
     tables::{Changes, Tables},
@@ -56,13 +56,16 @@ impl Node {
     /// links change often.
     pub(super) async fn refresh(&mut self, change: &Change) -> Result<Moved, Error> {
         let (parents, host) = (self.state.parents.clone(), self.state.host.clone());
+        let devices = self.state.devices.clone();
         self.ensure_entry().await?;
         self.observe().await?;
         // For the kernel, every pod that comes or goes is news of its parent; for us it is none.
-        if parents != self.state.parents || host != self.state.host {
+        let moved = devices != self.state.devices;
+        if parents != self.state.parents || host != self.state.host || moved {
             let mut before = self.state.clone();
             before.parents.clone_from(&parents);
             before.host = host;
+            before.devices = devices;
             let changes = Changes::between(&before.tables(), &self.state.tables());
             tracing::info!(changes = changes.len(), "links or addresses changed");
             self.apply(&changes)?;
@@ -70,6 +73,8 @@ impl Node {
         self.set_node()?;
         if change.hooks || parents != self.state.parents {
             self.attach().await?;
+        } else if moved {
+            self.attach_devices(false).await?;
         }
         Ok(self.moved(&parents))
     }
@@ -176,6 +181,7 @@ impl Node {
         }
         self.state.host = parents::host_addresses(&addresses, &found);
         self.state.parents = found;
+        self.state.devices = devices::find(&self.state, &links);
         self.warn_of_conflicts();
         Ok(())
     }
@@ -281,7 +287,8 @@ impl Node {
         }
         self.count_repairs("map entry", entries);
         self.count_repairs("hook", again);
-        failed.map_or(Ok(()), Err)
+        let devices = self.attach_devices(true).await;
+        failed.map_or(devices, Err)
     }
 
     /// Writes what every program reads of the node.

@@ -104,6 +104,7 @@ impl Node {
     fn unregister(&mut self, record: &Record) -> Vec<Error> {
         let name = &record.spec.name;
         self.state.remove(name);
+        self.state.devices.remove(name);
         self.watch.forget(name);
         let mut errors: Vec<Error> =
             record.addresses().filter_map(|address| self.write(address).err()).collect();

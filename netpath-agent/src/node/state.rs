@@ -8,12 +8,13 @@ use std::{
 
 use ipnet::IpNet;
 use netpath_common::{
-    Address, Attachment, Endpoint, Mac, Path,
-    endpoint::{FLAG_ROUTED, NO_SLOT},
+    Address, Endpoint, Mac, Path,
+    endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
 };
 
 use super::tables::Tables;
 use crate::{
+    attachment::Attachment,
     config::{self, Switching},
     endpoint::{Child, Record, Stage},
     name::{EndpointName, InterfaceName},
@@ -35,6 +36,7 @@ impl Parent {
     #[must_use]
     pub fn child(&self, record: &Record) -> Child {
         match (record.mac(), self.config.switching) {
+            (Some(mac), _) if record.attachment == Attachment::PolicyRoute => Child::Veth { mac },
             (None, Switching::Parent) => Child::Ipvlan(IpvlanFlags::Vepa),
             (None, Switching::Driver) => Child::Ipvlan(IpvlanFlags::Bridge),
             (Some(mac), Switching::Parent) => Child::Macvlan { mode: MacvlanMode::Vepa, mac },
@@ -59,6 +61,8 @@ pub struct State {
     pub parents: BTreeMap<InterfaceName, Parent>,
     /// The node's own addresses.
     pub host: BTreeSet<IpAddr>,
+    /// The node's ends of endpoints' veth pairs, by interface index.
+    pub devices: BTreeMap<EndpointName, u32>,
     /// Number of the node's own network namespace.
     pub namespace: u32,
     endpoints: BTreeMap<EndpointName, Arc<Record>>,
@@ -190,7 +194,7 @@ impl State {
             namespace: self.namespace,
             device: 0,
             mac: Mac::new([0; 6]),
-            attachment: Attachment::Host as u8,
+            attachment: netpath_common::Attachment::Host as u8,
             flags,
         }
     }
@@ -198,15 +202,24 @@ impl State {
     /// `None` while the parent is missing: a dead index must not be written.
     fn endpoint_entry(&self, record: &Record, flags: u8) -> Option<Endpoint> {
         let (parent, mac) = self.parent_mac(record)?;
+        let (device, stack) = match record.attachment {
+            // Nor is one without its device of any use.
+            Attachment::PolicyRoute => {
+                let accelerated = self.parents.get(&record.spec.parent)?.config.accelerate;
+                let device = *self.devices.get(&record.spec.name)?;
+                (device, if accelerated { 0 } else { FLAG_STACK })
+            }
+            Attachment::IpvlanL2 | Attachment::Macvlan => (0, 0),
+        };
         Some(Endpoint {
             parent,
             slot: record.slot,
             table: record.spec.table.0,
             namespace: record.namespace_number(),
-            device: 0,
+            device,
             mac: record.mac().unwrap_or(mac),
             attachment: record.attachment.number() as u8,
-            flags,
+            flags: flags | stack,
         })
     }
 
@@ -243,7 +256,7 @@ impl State {
     #[must_use]
     pub fn entry_count(&self) -> usize {
         let host = self.host.iter().filter(|address| self.holder(**address).is_none());
-        let endpoints = self.ready().filter(|record| self.parent_mac(record).is_some());
+        let endpoints = self.ready().filter(|record| self.endpoint_entry(record, 0).is_some());
         host.count() + endpoints.map(|record| record.addresses().count()).sum::<usize>()
     }
 

@@ -6,6 +6,7 @@ mod get;
 mod ipvlan;
 mod macvlan;
 mod set;
+mod veth;
 
 use netpath_common::Mac;
 use rtnetlink::packet_route::link::{

@@ -1,3 +1,5 @@
 //! What the node knows of its neighbours' Ethernet addresses.
 
 mod delete;
+mod list;
+mod set;

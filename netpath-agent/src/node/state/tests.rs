@@ -19,6 +19,7 @@ fn parent() -> Parent {
             name: InterfaceName::ETH0,
             attachment: Attachment::IpvlanL2,
             switching: Switching::Parent,
+            accelerate: true,
             xdp: Xdp::Off,
         },
         link: Link {

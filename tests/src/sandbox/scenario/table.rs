@@ -26,6 +26,15 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         let name = format!("table::macvlan::{switching}::xdp_{xdp}");
         scenarios.push(Scenario::shared(name, &settings, 1500, netpath));
     }
+    for attach in ["auto", "netlink"] {
+        let settings = Settings {
+            attachment: "policy-route".into(),
+            attach: attach.into(),
+            ..Settings::default()
+        };
+        let name = format!("table::policy_route::attach_{attach}");
+        scenarios.push(Scenario::shared(name, &settings, 1500, netpath));
+    }
     let settings = Settings { attach: "netlink".into(), ..Settings::default() };
     scenarios.push(Scenario::shared("table::attach_netlink", &settings, 1500, |lab, _| {
         attached(lab, "clsact")?;

@@ -1,0 +1,55 @@
+//! What a pod has that is alone on its link: addresses without a subnet, and the node for a gateway to
+//! everything, under the name of the real one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use netpath_common::{Mac, endpoint::DEVICE_MAC};
+
+use super::{Record, wire};
+use crate::netlink::Route;
+
+/// The gateways of an endpoint that was given none. They are link-local, and nobody else is there.
+const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
+/// Its addresses, its routes and its neighbours.
+#[derive(Debug)]
+pub(super) struct Alone {
+    pub(super) addresses: Vec<IpNet>,
+    pub(super) routes: Vec<Route>,
+    pub(super) neighbours: Vec<(IpAddr, Mac)>,
+}
+
+impl Alone {
+    pub(super) fn of(record: &Record) -> Self {
+        let subnets = record.spec.addresses.iter().map(IpNet::trunc);
+        let mut routes: Vec<Route> = subnets
+            .filter(|subnet| subnet.prefix_len() < subnet.max_prefix_len())
+            .map(|destination| Route { destination, gateway: None, mtu: None, priority: 0 })
+            .collect();
+        routes.dedup();
+        routes.extend(wire::routes(record));
+        let mut neighbours: Vec<(IpAddr, Mac)> = Vec::new();
+        for route in &mut routes {
+            let by =
+                *route.gateway.get_or_insert_with(|| gateway(record, route.destination.addr()));
+            if !neighbours.iter().any(|(known, _)| *known == by) {
+                neighbours.push((by, DEVICE_MAC));
+            }
+        }
+        let addresses = record.spec.addresses.iter().map(|net| IpNet::from(net.addr())).collect();
+        Self { addresses, routes, neighbours }
+    }
+}
+
+/// The gateway of a family.
+fn gateway(record: &Record, like: IpAddr) -> IpAddr {
+    let given = record.attached.iter().flat_map(|attached| &attached.addresses);
+    let given = given.filter_map(|address| address.gateway);
+    let mut known = record.spec.gateways.iter().copied().chain(given);
+    known.find(|gateway| gateway.is_ipv4() == like.is_ipv4()).unwrap_or(match like {
+        IpAddr::V4(_) => GATEWAY_V4.into(),
+        IpAddr::V6(_) => GATEWAY_V6.into(),
+    })
+}
