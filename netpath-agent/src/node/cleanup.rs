@@ -75,8 +75,8 @@ pub(super) async fn dataplane(pins: &Path, netlink: &Netlink) -> Cleanup {
         let removed = qdisc(&parent, netlink).await;
         cleanup.note(removed, |gone| gone.then(|| format!("clsact qdisc of {parent}")));
     }
-    cleanup.note(entry::remove(netlink).await, |there| {
-        there.then(|| format!("interface {}", entry::NAME))
+    cleanup.note(entry::remove(netlink).await, |entry| {
+        entry.map(|name| format!("kernel entry {name}"))
     });
     cleanup
 }

@@ -2,7 +2,10 @@
 //!
 //! A packet that is redirected to the ingress of a device without an `rx_handler` is taken by the
 //! stack as received there; on the parent, ipvlan would take it for a child. A dummy device of our
-//! own gives operators a name to write rules for (`ip rule iif netpath0`) and to `tcpdump` on.
+//! own gives operators a name to write rules for (`ip rule iif netpath0`) and to `tcpdump` on. Where
+//! the kernel has no dummy devices, the loopback device does the same service, see `loopback`.
+
+mod loopback;
 
 use std::{
     fs, io,
@@ -41,6 +44,8 @@ const SYSCTLS: [(&str, &str); 3] = [
 /// The kernel entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
+    /// Its name.
+    pub(super) name: &'static str,
     /// Its index.
     pub(super) ifindex: u32,
     /// Its Ethernet address.
@@ -53,10 +58,13 @@ pub(super) async fn ensure(netlink: &Netlink) -> Result<(Entry, Vec<String>), Er
     let link = match netlink.link_by_name(NAME).await? {
         Some(link) if link.kind != LinkKind::Dummy => return Err(Error::EntryTaken(NAME)),
         Some(link) => link,
-        None => {
-            repaired.push(format!("link {NAME}"));
-            create(netlink).await?
-        }
+        None => match create(netlink).await? {
+            Some(link) => {
+                repaired.push(format!("link {NAME}"));
+                link
+            }
+            None => return loopback::ensure(netlink).await,
+        },
     };
     if link.alias.as_deref() != Some(ALIAS) {
         repaired.push(format!("alias of {NAME}"));
@@ -84,18 +92,18 @@ pub(super) async fn ensure(netlink: &Netlink) -> Result<(Entry, Vec<String>), Er
         repaired.push(format!("state of {NAME}"));
         netlink.set_up(link.index).await?;
     }
-    let entry = Entry { ifindex: link.index, mac: link.mac.unwrap_or_default() };
+    let entry = Entry { name: NAME, ifindex: link.index, mac: link.mac.unwrap_or_default() };
     Ok((entry, repaired))
 }
 
-/// Removes the device, if it is there and ours.
-pub(super) async fn remove(netlink: &Netlink) -> Result<bool, Error> {
+/// Removes the device, if it is there and ours, and names it.
+pub(super) async fn remove(netlink: &Netlink) -> Result<Option<&'static str>, Error> {
     match netlink.link_by_name(NAME).await? {
         Some(link) if link.kind == LinkKind::Dummy => {
             netlink.delete_link(link.index).await?;
-            Ok(true)
+            Ok(Some(NAME))
         }
-        _ => Ok(false),
+        _ => loopback::release(netlink).await,
     }
 }
 
@@ -107,13 +115,14 @@ pub(super) fn forwards_ipv6() -> bool {
     value.map_or(true, |value| value.trim() != "0")
 }
 
-async fn create(netlink: &Netlink) -> Result<Link, Error> {
-    netlink.add_dummy(NAME).await.map_err(|error| match error.errno() {
-        Some(nix::libc::EOPNOTSUPP) => Error::NoDummy(error),
-        _ => error.into(),
-    })?;
+/// Creates the device; `None` if the kernel has none of its kind.
+async fn create(netlink: &Netlink) -> Result<Option<Link>, Error> {
+    match netlink.add_dummy(NAME).await {
+        Err(error) if error.errno() == Some(nix::libc::EOPNOTSUPP) => return Ok(None),
+        created => created?,
+    }
     tracing::info!(interface = NAME, "created the kernel entry");
-    netlink.link_by_name(NAME).await?.ok_or(Error::EntryTaken(NAME))
+    netlink.link_by_name(NAME).await?.map(Some).ok_or(Error::EntryTaken(NAME))
 }
 
 /// Writes a sysctl where it differs, and tells whether it did. A kernel without IPv6 has no IPv6

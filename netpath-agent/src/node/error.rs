@@ -46,11 +46,6 @@ pub enum Error {
         "interface {0}: exists and is no dummy device, so it is not netpath's; rename or remove it"
     )]
     EntryTaken(&'static str),
-    /// The kernel has no dummy devices.
-    #[error(
-        "this kernel has no dummy devices (CONFIG_DUMMY, module dummy); load the module or use a kernel with it"
-    )]
-    NoDummy(#[source] netlink::Error),
     /// A sysctl can not be set.
     #[error("sysctl {}: can not be set", path.display())]
     Sysctl {

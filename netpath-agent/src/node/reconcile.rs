@@ -294,7 +294,7 @@ impl Node {
     /// Writes what every program reads of the node.
     pub(super) fn set_node(&mut self) -> Result<(), Error> {
         let flags = if self.state.has_blackholes() { FLAG_BLACKHOLES } else { 0 };
-        let Entry { ifindex, mac } = self.entry;
+        let Entry { name: _, ifindex, mac } = self.entry;
         let node = netpath_common::Node { entry: ifindex, entry_mac: mac, flags };
         Ok(self.datapath.set_node(&node)?)
     }

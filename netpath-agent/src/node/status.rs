@@ -41,7 +41,7 @@ impl Node {
             routes: self.state.routes().len(),
             repairs: self.repairs.clone(),
             entry: types::Entry {
-                interface: entry::NAME.to_owned(),
+                interface: self.entry.name.to_owned(),
                 ifindex: self.entry.ifindex,
                 mac: self.entry.mac.to_string(),
             },
@@ -111,6 +111,13 @@ impl Node {
             warnings.push(format!(
                 "a pod with CAP_NET_RAW can send from addresses of its siblings and of the node: {}",
                 chain(error)
+            ));
+        }
+        if self.entry.name != entry::NAME {
+            warnings.push(format!(
+                "the kernel has no dummy devices, so the kernel entry is {}: rules and firewalls of \
+                 the node take what pods send there for its own",
+                self.entry.name
             ));
         }
         if !entry::forwards_ipv6() {
