@@ -4,11 +4,14 @@ use std::{collections::HashMap, path::Path};
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Agent, Capacity, Config, Datapath, Log, error::Problem};
-use crate::ipam;
+use super::{Agent, Capacity, Config, Datapath, Log, Parent, error::Problem};
+use crate::{ipam, node::policy};
 
 /// The longest path that fits `sockaddr_un`, in bytes.
 const SOCKET_PATH_MAX: usize = 107;
+
+/// Unspecified, our own, and the kernel's default, main and local.
+const RESERVED: [u32; 5] = [0, policy::ENDPOINTS, 253, 254, 255];
 
 type Checked = Result<(), (String, Problem)>;
 
@@ -51,6 +54,16 @@ impl Config {
                 return Err((format!("parent[{index}].name"), problem));
             }
         }
+        let mut subnets = HashMap::new();
+        for (index, parent) in self.parents.iter().enumerate() {
+            parent.check(index)?;
+            for subnet in &parent.subnets {
+                if let Some(first) = subnets.insert(*subnet, index) {
+                    let problem = Problem::DuplicateSubnet { subnet: *subnet, first };
+                    return Err((format!("parent[{index}].subnets"), problem));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -67,6 +80,29 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+impl Parent {
+    fn check(&self, index: usize) -> Checked {
+        let field = |name: &str| format!("parent[{index}].{name}");
+        if let Some(subnet) = self.subnets.iter().find(|subnet| **subnet != subnet.trunc()) {
+            return Err((field("subnets"), Problem::HostBits(*subnet)));
+        }
+        for (at, router) in self.routers.iter().enumerate() {
+            if router.is_unspecified() || router.is_multicast() || router.is_loopback() {
+                return Err((field("routers"), Problem::RouterNotUnicast(*router)));
+            }
+            if self.routers[..at].iter().any(|other| other.is_ipv4() == router.is_ipv4()) {
+                return Err((field("routers"), Problem::SecondRouter(*router)));
+            }
+        }
+        match self.table {
+            Some(table) if RESERVED.contains(&table) => {
+                Err((field("table"), Problem::ReservedTable(table)))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -77,6 +77,28 @@ pub enum Problem {
         /// The index of the first section.
         first: usize,
     },
+    /// A prefix that is an address inside itself.
+    #[error("{0} has bits set behind its length; write {trunc}", trunc = .0.trunc())]
+    HostBits(ipnet::IpNet),
+    /// A prefix that two parents have.
+    #[error("{subnet} is a subnet of parent[{first}] already; remove one of the two")]
+    DuplicateSubnet {
+        /// The prefix.
+        subnet: ipnet::IpNet,
+        /// The index of the first section.
+        first: usize,
+    },
+    /// A second router of a family.
+    #[error("{0} is the second router of its family; write one")]
+    SecondRouter(std::net::IpAddr),
+    /// A router that no packet can be sent to.
+    #[error("{0} is no unicast address; write the router's on this parent's network")]
+    RouterNotUnicast(std::net::IpAddr),
+    /// A table that is somebody else's.
+    #[error(
+        "{0} is a table of the kernel's or of netpath's own; write another number from 1 to 252, or from 256 on"
+    )]
+    ReservedTable(u32),
     /// Two routes for one prefix in one table.
     #[error("{prefix} in table {table} is already route[{first}]; remove one of the two")]
     DuplicateRoute {

@@ -7,9 +7,10 @@ mod error;
 mod ipam;
 mod load;
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use documented::{Documented, DocumentedFields};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -153,6 +154,17 @@ impl Default for Capacity {
 pub struct Parent {
     /// The interface's name. It must be up, and no bridge port, bond member or macvlan master.
     pub name: InterfaceName,
+    /// The subnets on it. What is sent from one of them by the host stack leaves by this parent,
+    /// by a rule and a table of its own: nodes with several parents need it.
+    #[serde(default)]
+    pub subnets: Vec<IpNet>,
+    /// The VPC's routers on it, at most one a family: where that table's default routes lead.
+    #[serde(default)]
+    pub routers: Vec<IpAddr>,
+    /// The number of that table. Without it, the first parent has none, for the main table is
+    /// its; the others have 1000 and their place in this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
     /// How endpoints are wired to it that ask for nothing else: ipvlan-l2 (they share its Ethernet
     /// address), macvlan (each has one of its own) or policy-route (veth pairs and routes). A
     /// parent takes children of one kind, ipvlan or macvlan, and policy-route beside them.
@@ -183,6 +195,9 @@ impl Parent {
     fn example() -> Self {
         Self {
             name: InterfaceName::ETH0,
+            subnets: Vec::new(),
+            routers: Vec::new(),
+            table: None,
             attachment: Attachment::default(),
             switching: Switching::default(),
             accelerate: true,

@@ -7,7 +7,8 @@ use netpath_common::Mac;
 
 use super::{Error, Record, wire};
 use crate::{
-    netlink::{Link, LinkKind, Netlink, Route},
+    netlink::{Link, LinkKind, Netlink, TableRoute},
+    node::policy,
     pod::Mismatch,
 };
 
@@ -78,23 +79,19 @@ impl Device {
             note(format!("link {name}"), "up", "down", Fix::Up);
         }
         let neighbours = home.permanent_neighbours(link.index).await?;
-        let routes = home.routes(link.index).await?;
+        let routes = home.table_routes(Some(link.index)).await?;
         for address in &self.addresses {
             if !neighbours.contains(&(*address, self.mac)) {
                 let what = format!("neighbour {address} on {name}");
                 note(what, &self.mac.to_string(), "missing", Fix::Neighbour(*address));
             }
-            let route = Self::route(*address);
+            let route = policy::to_endpoint(link.index, *address);
             if !routes.contains(&route) {
-                let what = format!("route {} by {name}", route.destination);
+                let what = format!("route {address} by {name}");
                 note(what, "on the node", "missing", Fix::Route(route));
             }
         }
         Ok(list)
-    }
-
-    fn route(address: IpAddr) -> Route {
-        Route { destination: IpNet::from(address), gateway: None, mtu: None, priority: 0 }
     }
 
     async fn apply(&self, home: &Netlink, index: u32, fix: &Fix) -> Result<(), Error> {
@@ -106,7 +103,7 @@ impl Device {
                 home.set_up(index).await?;
             }
             Fix::Neighbour(address) => home.set_neighbour(index, *address, self.mac).await?,
-            Fix::Route(route) => home.replace_route(index, route).await?,
+            Fix::Route(route) => home.add_table_route(route).await?,
         }
         Ok(())
     }
@@ -119,5 +116,5 @@ enum Fix {
     Mtu,
     Up,
     Neighbour(IpAddr),
-    Route(Route),
+    Route(TableRoute),
 }

@@ -12,6 +12,7 @@ mod neighbour;
 mod number;
 mod qdisc;
 mod route;
+mod rule;
 
 pub use self::{
     address::HostAddress,
@@ -19,7 +20,8 @@ pub use self::{
     link::{IpvlanFlags, IpvlanPort, Link, LinkKind, MacvlanMode},
     monitor::{Change, Monitor},
     namespace::{Namespace, Visit},
-    route::Route,
+    route::{Route, TableRoute},
+    rule::Rule,
 };
 
 /// A connection to the kernel's route netlink in one network namespace.

@@ -8,19 +8,22 @@ use std::{collections::BTreeSet, io, mem::MaybeUninit};
 use nix::libc;
 use rtnetlink::{
     MulticastGroup,
+    packet_route::route::RouteProtocol,
     sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
 };
 use socket2::{MaybeUninitSlice, MsgHdrMut, SockRef};
 use tokio::io::unix::AsyncFd;
 
-use super::Error;
+use super::{Error, route::PROTOCOL};
 
-const GROUPS: [MulticastGroup; 9] = [
+const GROUPS: [MulticastGroup; 11] = [
     MulticastGroup::Link,
     MulticastGroup::Ipv4Ifaddr,
     MulticastGroup::Ipv6Ifaddr,
     MulticastGroup::Ipv4Route,
     MulticastGroup::Ipv6Route,
+    MulticastGroup::Ipv4Rule,
+    MulticastGroup::Ipv6Rule,
     MulticastGroup::Ipv4Netconf,
     MulticastGroup::Ipv6Netconf,
     MulticastGroup::Tc,
@@ -39,6 +42,8 @@ pub struct Change {
     pub links: bool,
     /// A qdisc or a filter was removed.
     pub hooks: bool,
+    /// A rule, or a route of ours, was removed.
+    pub policy: bool,
     /// A device's forwarding or source check was set.
     pub settings: bool,
     /// Links, addresses or routes of the namespaces with these numbers.
@@ -97,7 +102,7 @@ impl Monitor {
 impl Change {
     /// Takes in the messages of a datagram from the namespace with this number, or the own one.
     fn add(&mut self, datagram: &[u8], number: Option<i32>) {
-        for kind in kinds(datagram) {
+        for (kind, body) in messages(datagram) {
             match (kind, number) {
                 (
                     libc::RTM_NEWLINK
@@ -115,6 +120,9 @@ impl Change {
                 ) => self.links = true,
                 // Additions are our own doing, or nobody's business here.
                 (libc::RTM_DELQDISC | libc::RTM_DELTFILTER, None) => self.hooks = true,
+                (libc::RTM_DELRULE, None) => self.policy = true,
+                // A node may learn and forget routes all the time.
+                (libc::RTM_DELROUTE, None) if is_ours(body) => self.policy = true,
                 (RTM_NEWNETCONF, None) => self.settings = true,
                 _ => {}
             }
@@ -122,17 +130,23 @@ impl Change {
     }
 }
 
-/// The types of a datagram's messages: `nlmsghdr` is length and type, and messages lie on
+/// The types and bodies of a datagram's messages: `nlmsghdr` is length and type, and messages lie on
 /// multiples of four bytes.
-fn kinds(datagram: &[u8]) -> impl Iterator<Item = u16> {
+fn messages(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
-        let (header, _) = rest.split_first_chunk::<16>()?;
+        let (header, behind) = rest.split_first_chunk::<16>()?;
         let [a, b, c, d, e, f, ..] = *header;
         let length = usize::try_from(u32::from_ne_bytes([a, b, c, d])).ok()?.max(16);
+        let body = behind.get(..length - 16).unwrap_or(behind);
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(u16::from_ne_bytes([e, f]))
+        Some((u16::from_ne_bytes([e, f]), body))
     })
+}
+
+/// Whether a route bears our mark: `rtm_protocol` is the sixth byte of `struct rtmsg`.
+fn is_ours(route: &[u8]) -> bool {
+    route.get(5).is_some_and(|protocol| RouteProtocol::from(*protocol) == PROTOCOL)
 }
 
 /// One datagram, and the number of the namespace that it tells of, if it is not the own one.
@@ -188,11 +202,27 @@ mod tests {
     }
 
     #[test]
+    fn only_routes_of_ours_matter() {
+        let deleted = |protocol: u8| {
+            let mut bytes = 28_u32.to_ne_bytes().to_vec();
+            bytes.extend(libc::RTM_DELROUTE.to_ne_bytes());
+            bytes.resize(16 + 5, 0);
+            bytes.push(protocol);
+            bytes.resize(28, 0);
+            let mut change = Change::default();
+            change.add(&bytes, None);
+            change.policy
+        };
+        assert!(deleted(PROTOCOL.into()));
+        assert!(!deleted(u8::from(RouteProtocol::Kernel)));
+    }
+
+    #[test]
     fn broken_messages_end_the_datagram() {
-        assert_eq!(kinds(&[]).count(), 0);
-        assert_eq!(kinds(&[1; 15]).count(), 0);
-        assert_eq!(kinds(&[0; 16]).count(), 1);
-        assert_eq!(kinds(&[255; 40]).count(), 1);
+        assert_eq!(messages(&[]).count(), 0);
+        assert_eq!(messages(&[1; 15]).count(), 0);
+        assert_eq!(messages(&[0; 16]).count(), 1);
+        assert_eq!(messages(&[255; 40]).count(), 1);
     }
 
     #[test]

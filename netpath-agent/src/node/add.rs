@@ -138,8 +138,12 @@ async fn make(node: &Shared, record: &Record) -> Result<Record, Error> {
         }
         None => false,
     };
-    if record.attachment == Attachment::PolicyRoute {
-        node.lock().await.adopt_device(record).await?;
+    {
+        let mut node = node.lock().await;
+        if record.attachment == Attachment::PolicyRoute {
+            node.adopt_device(record).await?;
+        }
+        node.show_way(record).await?;
     }
     // The maps before the interface: its first packet must find itself known.
     let (record, wiring, journal) = node.lock().await.register(record)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, entry};
+use super::{Error, entry, policy};
 use crate::{
     config::Config,
     datapath::{Datapath, Removed},
@@ -75,6 +75,9 @@ pub(super) async fn dataplane(pins: &Path, netlink: &Netlink) -> Cleanup {
         let removed = qdisc(&parent, netlink).await;
         cleanup.note(removed, |gone| gone.then(|| format!("clsact qdisc of {parent}")));
     }
+    cleanup.note(policy::remove(netlink).await, |count| {
+        (count > 0).then(|| format!("{count} rules and routes of the host stack"))
+    });
     cleanup.note(entry::remove(netlink).await, |entry| {
         entry.map(|name| format!("kernel entry {name}"))
     });

@@ -14,6 +14,7 @@
 //! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
 //! | `state`, `tables`, `journal` | what should be, in memory, in the kernel, on the disk |
 //! | `start`, `run`, `answer`, `cleanup` | the agent's life |
+//! | `policy` | rules and routes of the host stack |
 //! | `devices` | the node's ends of endpoints' veth pairs |
 //! | `entry`, `parents`, `bpffs` | what the node needs around it |
 
@@ -34,6 +35,7 @@ mod journal;
 mod neighbours;
 mod parents;
 mod pods;
+pub mod policy;
 mod reconcile;
 mod remove;
 mod repair;

@@ -108,6 +108,9 @@ mod tests {
     fn parent(text: &str) -> config::Parent {
         config::Parent {
             name: name(text),
+            subnets: Vec::new(),
+            routers: Vec::new(),
+            table: None,
             attachment: Attachment::default(),
             switching: config::Switching::Parent,
             accelerate: true,

@@ -39,6 +39,7 @@ impl Node {
         self.observe().await?;
         self.mend_tables()?;
         self.set_node()?;
+        self.mend_policy().await?;
         self.attach().await
     }
 
@@ -71,6 +72,9 @@ impl Node {
             self.apply(&changes)?;
         }
         self.set_node()?;
+        if change.policy || moved || parents != self.state.parents {
+            self.mend_policy().await?;
+        }
         if change.hooks || parents != self.state.parents {
             self.attach().await?;
         } else if moved {

@@ -46,7 +46,8 @@ pub(super) async fn take_out(
     let name = &record.spec.name;
     let (mut errors, parent, journal) = {
         let mut node = node.lock().await;
-        let errors = node.unregister(record);
+        let mut errors = node.unregister(record);
+        errors.extend(node.forget_way(record).await.err());
         let parent = node.state.parents.get(&record.spec.parent).map(|parent| parent.link.index);
         (errors, parent, node.journal.clone())
     };

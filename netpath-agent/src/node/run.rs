@@ -115,7 +115,7 @@ async fn act(node: &Shared, change: &Change) -> Result<(), Error> {
     }
     let touched = node.lock().await.watch.find(&change.elsewhere);
     watch::look_at(node, touched).await;
-    if change.links || change.hooks || change.settings {
+    if change.links || change.hooks || change.settings || change.policy {
         let Moved { changed, seen } = node.lock().await.refresh(change).await?;
         for name in seen {
             tokio::spawn(neighbours::tell(Arc::clone(node), name));

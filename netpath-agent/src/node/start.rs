@@ -80,6 +80,7 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
     node.observe().await?;
     let changes = node.repair_tables()?;
     node.set_node()?;
+    node.mend_policy().await?;
     node.datapath.take_over_links()?;
     node.attach().await?;
     node.datapath.remove_others();

@@ -57,6 +57,14 @@ impl Subnet {
     pub const A: Self = Self { second: 0, third: 1, v6: 1 };
     /// The second pod subnet.
     pub const B: Self = Self { second: 0, third: 2, v6: 2 };
+    /// The nodes' addresses on their second and third NIC, and the pods' there.
+    pub const NODES2: Self = Self { second: 0, third: 10, v6: 0x10 };
+    /// See [`Subnet::NODES2`].
+    pub const PODS2: Self = Self { second: 0, third: 11, v6: 0x11 };
+    /// See [`Subnet::NODES2`].
+    pub const NODES3: Self = Self { second: 0, third: 20, v6: 0x20 };
+    /// See [`Subnet::NODES2`].
+    pub const PODS3: Self = Self { second: 0, third: 21, v6: 0x21 };
     /// The subnet behind the router.
     pub const REMOTE: Self = Self { second: 9, third: 0, v6: 9 };
 

@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, Result};
 
+use super::namespace::Namespace;
+
 /// The release, as `uname -r` prints it.
 pub fn release() -> Result<String> {
     let name = nix::sys::utsname::uname().context("ask for the kernel's release")?;
@@ -13,6 +15,13 @@ pub fn at_least(major: u32, minor: u32) -> Result<bool> {
     let release = release()?;
     let version = version(&release).with_context(|| format!("kernel release {release:?}"))?;
     Ok(version >= (major, minor))
+}
+
+/// Whether it makes ipvlan interfaces, tried in a namespace of that name.
+pub fn has_ipvlan(scratch: &str) -> Result<bool> {
+    let namespace = Namespace::create(scratch)?;
+    namespace.ip(&["link add p0 type veth peer name p1".to_owned()])?;
+    Ok(namespace.ip(&["link add i0 link p0 type ipvlan mode l2".to_owned()]).is_ok())
 }
 
 /// Why something that takes long and depends on no kernel is left out on this one, if it is: it runs

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod churn;
 pub mod command;
 pub mod counter;
+pub mod fabric;
 pub mod forgery;
 pub mod frame;
 pub mod host;

@@ -74,7 +74,7 @@ const PODS: [(&str, usize, Subnet, u8); 6] = [
 ];
 
 /// Settings of every namespace. They come before the links: a link copies `default`.
-const EVERYWHERE: [(&str, &str); 4] = [
+pub(super) const EVERYWHERE: [(&str, &str); 4] = [
     // Addresses are usable at once: nobody else is on this network.
     ("ipv6/conf/all/accept_dad", "0"),
     ("ipv6/conf/default/accept_dad", "0"),
@@ -84,14 +84,14 @@ const EVERYWHERE: [(&str, &str); 4] = [
 ];
 
 /// A node as Kubernetes leaves it: forwarding, and strict source checks.
-const NODE: [(&str, &str); 4] = [
+pub(super) const NODE: [(&str, &str); 4] = [
     ("ipv4/ip_forward", "1"),
     ("ipv6/conf/all/forwarding", "1"),
     ("ipv4/conf/all/rp_filter", "1"),
     ("ipv4/conf/default/rp_filter", "1"),
 ];
 
-const ROUTER: [(&str, &str); 4] = [
+pub(super) const ROUTER: [(&str, &str); 4] = [
     ("ipv4/ip_forward", "1"),
     ("ipv6/conf/all/forwarding", "1"),
     // A VPC router routes between the subnets of one segment and never says "go there directly".
@@ -100,7 +100,7 @@ const ROUTER: [(&str, &str); 4] = [
 ];
 
 /// IPv6 has no switch for sending redirects, so the pods do not listen to them.
-const POD: [(&str, &str); 2] =
+pub(super) const POD: [(&str, &str); 2] =
     [("ipv6/conf/all/accept_redirects", "0"), ("ipv6/conf/default/accept_redirects", "0")];
 
 impl Topology {

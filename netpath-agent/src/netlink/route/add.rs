@@ -59,7 +59,7 @@ fn describe(route: &Route) -> String {
     format!("add the route to {destination}{by}")
 }
 
-fn message(index: u32, route: &Route) -> RouteMessage {
+pub(super) fn message(index: u32, route: &Route) -> RouteMessage {
     let Route { destination, gateway, mtu, priority } = route;
     let mut message = match destination.addr() {
         IpAddr::V4(_) => RouteMessageBuilder::<Ipv4Addr>::new().build(),

@@ -35,14 +35,21 @@ impl Netlink {
 
 fn read(message: &RouteMessage, index: u32) -> Option<Route> {
     let header = &message.header;
-    let mut by = None;
+    let ours = message.attributes.contains(&RouteAttribute::Oif(index))
+        && header.table == RouteHeader::RT_TABLE_MAIN
+        && header.kind == RouteType::Unicast;
+    if ours { route(message) } else { None }
+}
+
+/// What a message says of where a route leads.
+pub(super) fn route(message: &RouteMessage) -> Option<Route> {
+    let header = &message.header;
     let ipv6 = header.address_family == AddressFamily::Inet6;
     let any = if ipv6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { Ipv4Addr::UNSPECIFIED.into() };
     let mut destination = any;
     let mut route = Route { destination: IpNet::from(any), gateway: None, mtu: None, priority: 0 };
     for attribute in &message.attributes {
         match attribute {
-            RouteAttribute::Oif(index) => by = Some(*index),
             RouteAttribute::Destination(address) => destination = plain(address)?,
             RouteAttribute::Gateway(address) => route.gateway = plain(address),
             RouteAttribute::Priority(IPV6_PRIORITY) if ipv6 => {}
@@ -52,10 +59,7 @@ fn read(message: &RouteMessage, index: u32) -> Option<Route> {
         }
     }
     route.destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
-    let ours = by == Some(index)
-        && header.table == RouteHeader::RT_TABLE_MAIN
-        && header.kind == RouteType::Unicast;
-    ours.then_some(route)
+    Some(route)
 }
 
 const fn plain(address: &RouteAddress) -> Option<IpAddr> {

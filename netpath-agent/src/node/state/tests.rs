@@ -17,6 +17,9 @@ fn parent() -> Parent {
     Parent {
         config: config::Parent {
             name: InterfaceName::ETH0,
+            subnets: Vec::new(),
+            routers: Vec::new(),
+            table: None,
             attachment: Attachment::IpvlanL2,
             switching: Switching::Parent,
             accelerate: true,

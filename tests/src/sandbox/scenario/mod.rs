@@ -4,6 +4,7 @@
 //! settings use as well: loading programs takes seconds in an emulated guest. The others make
 //! their own.
 
+mod attachments;
 mod bad_input;
 mod cleanup;
 mod cni;
@@ -146,6 +147,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         transfer::scenarios(),
         restart::scenarios(),
         cleanup::scenarios(),
+        attachments::scenarios(),
         spoof::scenarios(),
         bad_input::scenarios(),
         service::scenarios(),

@@ -10,7 +10,7 @@ use super::egress::GROUP;
 const ZERO: Mac = Mac::new([0; 6]);
 
 /// Who asks, answers or announces, in the family's own protocol.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Speaker {
     pub(crate) v4: bool,
     /// The Ethernet address of its interface.

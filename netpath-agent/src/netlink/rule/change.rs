@@ -1,0 +1,54 @@
+//! Adding and removing rules.
+
+use rtnetlink::packet_route::{
+    AddressFamily,
+    rule::{RuleAction, RuleAttribute, RuleMessage},
+};
+
+use super::Rule;
+use crate::netlink::{Error, Netlink, route::PROTOCOL};
+
+impl Netlink {
+    /// Adds a rule; one that is there already is no error.
+    pub async fn add_rule(&self, rule: &Rule) -> Result<(), Error> {
+        let mut request = self.handle.rule().add();
+        *request.message_mut() = message(rule);
+        let added = request.execute().await.map_err(Error::request(|| describe("add", rule)));
+        match added {
+            Err(error) if error.errno() == Some(nix::libc::EEXIST) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes a rule; one that is gone already is no error.
+    pub async fn delete_rule(&self, rule: &Rule) -> Result<(), Error> {
+        let request = self.handle.rule().del(message(rule));
+        let deleted = request.execute().await.map_err(Error::request(|| describe("remove", rule)));
+        match deleted {
+            Err(error) if error.errno() == Some(nix::libc::ENOENT) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+fn describe(verb: &str, rule: &Rule) -> String {
+    let Rule { ipv6: _, priority, source, table } = rule;
+    let from = source.map_or_else(|| "all".to_owned(), |source| source.to_string());
+    format!("{verb} the rule {priority}: from {from} lookup {table}")
+}
+
+fn message(rule: &Rule) -> RuleMessage {
+    let Rule { ipv6, priority, source, table } = *rule;
+    let mut message = RuleMessage::default();
+    message.header.family = if ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    message.header.action = RuleAction::ToTable;
+    let attributes = &mut message.attributes;
+    attributes.push(RuleAttribute::Priority(priority));
+    attributes.push(RuleAttribute::Table(table));
+    attributes.push(RuleAttribute::Protocol(PROTOCOL));
+    if let Some(source) = source {
+        message.header.src_len = source.prefix_len();
+        attributes.push(RuleAttribute::Source(source.addr()));
+    }
+    message
+}

@@ -1,0 +1,290 @@
+//! Nodes with three NICs, each on a segment of its own with a router of its own, and pods of every
+//! attachment on each node.
+//!
+//! ```text
+//!  remote 10.9.0.10 --- router
+//!                       bridge seg0     seg1            seg2
+//!                       10.0.0/1.1      10.0.10/11.1    10.0.20/21.1
+//!              node1    eth0 .0.11      eth1 .10.11     eth2 .20.11
+//!                       ipvlan,         macvlan,        policy-route by the
+//!                       policy-route    policy-route    host stack
+//! ```
+//!
+//! The host's own routes know the first segment only: what concerns the others is netpath's.
+
+use std::{
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+
+use super::{
+    address::{Dual, Family, SERVICE, Subnet},
+    agent::{self, Agent, Files, Programs, Settings},
+    kernel,
+    namespace::Namespace,
+    topology::{EVERYWHERE, NODE, POD, Place, ROUTER},
+};
+
+/// A segment: the nodes' subnet and the pods'.
+const SEGMENTS: [(Subnet, Subnet); 3] =
+    [(Subnet::NODES, Subnet::A), (Subnet::NODES2, Subnet::PODS2), (Subnet::NODES3, Subnet::PODS3)];
+
+const NODES: [(&str, u8); 2] = [("node1", 11), ("node2", 12)];
+
+/// A kind of pod: the first letters of its names, its segment, its attachment, and whether the host
+/// stack carries its packets.
+#[derive(Clone, Copy, Debug)]
+pub struct Sort {
+    /// What its pods are called, before the number of their node.
+    pub letter: &'static str,
+    /// Its NIC and segment.
+    pub segment: usize,
+    /// As in the configuration.
+    pub attachment: &'static str,
+    /// Not accelerated.
+    pub stack: bool,
+}
+
+const SORTS: [Sort; 5] = [
+    Sort { letter: "i", segment: 0, attachment: "ipvlan-l2", stack: false },
+    Sort { letter: "p", segment: 0, attachment: "policy-route", stack: false },
+    Sort { letter: "m", segment: 1, attachment: "macvlan", stack: false },
+    Sort { letter: "q", segment: 1, attachment: "policy-route", stack: false },
+    Sort { letter: "s", segment: 2, attachment: "policy-route", stack: true },
+];
+
+/// A pod.
+#[derive(Debug)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Where its sockets live.
+    pub namespace: Namespace,
+    /// Its address.
+    pub address: Dual,
+    /// Index of its node.
+    pub node: usize,
+    /// What it is.
+    pub sort: Sort,
+}
+
+/// The network and the agents; everything is deleted when it is dropped.
+#[derive(Debug)]
+pub struct Fabric {
+    /// One running agent a node.
+    pub agents: Vec<Agent>,
+    files: Vec<Files>,
+    programs: Programs,
+    /// The pods of all nodes.
+    pub pods: Vec<Pod>,
+    /// The nodes, with their addresses on the first segment.
+    pub nodes: Vec<Place>,
+    /// The host behind the router.
+    pub remote: Place,
+    /// The router; its ports are called after node and segment, `node1-0`.
+    pub router: Namespace,
+    _folder: TempDir,
+}
+
+impl Fabric {
+    /// Builds everything, with agents that run and pods that are attached. Where the kernel has no
+    /// ipvlan there are no pods of that kind.
+    pub fn build(programs: &Programs, attach: &str) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("npf{}-{}-", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let create = |name: &str, settings: &[(&str, &str)]| {
+            let namespace = Namespace::create(&format!("{prefix}{name}"))?;
+            namespace.sysctl(&EVERYWHERE)?;
+            namespace.sysctl(settings)?;
+            anyhow::Ok(namespace)
+        };
+        let ipvlan = kernel::has_ipvlan(&format!("{prefix}scratch"))?;
+        let router = create("router", &ROUTER)?;
+        segments(&router)?;
+        let address = Subnet::REMOTE.host(10);
+        let remote = Place { name: "remote", namespace: create("remote", &[])?, address };
+        cable(&router, "remote", &remote.namespace, "eth0", None)?;
+        gateway(&router, "remote", Subnet::REMOTE)?;
+        number(&remote.namespace, "eth0", (address, Subnet::REMOTE), true)?;
+
+        let mut nodes = Vec::new();
+        for (name, number) in NODES {
+            let namespace = create(name, &NODE)?;
+            let node = Place { name, namespace, address: Subnet::NODES.host(number) };
+            furnish(&router, &node, number)?;
+            nodes.push(node);
+        }
+        let mut pods = Vec::new();
+        for (node, (_, last)) in NODES.iter().enumerate() {
+            for (place, sort) in (20..).zip(SORTS) {
+                if sort.attachment == "ipvlan-l2" && !ipvlan {
+                    continue;
+                }
+                let name = format!("{}{}", sort.letter, node + 1);
+                let namespace = create(&name, &POD)?;
+                namespace.ip(&["link set lo up".to_owned()])?;
+                let address = SEGMENTS[sort.segment].1.host(place + 10 * (last - 10));
+                pods.push(Pod { name, namespace, address, node, sort });
+            }
+        }
+        let folder = tempfile::Builder::new()
+            .prefix("netpath-fabric-")
+            .tempdir()
+            .context("make a folder for the agents' files")?;
+        let files = nodes
+            .iter()
+            .map(|node| {
+                let unique = format!("{prefix}{}", node.name);
+                Files::write(&folder.path().join(node.name), &unique, &settings(attach))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut fabric = Self {
+            agents: Vec::new(),
+            files,
+            programs: programs.clone(),
+            pods,
+            nodes,
+            remote,
+            router,
+            _folder: folder,
+        };
+        for (node, files) in fabric.nodes.iter().zip(&fabric.files) {
+            fabric.agents.push(Agent::start(programs, node, files)?);
+        }
+        fabric.pods.iter().try_for_each(|pod| fabric.add(pod))?;
+        Ok(fabric)
+    }
+
+    /// Attaches a pod.
+    pub fn add(&self, pod: &Pod) -> Result<()> {
+        let (netns, parent) = (pod.namespace.path(), nic(pod.sort.segment));
+        let gateway = SEGMENTS[pod.sort.segment].1.gateway();
+        let (v4, v6) = (format!("{}/24", pod.address.v4), format!("{}/64", pod.address.v6));
+        let (gateway4, gateway6) = (gateway.v4.to_string(), gateway.v6.to_string());
+        let netns = netns.to_string_lossy();
+        let mut words = vec!["endpoint", "add", &pod.name, "--netns", &netns, "--parent", &parent];
+        words.extend(["--attachment", pod.sort.attachment, "--address", &v4, "--address", &v6]);
+        words.extend(["--gateway", &gateway4, "--gateway", &gateway6]);
+        self.agents[pod.node].netpath(&words).map(drop).with_context(|| pod.name.clone())
+    }
+
+    /// Everybody who can be asked, by name, with the namespace and the address.
+    pub fn places(&self) -> impl Iterator<Item = (&str, &Namespace, Dual)> {
+        let places = self.nodes.iter().chain([&self.remote]);
+        let pods = self.pods.iter().map(|pod| (&*pod.name, &pod.namespace, pod.address));
+        places.map(|place| (place.name, &place.namespace, place.address)).chain(pods)
+    }
+}
+
+impl Drop for Fabric {
+    fn drop(&mut self) {
+        self.agents.clear();
+        for (node, files) in self.nodes.iter().zip(&self.files) {
+            if files.pins.exists()
+                && let Err(error) = agent::cleanup(&self.programs, node, files)
+            {
+                eprintln!("netpath-sandbox: cleanup of {}: {error:#}", node.name);
+            }
+        }
+    }
+}
+
+fn nic(segment: usize) -> String {
+    format!("eth{segment}")
+}
+
+fn settings(attach: &str) -> Settings {
+    let parent = |segment: usize, more: &str| {
+        let (nodes, pods) = SEGMENTS[segment];
+        let prefixes = [nodes, pods].map(|subnet| Family::BOTH.map(|family| subnet.prefix(family)));
+        let routers = Family::BOTH.map(|family| pods.gateway().of(family).to_string());
+        format!(
+            "[[parent]]\nname = {:?}\nsubnets = {:?}\nrouters = {routers:?}\n{more}\n",
+            nic(segment),
+            prefixes.concat()
+        )
+    };
+    Settings {
+        attach: attach.to_owned(),
+        more: parent(1, "attachment = \"macvlan\"")
+            + &parent(2, "attachment = \"policy-route\"\naccelerate = false"),
+        ..Settings::default()
+    }
+}
+
+/// The router's bridges, one a segment, with the gateways of both subnets.
+fn segments(router: &Namespace) -> Result<()> {
+    for (segment, (nodes, pods)) in SEGMENTS.into_iter().enumerate() {
+        let bridge = format!("seg{segment}");
+        router.ip(&[
+            format!("link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"),
+            format!("link set {bridge} up"),
+        ])?;
+        gateway(router, &bridge, nodes)?;
+        gateway(router, &bridge, pods)?;
+    }
+    Ok(())
+}
+
+fn gateway(router: &Namespace, interface: &str, subnet: Subnet) -> Result<()> {
+    let Dual { v4, v6 } = subnet.gateway();
+    router.ip(&[
+        format!("addr add {v4}/24 dev {interface}"),
+        format!("addr add {v6}/64 dev {interface} nodad"),
+    ])
+}
+
+/// A cable from a port of the router to an interface elsewhere.
+fn cable(
+    router: &Namespace,
+    port: &str,
+    there: &Namespace,
+    interface: &str,
+    bridge: Option<&str>,
+) -> Result<()> {
+    let mut lines = vec![
+        format!("link add {port} type veth peer name {interface} netns {}", there.name()),
+        format!("link set {port} up"),
+    ];
+    lines.extend(bridge.map(|bridge| format!("link set {port} master {bridge}")));
+    router.ip(&lines)?;
+    there.ip(&["link set lo up".to_owned(), format!("link set {interface} up")])
+}
+
+fn number(
+    there: &Namespace,
+    interface: &str,
+    (own, subnet): (Dual, Subnet),
+    default: bool,
+) -> Result<()> {
+    let Dual { v4, v6 } = subnet.gateway();
+    let mut lines = vec![
+        format!("addr add {}/24 dev {interface}", own.v4),
+        format!("addr add {}/64 dev {interface} nodad", own.v6),
+    ];
+    if default {
+        lines.push(format!("route add default via {v4}"));
+        lines.push(format!("route add ::/0 via {v6}"));
+    }
+    there.ip(&lines)
+}
+
+/// A node's NICs and addresses. It finds pods on its first segment by itself.
+fn furnish(router: &Namespace, node: &Place, last: u8) -> Result<()> {
+    for (segment, (nodes, _)) in SEGMENTS.into_iter().enumerate() {
+        let (port, bridge) = (format!("{}-{segment}", node.name), format!("seg{segment}"));
+        cable(router, &port, &node.namespace, &nic(segment), Some(&bridge))?;
+        number(&node.namespace, &nic(segment), (nodes.host(last), nodes), segment == 0)?;
+    }
+    let mut lines = vec![
+        format!("addr add {}/32 dev lo", SERVICE.v4),
+        format!("addr add {}/128 dev lo nodad", SERVICE.v6),
+    ];
+    lines.extend(
+        Family::BOTH.map(|family| format!("route add {} dev eth0", Subnet::A.prefix(family))),
+    );
+    node.namespace.ip(&lines)
+}

@@ -1,0 +1,129 @@
+//! Every pair of attachments, on one node and across two, over several parents.
+
+use std::{net::IpAddr, thread};
+
+use anyhow::{Result, anyhow, bail};
+
+use super::{Bench, Outcome, Scenario};
+use crate::sandbox::{
+    address::{Dual, Family, SERVICE},
+    fabric::{Fabric, Pod},
+    namespace::Namespace,
+    probe::{Patience, Proto, probe},
+    server::Server,
+};
+
+/// With both generations of hooks.
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let pairs = |attach: &'static str| {
+        Scenario::own(format!("attachments::pairs::attach_{attach}"), move |bench| {
+            pairs(bench, attach)
+        })
+    };
+    vec![pairs("auto"), pairs("netlink")]
+}
+
+/// One question.
+struct Ask<'a> {
+    from: (&'a str, &'a Namespace, Dual),
+    to: (&'a str, Dual),
+    /// The path that the node which decides should name.
+    path: Option<(usize, &'static str)>,
+}
+
+fn pairs(bench: &Bench, attach: &str) -> Result<Outcome> {
+    let fabric = Fabric::build(&bench.programs, attach)?;
+    let _servers = fabric
+        .places()
+        .map(|(name, namespace, own)| {
+            let service = fabric.nodes.iter().any(|node| node.name == name).then_some(SERVICE);
+            let duals = [Some(own), service];
+            let addresses: Vec<IpAddr> = duals
+                .iter()
+                .flatten()
+                .flat_map(|dual| Family::BOTH.map(|family| dual.of(family)))
+                .collect();
+            Server::start(namespace, &addresses)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let asks = questions(&fabric);
+    let mut wrong = Vec::new();
+    // Those of one sender at once.
+    for same in asks.chunk_by(|a, b| a.from.0 == b.from.0) {
+        wrong.extend(ask(&fabric, same)?);
+    }
+    eprintln!("attachments: {} pairs, 2 families, 3 protocols", asks.len());
+    if wrong.is_empty() {
+        return Ok(Outcome::Passed);
+    }
+    bail!("{} not as expected: {}", wrong.len(), wrong.join("; "))
+}
+
+/// Everybody on the first node asks everybody, and is asked by the host behind the router.
+fn questions(fabric: &Fabric) -> Vec<Ask<'_>> {
+    let node = &fabric.nodes[0];
+    let host = (node.name, &node.namespace, node.address);
+    let other = (fabric.nodes[1].name, fabric.nodes[1].address);
+    let remote = &fabric.remote;
+    let mut asks = Vec::new();
+    let own = |pod: &Pod| pod.node == 0;
+    for pod in fabric.pods.iter().filter(|pod| own(pod)) {
+        let from = (&*pod.name, &pod.namespace, pod.address);
+        let by = |path| Some((0, if pod.sort.stack { "kernel" } else { path }));
+        for peer in fabric.pods.iter().filter(|peer| peer.name != pod.name) {
+            let path = match (own(peer), peer.sort.stack) {
+                (true, true) => "kernel",
+                (true, false) => "local",
+                (false, _) => "router",
+            };
+            asks.push(Ask { from, to: (&peer.name, peer.address), path: by(path) });
+        }
+        asks.push(Ask { from, to: (node.name, node.address), path: by("host") });
+        asks.push(Ask { from, to: ("service", SERVICE), path: by("host") });
+        asks.push(Ask { from, to: other, path: by("router") });
+        asks.push(Ask { from, to: (remote.name, remote.address), path: by("router") });
+    }
+    for pod in &fabric.pods {
+        let to = (&*pod.name, pod.address);
+        asks.push(Ask { from: host, to, path: None });
+    }
+    for pod in fabric.pods.iter().filter(|pod| own(pod)) {
+        let from = (remote.name, &remote.namespace, remote.address);
+        let path = Some((0, if pod.sort.stack { "kernel" } else { "local" }));
+        asks.push(Ask { from, to: (&pod.name, pod.address), path });
+    }
+    asks
+}
+
+/// Asks in both families by every protocol, all at once, and says what was not as expected.
+fn ask(fabric: &Fabric, asks: &[Ask<'_>]) -> Result<Vec<String>> {
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for Ask { from, to, path } in asks {
+            for family in Family::BOTH {
+                let ends = (from.2.of(family), to.1.of(family));
+                running.push(scope.spawn(move || {
+                    let Some((node, expected)) = path else { return Ok(None) };
+                    let found = fabric.agents[*node].path(ends.0, ends.1)?;
+                    let wrong = || format!("{} -> {} {family:?}: path {found}", from.0, to.0);
+                    Ok((found != *expected).then(wrong))
+                }));
+                for proto in Proto::ALL {
+                    running.push(scope.spawn(move || {
+                        let answered = probe(from.1, ends.1, proto, Patience::EXPECTED)?;
+                        let name = proto.name();
+                        let wrong = || format!("{} -> {} {family:?} {name}: none", from.0, to.0);
+                        Ok((!answered).then(wrong))
+                    }));
+                }
+            }
+        }
+        let mut wrong = Vec::new();
+        for one in running {
+            let outcome: Result<Option<String>> =
+                one.join().map_err(|_| anyhow!("a probe panicked"))?;
+            wrong.extend(outcome?);
+        }
+        Ok(wrong)
+    })
+}
