@@ -35,6 +35,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("output of `{}`", line(command)))
 }
 
+/// Runs a program to its end, its output through `to`; whether it ended well.
+pub(crate) fn pass_on(mut command: Command, to: &mut impl io::Write) -> Result<bool> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("start `{}`", line(&command)))?;
+    if let Some(mut stdout) = child.stdout.take() {
+        io::copy(&mut stdout, to).with_context(|| format!("read from `{}`", line(&command)))?;
+    }
+    Ok(child.wait().with_context(|| format!("wait for `{}`", line(&command)))?.success())
+}
+
 /// The command as a user would type it, for messages.
 pub(crate) fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

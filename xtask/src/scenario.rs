@@ -81,6 +81,7 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     if guests.iter().any(|(group, _)| *group == Group::Runtime) {
         userland::get(workspace)?;
     }
+    let mut tiers = native(args, &programs);
     // The longest first, so that no processor waits for the last one alone.
     let waiting = Mutex::new(guests.iter());
     let done = Mutex::new(Vec::new());
@@ -103,7 +104,25 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     });
     let Ok(mut done) = done.into_inner() else { bail!("a tier of tests panicked") };
     done.sort_by_key(|(guest, _)| *guest);
-    Ok(done.into_iter().map(|(_, tier)| tier).collect())
+    tiers.extend(done.into_iter().map(|(_, tier)| tier));
+    Ok(tiers)
+}
+
+/// Scenarios that ask nothing of a kernel that any has not: they run on this machine's as well.
+const NATIVE: &str = "attachments";
+
+/// Those, unless kernels were chosen or other tests.
+fn native(args: &Args, programs: &Path) -> Vec<Tier> {
+    let filter = args.filter.as_deref().unwrap_or(NATIVE);
+    if !args.kernels.is_empty() || !filter.starts_with(NATIVE) {
+        return Vec::new();
+    }
+    let run = |counter: &mut Counter| {
+        let mut sandbox = command::as_root(programs.join("netpath-sandbox"));
+        sandbox.args(["test", "--group", Group::Scenario.name(), "--filter", filter]);
+        command::pass_on(sandbox, counter)
+    };
+    vec![tier("native", run)]
 }
 
 /// The guests that have something to do.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every tier of tests, with counts of what really ran.
 
 use std::io;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -24,6 +24,7 @@ const ROOT: [&str; 3] = ["prog", "announce", "replace"];
   unit        everything that needs neither root nor a certain kernel
   prog        single packets through the programs, in the running kernel (BPF_PROG_TEST_RUN)
   announce    address probes and announcements between two namespaces, in the running kernel
+  native      whole nodes with every attachment that needs no ipvlan, in the running kernel
   replace     programs replaced at their hooks under 20,000 packets a second, in the running kernel
   scenario    whole nodes, routers and pods, in a guest per kernel
   runtime     scenarios with containerd and podman, in guests with Debian's, on 6.1 and 6.12
@@ -124,12 +125,8 @@ fn root(workspace: &Workspace, target: &str, args: &Args, counter: &mut Counter)
 
 /// Runs `cargo test` with our filter, its output through the counter.
 fn cargo_test(mut cargo: Command, args: &Args, counter: &mut Counter) -> Result<bool> {
-    cargo.args(&args.filter).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = cargo.spawn().with_context(|| format!("start `{}`", command::line(&cargo)))?;
-    if let Some(mut stdout) = child.stdout.take() {
-        io::copy(&mut stdout, counter).context("read the output of cargo test")?;
-    }
-    Ok(child.wait().context("wait for cargo test")?.success())
+    cargo.args(&args.filter);
+    command::pass_on(cargo, counter)
 }
 
 /// Integration tests of the default members, but those that need root.

@@ -28,8 +28,11 @@ use super::{
     topology::{EVERYWHERE, NODE, POD, Place, ROUTER},
 };
 
-/// A segment: the nodes' subnet and the pods'.
-const SEGMENTS: [(Subnet, Subnet); 3] =
+/// Segments, and NICs of a node.
+pub const SEGMENTS: usize = 3;
+
+/// The nodes' subnet on a segment, and the pods'.
+const SUBNETS: [(Subnet, Subnet); SEGMENTS] =
     [(Subnet::NODES, Subnet::A), (Subnet::NODES2, Subnet::PODS2), (Subnet::NODES3, Subnet::PODS3)];
 
 const NODES: [(&str, u8); 2] = [("node1", 11), ("node2", 12)];
@@ -126,7 +129,7 @@ impl Fabric {
                 let name = format!("{}{}", sort.letter, node + 1);
                 let namespace = create(&name, &POD)?;
                 namespace.ip(&["link set lo up".to_owned()])?;
-                let address = SEGMENTS[sort.segment].1.host(place + 10 * (last - 10));
+                let address = SUBNETS[sort.segment].1.host(place + 10 * (last - 10));
                 pods.push(Pod { name, namespace, address, node, sort });
             }
         }
@@ -161,7 +164,7 @@ impl Fabric {
     /// Attaches a pod.
     pub fn add(&self, pod: &Pod) -> Result<()> {
         let (netns, parent) = (pod.namespace.path(), nic(pod.sort.segment));
-        let gateway = SEGMENTS[pod.sort.segment].1.gateway();
+        let gateway = SUBNETS[pod.sort.segment].1.gateway();
         let (v4, v6) = (format!("{}/24", pod.address.v4), format!("{}/64", pod.address.v6));
         let (gateway4, gateway6) = (gateway.v4.to_string(), gateway.v6.to_string());
         let netns = netns.to_string_lossy();
@@ -198,7 +201,7 @@ fn nic(segment: usize) -> String {
 
 fn settings(attach: &str) -> Settings {
     let parent = |segment: usize, more: &str| {
-        let (nodes, pods) = SEGMENTS[segment];
+        let (nodes, pods) = SUBNETS[segment];
         let prefixes = [nodes, pods].map(|subnet| Family::BOTH.map(|family| subnet.prefix(family)));
         let routers = Family::BOTH.map(|family| pods.gateway().of(family).to_string());
         format!(
@@ -217,7 +220,7 @@ fn settings(attach: &str) -> Settings {
 
 /// The router's bridges, one a segment, with the gateways of both subnets.
 fn segments(router: &Namespace) -> Result<()> {
-    for (segment, (nodes, pods)) in SEGMENTS.into_iter().enumerate() {
+    for (segment, (nodes, pods)) in SUBNETS.into_iter().enumerate() {
         let bridge = format!("seg{segment}");
         router.ip(&[
             format!("link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"),
@@ -274,7 +277,7 @@ fn number(
 
 /// A node's NICs and addresses. It finds pods on its first segment by itself.
 fn furnish(router: &Namespace, node: &Place, last: u8) -> Result<()> {
-    for (segment, (nodes, _)) in SEGMENTS.into_iter().enumerate() {
+    for (segment, (nodes, _)) in SUBNETS.into_iter().enumerate() {
         let (port, bridge) = (format!("{}-{segment}", node.name), format!("seg{segment}"));
         cable(router, &port, &node.namespace, &nic(segment), Some(&bridge))?;
         number(&node.namespace, &nic(segment), (nodes.host(last), nodes), segment == 0)?;

@@ -2,25 +2,31 @@
 
 use std::{net::IpAddr, thread};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 
 use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
     address::{Dual, Family, SERVICE},
-    fabric::{Fabric, Pod},
+    fabric::{Fabric, Pod, SEGMENTS},
+    kernel,
     namespace::Namespace,
     probe::{Patience, Proto, probe},
     server::Server,
+    wire::Wire,
 };
 
-/// With both generations of hooks.
+/// With both generations of hooks, where there are two.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let pairs = |attach: &'static str| {
-        Scenario::own(format!("attachments::pairs::attach_{attach}"), move |bench| {
-            pairs(bench, attach)
-        })
+    let netlink = |bench: &Bench| {
+        if kernel::at_least(6, 6)? {
+            return pairs(bench, "netlink");
+        }
+        Ok(Outcome::Ignored("without tcx, auto is netlink".to_owned()))
     };
-    vec![pairs("auto"), pairs("netlink")]
+    vec![
+        Scenario::own("attachments::pairs::attach_auto", |bench| pairs(bench, "auto")),
+        Scenario::own("attachments::pairs::attach_netlink", netlink),
+    ]
 }
 
 /// One question.
@@ -46,17 +52,79 @@ fn pairs(bench: &Bench, attach: &str) -> Result<Outcome> {
             Server::start(namespace, &addresses)
         })
         .collect::<Result<Vec<_>>>()?;
+    let mut ports = Port::all(&fabric)?;
     let asks = questions(&fabric);
     let mut wrong = Vec::new();
     // Those of one sender at once.
     for same in asks.chunk_by(|a, b| a.from.0 == b.from.0) {
         wrong.extend(ask(&fabric, same)?);
+        for port in &mut ports {
+            wrong.extend(port.strangers(&fabric)?);
+        }
     }
-    eprintln!("attachments: {} pairs, 2 families, 3 protocols", asks.len());
+    let heard: Vec<_> = ports.iter().map(|port| port.heard).collect();
+    eprintln!(
+        "attachments: {} pairs, 2 families, 3 protocols; on the wires of the NICs {heard:?} packets",
+        asks.len()
+    );
+    ensure!(!heard.contains(&0), "nothing was heard on a wire");
     if wrong.is_empty() {
         return Ok(Outcome::Passed);
     }
     bail!("{} not as expected: {}", wrong.len(), wrong.join("; "))
+}
+
+/// The router's end of a cable to a NIC of the first node.
+struct Port {
+    segment: usize,
+    wire: Wire,
+    /// Packets of pods that may use it.
+    heard: usize,
+}
+
+impl Port {
+    fn all(fabric: &Fabric) -> Result<Vec<Self>> {
+        let open = |segment| {
+            let name = format!("{}-{segment}", fabric.nodes[0].name);
+            Ok(Self { segment, wire: Wire::open(&fabric.router, &name)?, heard: 0 })
+        };
+        (0..SEGMENTS).map(open).collect()
+    }
+
+    /// What pods of the first node sent by a NIC that is not theirs, or to each other: that stays on
+    /// the node.
+    fn strangers(&mut self, fabric: &Fabric) -> Result<Vec<String>> {
+        let own: Vec<&Pod> = fabric.pods.iter().filter(|pod| pod.node == 0).collect();
+        let find = |address: IpAddr| {
+            let has = |pod: &&&Pod| Family::BOTH.iter().any(|it| pod.address.of(*it) == address);
+            own.iter().find(has)
+        };
+        let mut wrong = Vec::new();
+        for frame in self.wire.seen()? {
+            let Some((source, destination)) = ends(&frame) else { continue };
+            let Some(sender) = find(source) else { continue };
+            if sender.sort.segment != self.segment || find(destination).is_some() {
+                wrong
+                    .push(format!("{source} to {destination} by the wire of NIC {}", self.segment));
+            } else {
+                self.heard += 1;
+            }
+        }
+        wrong.dedup();
+        Ok(wrong)
+    }
+}
+
+/// Source and destination of an IP packet.
+fn ends(frame: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    fn at<const N: usize>(frame: &[u8], offset: usize) -> Option<[u8; N]> {
+        frame.get(offset..offset + N)?.try_into().ok()
+    }
+    match at::<2>(frame, 12)? {
+        [0x08, 0x00] => Some((at::<4>(frame, 26)?.into(), at::<4>(frame, 30)?.into())),
+        [0x86, 0xdd] => Some((at::<16>(frame, 22)?.into(), at::<16>(frame, 38)?.into())),
+        _ => None,
+    }
 }
 
 /// Everybody on the first node asks everybody, and is asked by the host behind the router.

@@ -16,7 +16,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             scenarios.push(Scenario::shared(name, &settings, 1500, netpath));
         }
     }
-    for (switching, xdp) in [("parent", "off"), ("parent", "generic"), ("driver", "off")] {
+    // What is left by `attachments`.
+    for (switching, xdp) in [("parent", "generic"), ("driver", "off")] {
         let settings = Settings {
             attachment: "macvlan".into(),
             switching: switching.into(),
@@ -24,15 +25,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             ..Settings::default()
         };
         let name = format!("table::macvlan::{switching}::xdp_{xdp}");
-        scenarios.push(Scenario::shared(name, &settings, 1500, netpath));
-    }
-    for attach in ["auto", "netlink"] {
-        let settings = Settings {
-            attachment: "policy-route".into(),
-            attach: attach.into(),
-            ..Settings::default()
-        };
-        let name = format!("table::policy_route::attach_{attach}");
         scenarios.push(Scenario::shared(name, &settings, 1500, netpath));
     }
     let settings = Settings { attach: "netlink".into(), ..Settings::default() };
