@@ -13,6 +13,7 @@
 //! The host's own routes know the first segment only: what concerns the others is netpath's.
 
 use std::{
+    net::IpAddr,
     process,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -25,6 +26,7 @@ use super::{
     agent::{self, Agent, Files, Programs, Settings},
     kernel,
     namespace::Namespace,
+    server::Server,
     topology::{EVERYWHERE, NODE, POD, Place, ROUTER},
 };
 
@@ -58,6 +60,25 @@ const SORTS: [Sort; 5] = [
     Sort { letter: "q", segment: 1, attachment: "policy-route", stack: false },
     Sort { letter: "s", segment: 2, attachment: "policy-route", stack: true },
 ];
+
+/// How the nodes are set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The generation of TC hooks, as in the configuration.
+    pub attach: &'static str,
+    /// ipvlan and macvlan change their places.
+    pub swapped: bool,
+}
+
+impl Plan {
+    fn sorts(self) -> [Sort; 5] {
+        SORTS.map(|sort| match sort.attachment {
+            "policy-route" => sort,
+            _ if self.swapped => Sort { segment: 1 - sort.segment, ..sort },
+            _ => sort,
+        })
+    }
+}
 
 /// A pod.
 #[derive(Debug)]
@@ -95,7 +116,7 @@ pub struct Fabric {
 impl Fabric {
     /// Builds everything, with agents that run and pods that are attached. Where the kernel has no
     /// ipvlan there are no pods of that kind.
-    pub fn build(programs: &Programs, attach: &str) -> Result<Self> {
+    pub fn build(programs: &Programs, plan: Plan) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("npf{}-{}-", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let create = |name: &str, settings: &[(&str, &str)]| {
@@ -122,7 +143,7 @@ impl Fabric {
         }
         let mut pods = Vec::new();
         for (node, (_, last)) in NODES.iter().enumerate() {
-            for (place, sort) in (20..).zip(SORTS) {
+            for (place, sort) in (20..).zip(plan.sorts()) {
                 if sort.attachment == "ipvlan-l2" && !ipvlan {
                     continue;
                 }
@@ -141,7 +162,7 @@ impl Fabric {
             .iter()
             .map(|node| {
                 let unique = format!("{prefix}{}", node.name);
-                Files::write(&folder.path().join(node.name), &unique, &settings(attach))
+                Files::write(&folder.path().join(node.name), &unique, &settings(plan))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut fabric = Self {
@@ -174,6 +195,28 @@ impl Fabric {
         self.agents[pod.node].netpath(&words).map(drop).with_context(|| pod.name.clone())
     }
 
+    /// A node's address on a segment.
+    #[must_use]
+    pub fn address_of(&self, node: usize, segment: usize) -> Dual {
+        SUBNETS[segment].0.host(NODES[node].1)
+    }
+
+    /// Starts everybody's servers.
+    pub fn start_servers(&self) -> Result<Vec<Server>> {
+        self.places()
+            .map(|(name, namespace, own)| {
+                let service = self.nodes.iter().any(|node| node.name == name).then_some(SERVICE);
+                let duals = [Some(own), service];
+                let addresses: Vec<IpAddr> = duals
+                    .iter()
+                    .flatten()
+                    .flat_map(|dual| Family::BOTH.map(|family| dual.of(family)))
+                    .collect();
+                Server::start(namespace, &addresses)
+            })
+            .collect()
+    }
+
     /// Everybody who can be asked, by name, with the namespace and the address.
     pub fn places(&self) -> impl Iterator<Item = (&str, &Namespace, Dual)> {
         let places = self.nodes.iter().chain([&self.remote]);
@@ -199,7 +242,9 @@ fn nic(segment: usize) -> String {
     format!("eth{segment}")
 }
 
-fn settings(attach: &str) -> Settings {
+fn settings(plan: Plan) -> Settings {
+    let (first, second) =
+        if plan.swapped { ("macvlan", "ipvlan-l2") } else { ("ipvlan-l2", "macvlan") };
     let parent = |segment: usize, more: &str| {
         let (nodes, pods) = SUBNETS[segment];
         let prefixes = [nodes, pods].map(|subnet| Family::BOTH.map(|family| subnet.prefix(family)));
@@ -211,8 +256,9 @@ fn settings(attach: &str) -> Settings {
         )
     };
     Settings {
-        attach: attach.to_owned(),
-        more: parent(1, "attachment = \"macvlan\"")
+        attachment: first.to_owned(),
+        attach: plan.attach.to_owned(),
+        more: parent(1, &format!("attachment = {second:?}"))
             + &parent(2, "attachment = \"policy-route\"\naccelerate = false"),
         ..Settings::default()
     }

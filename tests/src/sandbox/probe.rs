@@ -12,7 +12,11 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{namespace::Namespace, server::ECHO_PORT, wait};
+use super::{
+    namespace::Namespace,
+    server::{ECHO_PORT, WHO},
+    wait,
+};
 
 /// How a probe asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,30 +82,52 @@ pub fn probe_port(
 /// The same from the namespace that the caller is in.
 pub fn probe_here(to: IpAddr, port: u16, proto: Proto, patience: Patience) -> Result<bool> {
     let peer = SocketAddr::new(to, port);
-    ask(to, patience, |left| match proto {
+    let answer = ask(to, patience, |left| match proto {
         Proto::Icmp => ping(to, 56, left),
-        Proto::Tcp => ask_tcp(peer, left),
-        Proto::Udp => ask_udp(peer, left),
+        Proto::Tcp => ask_tcp(peer, ECHO, left).and_then(|answer| expect(&answer)),
+        Proto::Udp => ask_udp(peer, ECHO, left).and_then(|answer| expect(&answer)),
+    })?;
+    Ok(answer.is_some())
+}
+
+/// Whom an echo server takes the asker for; `None` if it does not answer.
+pub fn who(
+    from: &Namespace,
+    to: SocketAddr,
+    proto: Proto,
+    patience: Patience,
+) -> Result<Option<IpAddr>> {
+    let read = |answer: Vec<u8>| {
+        let text = std::str::from_utf8(&answer).ok();
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| ErrorKind::InvalidData.into())
+    };
+    from.enter(|| {
+        ask(to.ip(), patience, |left| match proto {
+            Proto::Icmp => Err(ErrorKind::Unsupported.into()),
+            Proto::Tcp => ask_tcp(to, WHO, left).and_then(read),
+            Proto::Udp => ask_udp(to, WHO, left).and_then(read),
+        })
     })
 }
 
 /// Pings with `size` bytes of data.
 pub fn ping_of(from: &Namespace, to: IpAddr, size: usize, patience: Patience) -> Result<bool> {
-    from.enter(|| ask(to, patience, |left| ping(to, size, left)))
+    let answer = from.enter(|| ask(to, patience, |left| ping(to, size, left)))?;
+    Ok(answer.is_some())
 }
 
 /// Asks again until there is an answer or patience is at an end.
-fn ask(
+fn ask<T>(
     to: IpAddr,
     patience: Patience,
-    question: impl Fn(Duration) -> io::Result<()>,
-) -> Result<bool> {
+    question: impl Fn(Duration) -> io::Result<T>,
+) -> Result<Option<T>> {
     for _ in 0..patience.0 {
         wait::check_interrupt()?;
         let deadline = Instant::now() + TRY;
         while let Some(left) = left_until(deadline) {
             match question(left) {
-                Ok(()) => return Ok(true),
+                Ok(answer) => return Ok(Some(answer)),
                 Err(error) if is_silence(&error) => break,
                 Err(error) if is_network(&error) => {
                     thread::sleep(PACE.min(left_until(deadline).unwrap_or_default()));
@@ -110,7 +136,7 @@ fn ask(
             }
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn left_until(deadline: Instant) -> Option<Duration> {
@@ -185,14 +211,30 @@ impl Pinger {
     }
 }
 
-fn ask_tcp(peer: SocketAddr, limit: Duration) -> io::Result<()> {
+/// What is sent to be echoed.
+const ECHO: &[u8] = b"netpath";
+/// The longest answer: an address.
+const ANSWER: usize = 64;
+
+/// The answer to a question: as long as it, or to the end of the connection.
+fn ask_tcp(peer: SocketAddr, question: &[u8], limit: Duration) -> io::Result<Vec<u8>> {
     let mut connection = TcpStream::connect_timeout(&peer, limit).map_err(over)?;
     connection.set_read_timeout(Some(limit))?;
     connection.set_write_timeout(Some(limit))?;
-    connection.write_all(b"netpath")?;
-    let mut answer = [0; 7];
-    connection.read_exact(&mut answer)?;
-    expect(&answer)
+    connection.write_all(question)?;
+    let mut answer = vec![0; if question == ECHO { ECHO.len() } else { ANSWER }];
+    let mut length = 0;
+    while length < answer.len() {
+        match connection.read(&mut answer[length..])? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    if length == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    answer.truncate(length);
+    Ok(answer)
 }
 
 /// A connection that was over before anybody looked, with no error left to tell: the library has
@@ -202,18 +244,19 @@ fn over(error: io::Error) -> io::Error {
     if told { error } else { ErrorKind::ConnectionReset.into() }
 }
 
-fn ask_udp(peer: SocketAddr, limit: Duration) -> io::Result<()> {
+fn ask_udp(peer: SocketAddr, question: &[u8], limit: Duration) -> io::Result<Vec<u8>> {
     let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any)?;
     // Connected: only an answer from the very address that was asked is received.
     socket.connect(peer)?;
     socket.set_read_timeout(Some(limit))?;
-    socket.send(b"netpath")?;
-    let mut answer = [0; 16];
+    socket.send(question)?;
+    let mut answer = vec![0; ANSWER];
     let length = socket.recv(&mut answer)?;
-    expect(&answer[..length])
+    answer.truncate(length);
+    Ok(answer)
 }
 
 fn expect(answer: &[u8]) -> io::Result<()> {
-    if answer == b"netpath" { Ok(()) } else { Err(ErrorKind::InvalidData.into()) }
+    if answer == ECHO { Ok(()) } else { Err(ErrorKind::InvalidData.into()) }
 }

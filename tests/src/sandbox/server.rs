@@ -16,6 +16,9 @@ use super::{namespace::Namespace, pattern::Pattern};
 
 /// TCP and UDP: everything comes back (the echo service's own port).
 pub const ECHO_PORT: u16 = 7;
+/// What an echo server answers with the asker's address, as it sees it.
+pub const WHO: &[u8] = b"who am I";
+
 /// TCP: reads to the end, compares with the pattern and answers with the number of good bytes
 /// (the discard service's own port).
 pub const SINK_PORT: u16 = 9;
@@ -117,7 +120,10 @@ impl Sockets {
             for socket in datagrams {
                 while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
                     // An answer that can not be sent is an answer lost: the asker reports it.
-                    let _ = socket.send_to(&buffer[..length], peer);
+                    let _ = match &buffer[..length] {
+                        WHO => socket.send_to(peer.ip().to_string().as_bytes(), peer),
+                        echo => socket.send_to(echo, peer),
+                    };
                 }
             }
         }
@@ -161,6 +167,12 @@ fn serve_echo(mut connection: TcpStream) {
     loop {
         match connection.read(&mut buffer) {
             Ok(0) => return,
+            Ok(length) if buffer[..length] == *WHO => {
+                let Ok(peer) = connection.peer_addr() else { return };
+                // The end of the answer is the end of the connection.
+                let _ = connection.write_all(peer.ip().to_string().as_bytes());
+                return;
+            }
             Ok(length) if connection.write_all(&buffer[..length]).is_ok() => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Ok(_) | Err(_) => return,

@@ -7,11 +7,10 @@ use anyhow::{Result, anyhow, bail, ensure};
 use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
     address::{Dual, Family, SERVICE},
-    fabric::{Fabric, Pod, SEGMENTS},
+    fabric::{Fabric, Plan, Pod, SEGMENTS},
     kernel,
     namespace::Namespace,
     probe::{Patience, Proto, probe},
-    server::Server,
     wire::Wire,
 };
 
@@ -37,21 +36,9 @@ struct Ask<'a> {
     path: Option<(usize, &'static str)>,
 }
 
-fn pairs(bench: &Bench, attach: &str) -> Result<Outcome> {
-    let fabric = Fabric::build(&bench.programs, attach)?;
-    let _servers = fabric
-        .places()
-        .map(|(name, namespace, own)| {
-            let service = fabric.nodes.iter().any(|node| node.name == name).then_some(SERVICE);
-            let duals = [Some(own), service];
-            let addresses: Vec<IpAddr> = duals
-                .iter()
-                .flatten()
-                .flat_map(|dual| Family::BOTH.map(|family| dual.of(family)))
-                .collect();
-            Server::start(namespace, &addresses)
-        })
-        .collect::<Result<Vec<_>>>()?;
+fn pairs(bench: &Bench, attach: &'static str) -> Result<Outcome> {
+    let fabric = Fabric::build(&bench.programs, Plan { attach, swapped: false })?;
+    let _servers = fabric.start_servers()?;
     let mut ports = Port::all(&fabric)?;
     let asks = questions(&fabric);
     let mut wrong = Vec::new();

@@ -11,6 +11,7 @@ mod cni;
 mod conflict;
 mod exhausted;
 mod inspect;
+mod matrix;
 mod next_hop;
 mod repair;
 mod restart;
@@ -148,6 +149,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         restart::scenarios(),
         cleanup::scenarios(),
         attachments::scenarios(),
+        matrix::scenarios(),
         spoof::scenarios(),
         bad_input::scenarios(),
         service::scenarios(),
