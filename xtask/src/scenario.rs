@@ -108,21 +108,28 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     Ok(tiers)
 }
 
-/// Scenarios that ask nothing of a kernel that any has not: they run on this machine's as well.
-const NATIVE: &str = "attachments";
+/// What asks nothing of a kernel that any has not, and runs on this machine's as well: a group and the
+/// start of names.
+const NATIVE: [(&str, &str); 3] =
+    [("scenario", "attachments"), ("scenario", "matrix"), ("native", "native")];
 
 /// Those, unless kernels were chosen or other tests.
 fn native(args: &Args, programs: &Path) -> Vec<Tier> {
-    let filter = args.filter.as_deref().unwrap_or(NATIVE);
-    if !args.kernels.is_empty() || !filter.starts_with(NATIVE) {
-        return Vec::new();
-    }
-    let run = |counter: &mut Counter| {
-        let mut sandbox = command::as_root(programs.join("netpath-sandbox"));
-        sandbox.args(["test", "--group", Group::Scenario.name(), "--filter", filter]);
-        command::pass_on(sandbox, counter)
+    let wanted =
+        |start: &&str| args.filter.as_ref().is_none_or(|filter| filter.starts_with(*start));
+    let chosen = NATIVE.into_iter().filter(|(_, start)| args.kernels.is_empty() && wanted(start));
+    let run = |(group, start): (&str, &str)| {
+        tier(&format!("native {start}"), |counter| {
+            let mut sandbox = command::as_root(programs.join("netpath-sandbox"));
+            let filter = args.filter.as_deref().unwrap_or(start);
+            sandbox.args(["test", "--group", group, "--filter", filter]);
+            if let Some(seed) = args.seed {
+                sandbox.args(["--seed", &seed.to_string()]);
+            }
+            command::pass_on(sandbox, counter)
+        })
     };
-    vec![tier("native", run)]
+    chosen.map(run).collect()
 }
 
 /// The guests that have something to do.
@@ -138,7 +145,7 @@ fn guests(args: &Args, programs: &Path) -> Result<Vec<(Group, Series)>> {
     }
     let mut guests = Vec::new();
     for group in Group::ALL {
-        if names.lines().any(|name| group.has(name)) {
+        if names.lines().any(|name| group.has(name) && !name.starts_with("native::")) {
             let chosen = args.kernels.as_slice();
             let kernels = if chosen.is_empty() { group.kernels() } else { chosen };
             guests.extend(kernels.iter().map(|series| (group, *series)));

@@ -18,8 +18,8 @@ use serde::{
 use tokio::net::UnixStream;
 
 use super::types::{
-    Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Question, Route, RouteFilter,
-    RouteName, Status,
+    Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Flow, Question, Route,
+    RouteFilter, RouteName, Status,
 };
 use crate::{
     endpoint::EndpointSpec,
@@ -107,6 +107,11 @@ impl Client {
     /// Removes a route.
     pub async fn remove_route(&self, table: Table, prefix: IpNet) -> Result<Route, Error> {
         self.delete("/v1/routes", &RouteName { table, prefix }).await
+    }
+
+    /// The flows that take the kernel path.
+    pub async fn flows(&self) -> Result<Vec<Flow>, Error> {
+        self.get("/v1/flows", &()).await
     }
 
     /// Counters by parent, hook, path and reason.

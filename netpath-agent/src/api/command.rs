@@ -5,7 +5,9 @@ use tokio::sync::oneshot;
 
 use super::{
     ipam::{Release, Reserve},
-    types::{Added, Counter, Endpoint, EndpointCounter, Explanation, Question, Route, Status},
+    types::{
+        Added, Counter, Endpoint, EndpointCounter, Explanation, Flow, Question, Route, Status,
+    },
 };
 use crate::{
     endpoint::EndpointSpec,
@@ -58,6 +60,8 @@ pub enum Command {
     AddRoute(RouteSpec, Reply<Added<Route>>),
     /// Remove a route.
     RemoveRoute(Table, IpNet, Reply<Route>),
+    /// The flows that take the kernel path.
+    Flows(Reply<Vec<Flow>>),
     /// Counters by parent, hook, path and reason.
     Counters(Reply<Vec<Counter>>),
     /// Counters by endpoint.

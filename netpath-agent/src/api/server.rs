@@ -20,7 +20,7 @@ use super::{
     command::{Command, Reply},
     ipam::{Release, Reserve},
     types::{
-        Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Question, Route,
+        Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Flow, Question, Route,
         RouteFilter, RouteName, Status,
     },
 };
@@ -57,6 +57,7 @@ pub async fn serve(
         .route("/v1/ipam/reserve", post(reserve))
         .route("/v1/ipam/check", get(check_addresses))
         .route("/v1/routes", get(routes).post(add_route).delete(remove_route))
+        .route("/v1/flows", get(flows))
         .route("/v1/counters", get(counters))
         .route("/v1/counters/endpoints", get(endpoint_counters))
         .route("/v1/explain", get(explain))
@@ -140,6 +141,10 @@ async fn reserve(State(node): Node, Body(what): Body<Reserve>) -> Result<Json<Al
 
 async fn check_addresses(State(node): Node) -> Result<Json<Vec<Problem>>, Error> {
     Ok(Json(ask(&node, Command::CheckAddresses).await?))
+}
+
+async fn flows(State(node): Node) -> Result<Json<Vec<Flow>>, Error> {
+    Ok(Json(ask(&node, Command::Flows).await?))
 }
 
 async fn routes(

@@ -168,6 +168,25 @@ pub struct RouteName {
     pub prefix: IpNet,
 }
 
+/// A flow whose packets take the kernel path, as these packets carry it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// icmp, tcp, udp or a number.
+    pub protocol: String,
+    /// The sender.
+    pub source: IpAddr,
+    /// The sender's port; an echo's identifier.
+    pub source_port: u16,
+    /// The receiver.
+    pub destination: IpAddr,
+    /// The receiver's port; an echo's identifier.
+    pub destination_port: u16,
+    /// The endpoints at its ends.
+    pub endpoints: Vec<String>,
+    /// Seconds since the host stack last forwarded what it answers. Packets renew it once a second.
+    pub idle_seconds: u64,
+}
+
 /// What happened at a hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {

@@ -1,6 +1,6 @@
 //! The `flows` map, which the programs fill.
 
-use netpath_common::{Address, FlowKey};
+use netpath_common::{Address, Flow, FlowKey};
 
 use super::{Datapath, Error, batch, endpoints::absent};
 
@@ -18,10 +18,14 @@ impl Datapath {
         self.forget_flows(|flow| gone(&flow.source) || gone(&flow.destination))
     }
 
+    /// All flows.
+    pub fn flows(&self) -> Result<Vec<(FlowKey, Flow)>, Error> {
+        batch::entries(&self.flows).map_err(Error::map(MAP))
+    }
+
     /// Forgets flows.
     pub fn forget_flows(&mut self, which: impl Fn(&FlowKey) -> bool) -> Result<(), Error> {
-        let flows = batch::entries(&self.flows).map_err(Error::map(MAP))?;
-        for (key, _) in flows.into_iter().filter(|(key, _)| which(key)) {
+        for (key, _) in self.flows()?.into_iter().filter(|(key, _)| which(key)) {
             // The oldest flow may have given way in the meantime.
             absent(self.flows.remove(&key)).map_err(Error::map(MAP))?;
         }

@@ -95,7 +95,9 @@ fn differences(wiring: &Wiring, found: Option<&Found>) -> Vec<(Mismatch, Fix)> {
         list.push((Mismatch { what, expected, found }, fix));
     };
     let Some(Found { link, addresses, routes, neighbours }) = found else {
-        let expected = format!("of kind {}", wiring.child.name());
+        let kind = wiring.child.name();
+        let article = if kind.starts_with('i') { "an" } else { "a" };
+        let expected = format!("{article} {kind} interface");
         note(format!("link {interface}"), expected, "none".into(), Fix::Make);
         return list;
     };

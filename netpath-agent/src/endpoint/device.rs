@@ -1,4 +1,4 @@
-//! The node's end of an endpoint's veth pair, and the ways to the endpoint by it.
+//! The node's end of an endpoint's veth pair.
 
 use std::net::IpAddr;
 
@@ -7,8 +7,7 @@ use netpath_common::Mac;
 
 use super::{Error, Record, wire};
 use crate::{
-    netlink::{Link, LinkKind, Netlink, TableRoute},
-    node::policy,
+    netlink::{Link, LinkKind, Netlink},
     pod::Mismatch,
 };
 
@@ -79,16 +78,10 @@ impl Device {
             note(format!("link {name}"), "up", "down", Fix::Up);
         }
         let neighbours = home.permanent_neighbours(link.index).await?;
-        let routes = home.table_routes(Some(link.index)).await?;
         for address in &self.addresses {
             if !neighbours.contains(&(*address, self.mac)) {
                 let what = format!("neighbour {address} on {name}");
                 note(what, &self.mac.to_string(), "missing", Fix::Neighbour(*address));
-            }
-            let route = policy::to_endpoint(link.index, *address);
-            if !routes.contains(&route) {
-                let what = format!("route {address} by {name}");
-                note(what, "on the node", "missing", Fix::Route(route));
             }
         }
         Ok(list)
@@ -103,7 +96,6 @@ impl Device {
                 home.set_up(index).await?;
             }
             Fix::Neighbour(address) => home.set_neighbour(index, *address, self.mac).await?,
-            Fix::Route(route) => home.add_table_route(route).await?,
         }
         Ok(())
     }
@@ -116,5 +108,4 @@ enum Fix {
     Mtu,
     Up,
     Neighbour(IpAddr),
-    Route(TableRoute),
 }

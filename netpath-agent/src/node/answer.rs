@@ -40,6 +40,7 @@ pub(super) async fn answer(node: Shared, request: Command) {
         Command::RemoveRoute(table, prefix, reply) => {
             drop(reply.send(node.lock().await.remove_route(table, prefix).await));
         }
+        Command::Flows(reply) => drop(reply.send(node.lock().await.flows())),
         Command::Counters(reply) => drop(reply.send(node.lock().await.counters())),
         Command::EndpointCounters(reply) => {
             drop(reply.send(node.lock().await.endpoint_counters()));

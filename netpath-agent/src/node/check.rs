@@ -19,6 +19,7 @@ pub(super) async fn check(node: &Shared, pod: &Pod) -> Result<Vec<Mismatch>, Err
         let mut found = node.check_result(record, pod);
         found.extend(node.check_maps(record)?);
         found.extend(node.check_parent_hooks(record).await?);
+        found.extend(node.check_way(record).await?);
         (found, node.wiring(record), record.clone())
     };
     let broken = |what: &str, expected: &str, error: &dyn std::error::Error| Mismatch {

@@ -238,9 +238,16 @@ pub enum ParentProblem {
     Port(String),
     /// Macvlan and ipvlan exclude each other on one device.
     #[error(
-        "carries the interface {0}, of another kind than its endpoints are to be; remove that, change attachment or use another NIC"
+        "carries the {kind} interface {name}, which excludes {wanted}; remove that, change attachment or use another NIC"
     )]
-    OtherChild(String),
+    OtherChild {
+        /// Its name.
+        name: String,
+        /// What it is.
+        kind: &'static str,
+        /// What the parent's endpoints are to be.
+        wanted: &'static str,
+    },
     /// A child can not have children.
     #[error("is itself an ipvlan or macvlan interface; use the NIC below it")]
     Child,

@@ -10,6 +10,7 @@
 //! | `pods`, `endpoints` | what runtimes and operators ask for |
 //! | `addresses` | those of the agent's pools |
 //! | `neighbours` | what the wire is asked and told |
+//! | `flows` | what takes the kernel path |
 //! | `check` | is a pod what it should be |
 //! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
 //! | `state`, `tables`, `journal` | what should be, in memory, in the kernel, on the disk |
@@ -31,6 +32,7 @@ mod endpoints;
 mod entry;
 mod error;
 mod explain;
+mod flows;
 mod journal;
 mod neighbours;
 mod parents;

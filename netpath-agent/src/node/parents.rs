@@ -59,7 +59,11 @@ pub(super) fn problem(parent: &config::Parent, links: &[Link]) -> Option<ParentP
         Link { loopback: true, .. } | Link { mac: None, .. } => Some(ParentProblem::NotEthernet),
         Link { port_of: Some(kind), .. } => Some(ParentProblem::Port(kind.clone())),
         Link { up: false, .. } => Some(ParentProblem::Down(name.clone())),
-        _ => child.map(|child| ParentProblem::OtherChild(child.name.clone())),
+        _ => child.map(|child| ParentProblem::OtherChild {
+            name: child.name.clone(),
+            kind: if child.kind == LinkKind::Ipvlan { "ipvlan" } else { "macvlan" },
+            wanted: parent.attachment.name(),
+        }),
     }
 }
 
@@ -80,6 +84,20 @@ pub(super) fn host_addresses(
         })
         .map(|host| host.address)
         .collect()
+}
+
+/// The node's addresses on each of its parents.
+pub(super) fn own_addresses(
+    addresses: &[HostAddress],
+    parents: &BTreeMap<InterfaceName, Parent>,
+) -> BTreeMap<u32, Vec<IpAddr>> {
+    let mut own: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
+    for HostAddress { index, address, .. } in addresses {
+        if parents.values().any(|parent| parent.link.index == *index) {
+            own.entry(*index).or_default().push(*address);
+        }
+    }
+    own
 }
 
 #[cfg(test)]
@@ -135,6 +153,11 @@ mod tests {
             Link { kind: LinkKind::Bridge, ..link(8, "br0") },
             Link { kind: LinkKind::Veth, lower: Some(1), ..link(9, "veth0") },
         ];
+        let other = ParentProblem::OtherChild {
+            name: "macvlan0".to_owned(),
+            kind: "macvlan",
+            wanted: "ipvlan-l2",
+        };
         for (device, expected) in [
             ("good", None),
             ("veth0", None),
@@ -142,7 +165,7 @@ mod tests {
             ("lo", Some(ParentProblem::NotEthernet)),
             ("tun0", Some(ParentProblem::NotEthernet)),
             ("port", Some(ParentProblem::Port("bridge".to_owned()))),
-            ("master", Some(ParentProblem::OtherChild("macvlan0".to_owned()))),
+            ("master", Some(other)),
             ("macvlan0", Some(ParentProblem::Child)),
             ("br0", Some(ParentProblem::Bridge)),
         ] {

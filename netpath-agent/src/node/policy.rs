@@ -7,7 +7,8 @@
 //! | 2120 | from an endpoint's address that no subnet of its parent has | the parent's |
 //! | 2130 and up | from a subnet of a parent, in the order of the configuration | the parent's |
 //!
-//! All of them, and the routes in these tables, bear protocol number 110.
+//! All of them, and the routes in these tables, bear protocol number 110. Where the node itself sends to
+//! an endpoint, it does so from its address on the endpoint's parent.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -22,6 +23,7 @@ use crate::{
     name::InterfaceName,
     netlink::{Route, Rule, TableRoute},
     node::State,
+    pod::Mismatch,
 };
 
 /// The table of endpoints that have a device of their own.
@@ -68,7 +70,7 @@ impl Policy {
         let index = parent.link.index;
         let mut add = |destination, gateway| {
             let route = Route { destination, gateway, mtu: None, priority: 0 };
-            self.routes.push(TableRoute { table, index, route });
+            self.routes.push(TableRoute { table, index, route, source: None });
         };
         // A device that is down takes no routes.
         if !parent.link.up {
@@ -126,14 +128,13 @@ fn routes_of(config: &Config, state: &State, record: &Record) -> Vec<TableRoute>
     };
     let Some(index) = index.filter(|_| is_routed(config, record)) else { return Vec::new() };
     let addresses = record.spec.addresses.iter().map(IpNet::addr);
-    addresses.map(|address| to_endpoint(index, address)).collect()
-}
-
-/// The way to an endpoint by a device.
-pub(crate) fn to_endpoint(index: u32, address: IpAddr) -> TableRoute {
-    let destination = IpNet::from(address);
-    let route = Route { destination, gateway: None, mtu: None, priority: 0 };
-    TableRoute { table: ENDPOINTS, index, route }
+    let ways = addresses.map(|address| {
+        let destination = IpNet::from(address);
+        let route = Route { destination, gateway: None, mtu: None, priority: 0 };
+        let source = state.address_on(&record.spec.parent, address.is_ipv6());
+        TableRoute { table: ENDPOINTS, index, route, source }
+    });
+    ways.collect()
 }
 
 /// The table of the parent in this place, if it has one.
@@ -180,6 +181,33 @@ impl Node {
             self.netlink.delete_table_route(&route).await?;
         }
         Ok(())
+    }
+
+    /// The rules and routes of an endpoint that are missing.
+    pub(super) async fn check_way(&self, record: &Record) -> Result<Vec<Mismatch>, Error> {
+        let routes = routes_of(&self.config, &self.state, record);
+        let rules = rules_of(&self.config, record);
+        if routes.is_empty() && rules.is_empty() {
+            return Ok(Vec::new());
+        }
+        let missing = |what: String| Mismatch {
+            what,
+            expected: "on the node".to_owned(),
+            found: "missing".to_owned(),
+        };
+        let there = self.netlink.table_routes(None).await?;
+        let routes = routes.iter().filter(|route| !there.contains(route)).map(|route| {
+            missing(format!("route {} in table {}", route.route.destination, route.table))
+        });
+        let mut list: Vec<_> = routes.collect();
+        let there = self.netlink.rules().await?;
+        list.extend(
+            rules
+                .iter()
+                .filter(|rule| !there.contains(rule))
+                .map(|rule| missing(format!("rule {} to table {}", rule.priority, rule.table))),
+        );
+        Ok(list)
     }
 
     /// Makes the host stack's rules and routes what they should be, and counts what was not. Routes

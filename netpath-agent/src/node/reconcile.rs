@@ -57,7 +57,7 @@ impl Node {
     /// links change often.
     pub(super) async fn refresh(&mut self, change: &Change) -> Result<Moved, Error> {
         let (parents, host) = (self.state.parents.clone(), self.state.host.clone());
-        let devices = self.state.devices.clone();
+        let (devices, own) = (self.state.devices.clone(), self.state.own.clone());
         self.ensure_entry().await?;
         self.observe().await?;
         // For the kernel, every pod that comes or goes is news of its parent; for us it is none.
@@ -72,7 +72,7 @@ impl Node {
             self.apply(&changes)?;
         }
         self.set_node()?;
-        if change.policy || moved || parents != self.state.parents {
+        if change.policy || moved || parents != self.state.parents || own != self.state.own {
             self.mend_policy().await?;
         }
         if change.hooks || parents != self.state.parents {
@@ -184,6 +184,7 @@ impl Node {
             }
         }
         self.state.host = parents::host_addresses(&addresses, &found);
+        self.state.own = parents::own_addresses(&addresses, &found);
         self.state.parents = found;
         self.state.devices = devices::find(&self.state, &links);
         self.warn_of_conflicts();

@@ -61,6 +61,8 @@ pub struct State {
     pub parents: BTreeMap<InterfaceName, Parent>,
     /// The node's own addresses.
     pub host: BTreeSet<IpAddr>,
+    /// The node's addresses on its parents, by interface index, in the kernel's order.
+    pub own: BTreeMap<u32, Vec<IpAddr>>,
     /// The node's ends of endpoints' veth pairs, by interface index.
     pub devices: BTreeMap<EndpointName, u32>,
     /// Number of the node's own network namespace.
@@ -227,6 +229,17 @@ impl State {
     fn parent_mac(&self, record: &Record) -> Option<(u32, Mac)> {
         let link = &self.parents.get(&record.spec.parent)?.link;
         Some((link.index, link.mac?))
+    }
+
+    /// The node's first address on a parent in a family, link-local ones not counted.
+    #[must_use]
+    pub fn address_on(&self, parent: &InterfaceName, ipv6: bool) -> Option<IpAddr> {
+        let own = self.own.get(&self.parents.get(parent)?.link.index)?;
+        let fits = |address: &&IpAddr| match address {
+            IpAddr::V4(_) => !ipv6,
+            IpAddr::V6(v6) => ipv6 && !v6.is_unicast_link_local(),
+        };
+        own.iter().find(fits).copied()
     }
 
     /// The whole of the kernel's tables.

@@ -104,6 +104,9 @@ pub fn to_endpoint<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> (V
             (verdict.to(receiver.slot).recorded(record), receiver.parent)
         }
         _ if packet.kind == Kind::Ip => (verdict.because(Reason::Multicast), 0),
+        // Where both ends of a flow are behind this device the stack would have them meet without
+        // it (ICMPv6 has no switch for that); they can not.
+        _ if packet.kind == Kind::RouterMessage => (Verdict::drop(Reason::RouterForged), 0),
         _ => (verdict.because(Reason::Neighbour), 0),
     }
 }

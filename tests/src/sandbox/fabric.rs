@@ -70,6 +70,12 @@ pub struct Plan {
     pub swapped: bool,
 }
 
+/// The pods' subnet on a segment.
+#[must_use]
+pub const fn subnet(segment: usize) -> Subnet {
+    SUBNETS[segment].1
+}
+
 impl Plan {
     fn sorts(self) -> [Sort; 5] {
         SORTS.map(|sort| match sort.attachment {
@@ -238,7 +244,9 @@ impl Drop for Fabric {
     }
 }
 
-fn nic(segment: usize) -> String {
+/// What the NIC on a segment is called.
+#[must_use]
+pub fn nic(segment: usize) -> String {
     format!("eth{segment}")
 }
 
@@ -258,7 +266,9 @@ fn settings(plan: Plan) -> Settings {
     Settings {
         attachment: first.to_owned(),
         attach: plan.attach.to_owned(),
-        more: parent(1, &format!("attachment = {second:?}"))
+        // Questions of half a second a pod are others' to test.
+        more: "[announce]\nprobe = false\nannouncements = 0\n".to_owned()
+            + &parent(1, &format!("attachment = {second:?}"))
             + &parent(2, "attachment = \"policy-route\"\naccelerate = false"),
         ..Settings::default()
     }

@@ -17,6 +17,11 @@ pub fn at_least(major: u32, minor: u32) -> Result<bool> {
     Ok(version >= (major, minor))
 }
 
+/// Whether the running kernel is one of `major.minor`.
+pub fn is(major: u32, minor: u32) -> Result<bool> {
+    Ok(at_least(major, minor)? && !at_least(major, minor + 1)?)
+}
+
 /// Whether it makes ipvlan interfaces, tried in a namespace of that name.
 pub fn has_ipvlan(scratch: &str) -> Result<bool> {
     let namespace = Namespace::create(scratch)?;
@@ -27,8 +32,20 @@ pub fn has_ipvlan(scratch: &str) -> Result<bool> {
 /// Why something that takes long and depends on no kernel is left out on this one, if it is: it runs
 /// on Linux 6.12.
 pub fn left_out() -> Result<Option<String>> {
-    let chosen = at_least(6, 12)? && !at_least(6, 13)?;
-    Ok((!chosen).then(|| "it takes long, and runs on Linux 6.12".to_owned()))
+    Ok((!is(6, 12)?).then(|| "it takes long, and runs on Linux 6.12".to_owned()))
+}
+
+/// Why something with one generation of TC hooks is left out on this kernel, if it is. Filters where
+/// there are links as well are tried on the newest kernel alone.
+pub fn without_hooks(attach: &str) -> Result<Option<String>> {
+    let links = at_least(6, 6)?;
+    Ok(match attach {
+        "tcx" if !links => Some("tcx links need Linux 6.6".to_owned()),
+        "netlink" if links && !at_least(6, 13)? => {
+            Some("filters beside links are tried on a later kernel".to_owned())
+        }
+        _ => None,
+    })
 }
 
 fn version(release: &str) -> Option<(u32, u32)> {

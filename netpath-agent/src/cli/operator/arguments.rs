@@ -53,6 +53,9 @@ pub(super) enum Command {
     /// Destination prefixes and the paths they lead to.
     #[command(subcommand)]
     Route(Route),
+    /// Flows that come back through the host stack, for it forwarded them there.
+    #[command(subcommand)]
+    Flow(Flow),
     /// Pods' addresses and the pools that they are of.
     #[command(subcommand)]
     Ipam(Ipam),
@@ -165,6 +168,12 @@ Examples:
         #[arg(long, value_name = "main|NUMBER")]
         table: Option<Table>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Flow {
+    /// List them, as the packets carry them that take the kernel path.
+    List,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,11 @@
 //! What each answer looks like to people.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::SocketAddr};
 
 use super::output::table;
 use crate::{
     api::types::{
-        Counter, Endpoint, EndpointCounter, Explanation, Hook, Parent, Route, Status, Step,
+        Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, Parent, Route, Status, Step,
     },
     attachment::Attachment,
 };
@@ -123,6 +123,20 @@ pub(super) fn routes(routes: &[Route]) -> String {
         ]
     });
     table(&["table", "prefix", "path", "via", "origin"], &[], rows.collect())
+}
+
+/// Flows.
+pub(super) fn flows(flows: &[Flow]) -> String {
+    let rows = flows.iter().map(|flow| {
+        vec![
+            flow.protocol.clone(),
+            SocketAddr::new(flow.source, flow.source_port).to_string(),
+            SocketAddr::new(flow.destination, flow.destination_port).to_string(),
+            flow.endpoints.join(" "),
+            flow.idle_seconds.to_string(),
+        ]
+    });
+    table(&["protocol", "source", "destination", "endpoints", "idle (s)"], &[4], rows.collect())
 }
 
 /// Counters by parent, hook, path and reason.

@@ -62,7 +62,7 @@ pub(super) fn route(message: &RouteMessage) -> Option<Route> {
     Some(route)
 }
 
-const fn plain(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) const fn plain(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
         RouteAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),

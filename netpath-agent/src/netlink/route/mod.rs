@@ -35,6 +35,8 @@ pub struct TableRoute {
     pub index: u32,
     /// The route.
     pub route: Route,
+    /// The node's address to send from.
+    pub source: Option<IpAddr>,
 }
 
 /// What IPv6 makes of priority 0 (`IP6_RT_PRIO_USER`).

@@ -3,7 +3,7 @@
 use futures::TryStreamExt as _;
 use rtnetlink::packet_route::{
     AddressFamily,
-    route::{RouteAttribute, RouteHeader, RouteMessage, RouteType},
+    route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType},
 };
 
 use super::{PROTOCOL, TableRoute, add, list};
@@ -50,29 +50,32 @@ impl Netlink {
     }
 }
 
-fn describe(verb: &str, TableRoute { table, index: _, route }: &TableRoute) -> String {
+fn describe(verb: &str, TableRoute { table, route, .. }: &TableRoute) -> String {
     format!("{verb} the route to {} in table {table}", route.destination)
 }
 
-fn message(TableRoute { table, index, route }: &TableRoute) -> RouteMessage {
+fn message(TableRoute { table, index, route, source }: &TableRoute) -> RouteMessage {
     let mut message = add::message(*index, route);
     message.header.table = RouteHeader::RT_TABLE_UNSPEC;
     message.attributes.push(RouteAttribute::Table(*table));
+    let source = source.map(|source| RouteAttribute::PrefSource(RouteAddress::from(source)));
+    message.attributes.extend(source);
     message
 }
 
 fn read(message: &RouteMessage) -> Option<TableRoute> {
     let header = &message.header;
-    let (mut table, mut index) = (u32::from(header.table), None);
+    let (mut table, mut index, mut source) = (u32::from(header.table), None, None);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Table(number) => table = *number,
             RouteAttribute::Oif(by) => index = Some(*by),
+            RouteAttribute::PrefSource(address) => source = list::plain(address),
             _ => {}
         }
     }
     if table == u32::from(RouteHeader::RT_TABLE_MAIN) || header.kind != RouteType::Unicast {
         return None;
     }
-    Some(TableRoute { table, index: index?, route: list::route(message)? })
+    Some(TableRoute { table, index: index?, route: list::route(message)?, source })
 }

@@ -16,11 +16,12 @@ use crate::sandbox::{
 
 /// With both generations of hooks, where there are two.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let netlink = |bench: &Bench| {
-        if kernel::at_least(6, 6)? {
-            return pairs(bench, "netlink");
+    let netlink = |bench: &Bench| match kernel::without_hooks("netlink")? {
+        Some(why) => Ok(Outcome::Ignored(why)),
+        None if !kernel::at_least(6, 6)? => {
+            Ok(Outcome::Ignored("without tcx, auto is netlink".to_owned()))
         }
-        Ok(Outcome::Ignored("without tcx, auto is netlink".to_owned()))
+        None => pairs(bench, "netlink"),
     };
     vec![
         Scenario::own("attachments::pairs::attach_auto", |bench| pairs(bench, "auto")),

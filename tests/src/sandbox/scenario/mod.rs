@@ -13,6 +13,7 @@ mod exhausted;
 mod inspect;
 mod matrix;
 mod next_hop;
+mod random;
 mod repair;
 mod restart;
 mod runner;
@@ -68,6 +69,8 @@ pub enum Group {
     Scenario,
     /// One with container runtimes as well: names that start with `runtime::`.
     Runtime,
+    /// One that is not emulated: names that start with `native::`.
+    Native,
 }
 
 /// How a scenario ended, if it did not fail.
@@ -128,7 +131,11 @@ impl Scenario {
     /// The kind of machine that it needs.
     #[must_use]
     pub fn group(&self) -> Group {
-        if self.name.starts_with("runtime::") { Group::Runtime } else { Group::Scenario }
+        match self.name.split("::").next() {
+            Some("runtime") => Group::Runtime,
+            Some("native") => Group::Native,
+            _ => Group::Scenario,
+        }
     }
 
     /// What a lab that it can share is like.
@@ -150,6 +157,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         cleanup::scenarios(),
         attachments::scenarios(),
         matrix::scenarios(),
+        random::scenarios(),
         spoof::scenarios(),
         bad_input::scenarios(),
         service::scenarios(),

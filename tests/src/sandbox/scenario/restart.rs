@@ -23,8 +23,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let by_hooks = |name: &str, run: fn(&Bench, &str) -> Result<Outcome>| {
         ["tcx", "netlink"].map(|attach| {
             Scenario::own(format!("restart::{name}::attach_{attach}"), move |bench| {
-                if attach == "tcx" && !kernel::at_least(6, 6)? {
-                    return Ok(Outcome::Ignored("tcx links need Linux 6.6".into()));
+                if let Some(why) = kernel::without_hooks(attach)? {
+                    return Ok(Outcome::Ignored(why));
                 }
                 run(bench, attach)
             })

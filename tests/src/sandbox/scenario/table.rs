@@ -25,7 +25,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             ..Settings::default()
         };
         let name = format!("table::macvlan::{switching}::xdp_{xdp}");
-        scenarios.push(Scenario::shared(name, &settings, 1500, netpath));
+        scenarios.push(Scenario::once(name, move |bench| {
+            netpath(&Lab::ready(&bench.programs, &settings, 1500)?, bench.effort)
+        }));
     }
     let settings = Settings { attach: "netlink".into(), ..Settings::default() };
     scenarios.push(Scenario::shared("table::attach_netlink", &settings, 1500, |lab, _| {

@@ -12,8 +12,8 @@ use crate::sandbox::kernel;
 pub(super) fn scenarios() -> Vec<Scenario> {
     let hooks = ["tcx", "netlink"].map(|attach| {
         Scenario::own(format!("repair::everything::attach_{attach}"), move |bench| {
-            if attach == "tcx" && !kernel::at_least(6, 6)? {
-                return Ok(Outcome::Ignored("tcx links need Linux 6.6".into()));
+            if let Some(why) = kernel::without_hooks(attach)? {
+                return Ok(Outcome::Ignored(why));
             }
             everything::everything(bench, attach)
         })
