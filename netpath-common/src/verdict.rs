@@ -128,7 +128,7 @@ reasons! {
     SourceInvalid = 69, "source-invalid";
     /// ARP or neighbour discovery that speaks for someone else.
     NeighbourForged = 70, "neighbour-forged";
-    /// A router advertisement or redirect from an endpoint.
+    /// A router advertisement or redirect from an endpoint, or a redirect of the stack's to one.
     RouterForged = 71, "router-forged";
     /// A VLAN-tagged frame from an endpoint.
     TaggedEndpoint = 72, "tagged-endpoint";
