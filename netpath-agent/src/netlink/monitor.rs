@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::{Error, route::PROTOCOL};
 
-const GROUPS: [MulticastGroup; 12] = [
+const GROUPS: [MulticastGroup; 11] = [
     MulticastGroup::Link,
     MulticastGroup::Ipv4Ifaddr,
     MulticastGroup::Ipv6Ifaddr,
@@ -24,7 +24,6 @@ const GROUPS: [MulticastGroup; 12] = [
     MulticastGroup::Ipv6Route,
     MulticastGroup::Ipv4Rule,
     MulticastGroup::Ipv6Rule,
-    MulticastGroup::Neigh,
     MulticastGroup::Ipv4Netconf,
     MulticastGroup::Ipv6Netconf,
     MulticastGroup::Tc,
@@ -49,10 +48,6 @@ pub struct Change {
     pub settings: bool,
     /// Links, addresses or routes of the namespaces with these numbers.
     pub elsewhere: BTreeSet<i32>,
-    /// Interfaces on which a neighbour was forgotten.
-    pub neighbours: BTreeSet<u32>,
-    /// Namespaces, by their numbers, in which one was.
-    pub neighbours_elsewhere: BTreeSet<i32>,
     /// Messages were lost: anything may have changed.
     pub lost: bool,
 }
@@ -128,10 +123,6 @@ impl Change {
                 (libc::RTM_DELRULE, None) => self.policy = true,
                 // A node may learn and forget routes all the time.
                 (libc::RTM_DELROUTE, None) if is_ours(body) => self.policy = true,
-                (libc::RTM_DELNEIGH, None) => self.neighbours.extend(interface(body)),
-                (libc::RTM_DELNEIGH, Some(number)) => {
-                    self.neighbours_elsewhere.insert(number);
-                }
                 (RTM_NEWNETCONF, None) => self.settings = true,
                 _ => {}
             }
@@ -156,11 +147,6 @@ fn messages(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 /// Whether a route bears our mark: `rtm_protocol` is the sixth byte of `struct rtmsg`.
 fn is_ours(route: &[u8]) -> bool {
     route.get(5).is_some_and(|protocol| RouteProtocol::from(*protocol) == PROTOCOL)
-}
-
-/// The interface of a neighbour: `ndm_ifindex` follows four bytes in `struct ndmsg`.
-fn interface(neighbour: &[u8]) -> Option<u32> {
-    Some(u32::from_ne_bytes(neighbour.get(4..8)?.try_into().ok()?))
 }
 
 /// One datagram, and the number of the namespace that it tells of, if it is not the own one.

@@ -113,7 +113,7 @@ async fn act(node: &Shared, change: &Change) -> Result<(), Error> {
         watch::look_at_all(node).await;
         return reconcile(node).await;
     }
-    let touched = node.lock().await.touched(change);
+    let touched = node.lock().await.watch.find(&change.elsewhere);
     watch::look_at(node, touched).await;
     if change.links || change.hooks || change.settings || change.policy {
         let Moved { changed, seen } = node.lock().await.refresh(change).await?;

@@ -269,7 +269,12 @@ impl State {
     #[must_use]
     pub fn entry_count(&self) -> usize {
         let host = self.host.iter().filter(|address| self.holder(**address).is_none());
-        let endpoints = self.ready().filter(|record| self.endpoint_entry(record, 0).is_some());
+        let there = |record: &&Record| {
+            self.parent_mac(record).is_some()
+                && (record.attachment != Attachment::PolicyRoute
+                    || self.devices.contains_key(&record.spec.name))
+        };
+        let endpoints = self.ready().filter(there);
         host.count() + endpoints.map(|record| record.addresses().count()).sum::<usize>()
     }
 

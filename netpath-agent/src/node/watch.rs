@@ -6,14 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Node, Shared, add::turn, neighbours, repair};
-use crate::{
-    attachment::Attachment,
-    endpoint::Record,
-    error::chain,
-    name::EndpointName,
-    netlink::{Change, Namespace},
-};
+use super::{Shared, add::turn, neighbours, repair};
+use crate::{endpoint::Record, error::chain, name::EndpointName, netlink::Namespace};
 
 /// How long changes inside a pod may go on before it is looked at: they come in bursts, and a pod
 /// that fights its repair costs no more than this allows.
@@ -58,23 +52,6 @@ impl Watch {
     /// The endpoints in the namespaces of these numbers.
     pub(super) fn find(&self, numbers: &BTreeSet<i32>) -> BTreeSet<EndpointName> {
         numbers.iter().filter_map(|number| self.names.get(number)).flatten().cloned().collect()
-    }
-}
-
-impl Node {
-    /// The endpoints that a change may concern. Neighbours that are forgotten concern only those
-    /// that do not ask for them: others forget some all the time.
-    pub(super) fn touched(&self, change: &Change) -> BTreeSet<EndpointName> {
-        let mut touched = self.watch.find(&change.elsewhere);
-        let alone = |name: &EndpointName| {
-            let record = self.state.endpoint(name);
-            record.is_some_and(|record| record.attachment == Attachment::PolicyRoute)
-        };
-        touched.extend(self.watch.find(&change.neighbours_elsewhere).into_iter().filter(alone));
-        let devices = self.state.devices.iter();
-        let here = devices.filter(|(_, device)| change.neighbours.contains(device));
-        touched.extend(here.map(|(name, _)| name.clone()));
-        touched
     }
 }
 
