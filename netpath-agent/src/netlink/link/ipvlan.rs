@@ -2,7 +2,6 @@
 
 use rtnetlink::{
     LinkIpVlan, LinkMessageBuilder,
-    packet_core::{NLM_F_ACK, NLM_F_REQUEST},
     packet_route::link::{InfoIpVlan, InfoKind, IpVlanFlags, IpVlanMode},
 };
 
@@ -69,12 +68,7 @@ impl Netlink {
             .flag(flags.into())
             .setns_by_fd(namespace.fd())
             .build();
-        self.handle
-            .link()
-            .add(message)
-            .execute()
-            .await
-            .map_err(Error::request(|| format!("create ipvlan interface {name}")))
+        self.create(message, || format!("create ipvlan interface {name}")).await
     }
 
     /// Sets L2 mode and how the port of an existing child switches, its siblings included.
@@ -83,13 +77,6 @@ impl Netlink {
             .index(index)
             .mode(IpVlanMode::L2)
             .flag(flags.into());
-        // Changing what is particular to a kind takes the request that creates, without leave to.
-        self.handle
-            .link()
-            .add(message.build())
-            .set_flags(NLM_F_REQUEST | NLM_F_ACK)
-            .execute()
-            .await
-            .map_err(Error::request(|| format!("set the flags of ipvlan interface {index}")))
+        self.change(message.build(), || format!("set the flags of ipvlan interface {index}")).await
     }
 }

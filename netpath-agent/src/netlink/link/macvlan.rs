@@ -3,7 +3,6 @@
 use netpath_common::Mac;
 use rtnetlink::{
     LinkMacVlan, LinkMessageBuilder,
-    packet_core::{NLM_F_ACK, NLM_F_REQUEST},
     packet_route::link::{InfoKind, InfoMacVlan, MacVlanMode},
 };
 
@@ -53,12 +52,7 @@ impl Netlink {
             .address(mac.octets.to_vec())
             .setns_by_fd(namespace.fd())
             .build();
-        self.handle
-            .link()
-            .add(message)
-            .execute()
-            .await
-            .map_err(Error::request(|| format!("create macvlan interface {name}")))
+        self.create(message, || format!("create macvlan interface {name}")).await
     }
 
     /// Sets how an existing child reaches its siblings.
@@ -66,13 +60,6 @@ impl Netlink {
         let message = LinkMessageBuilder::<LinkMacVlan>::new_with_info_kind(InfoKind::MacVlan)
             .index(index)
             .mode(mode.into());
-        // As for ipvlan: the request that creates, without leave to.
-        self.handle
-            .link()
-            .add(message.build())
-            .set_flags(NLM_F_REQUEST | NLM_F_ACK)
-            .execute()
-            .await
-            .map_err(Error::request(|| format!("set the mode of macvlan interface {index}")))
+        self.change(message.build(), || format!("set the mode of macvlan interface {index}")).await
     }
 }

@@ -1,5 +1,6 @@
 //! Network interfaces.
 
+mod add;
 mod delete;
 mod dummy;
 mod get;

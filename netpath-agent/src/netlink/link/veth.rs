@@ -29,11 +29,6 @@ impl Netlink {
             .mtu(mtu)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
             .build();
-        self.handle
-            .link()
-            .add(message)
-            .execute()
-            .await
-            .map_err(Error::request(|| format!("create the veth pair {name}")))
+        self.create(message, || format!("create the veth pair {name}")).await
     }
 }
