@@ -6,7 +6,10 @@ use clap::ValueEnum;
 use netpath_common::Mac;
 use serde::{Deserialize, Serialize};
 
-use crate::{hash::fnv1a, netlink::LinkKind};
+use crate::{
+    hash::fnv1a,
+    netlink::{IpvlanMode, LinkKind},
+};
 
 /// How an endpoint is wired to its parent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -15,6 +18,10 @@ pub enum Attachment {
     /// An ipvlan child in L2 mode: it shares the parent's Ethernet address.
     #[default]
     IpvlanL2,
+    /// An ipvlan child in L3 mode: it asks for no neighbours, the node's routes lead on.
+    IpvlanL3,
+    /// The same in L3S mode: the node's netfilter sees what it sends and what it receives.
+    IpvlanL3s,
     /// A macvlan child: it has an Ethernet address of its own.
     Macvlan,
     /// A veth pair, with routes on both ends.
@@ -33,6 +40,8 @@ impl Attachment {
     pub const fn number(self) -> netpath_common::Attachment {
         match self {
             Self::IpvlanL2 => netpath_common::Attachment::IpvlanL2,
+            Self::IpvlanL3 => netpath_common::Attachment::IpvlanL3,
+            Self::IpvlanL3s => netpath_common::Attachment::IpvlanL3s,
             Self::Macvlan => netpath_common::Attachment::Macvlan,
             Self::PolicyRoute => netpath_common::Attachment::PolicyRoute,
         }
@@ -42,18 +51,36 @@ impl Attachment {
     #[must_use]
     pub const fn kind(self) -> LinkKind {
         match self {
-            Self::IpvlanL2 => LinkKind::Ipvlan,
+            Self::IpvlanL2 | Self::IpvlanL3 | Self::IpvlanL3s => LinkKind::Ipvlan,
             Self::Macvlan => LinkKind::Macvlan,
             Self::PolicyRoute => LinkKind::Veth,
         }
     }
 
-    /// Whether both can be on one parent. A parent's children are all of one kind: the first one
-    /// decides what the parent does with the packets that it receives.
+    /// The mode of an ipvlan child.
+    #[must_use]
+    pub const fn mode(self) -> Option<IpvlanMode> {
+        match self {
+            Self::IpvlanL2 => Some(IpvlanMode::L2),
+            Self::IpvlanL3 => Some(IpvlanMode::L3),
+            Self::IpvlanL3s => Some(IpvlanMode::L3s),
+            Self::Macvlan | Self::PolicyRoute => None,
+        }
+    }
+
+    /// Whether both can be on one parent. A parent's children are all of one kind and mode: the last
+    /// one decides what the parent does with the packets that it receives.
     #[must_use]
     pub fn goes_with(self, other: Self) -> bool {
         let is_child = |it: Self| it != Self::PolicyRoute;
-        !is_child(self) || !is_child(other) || self.kind() == other.kind()
+        !is_child(self) || !is_child(other) || self == other
+    }
+
+    /// Whether the host stack sends what the endpoint's sockets sent: the source may be one that
+    /// netfilter put there, and the socket does not tell forgeries.
+    #[must_use]
+    pub fn is_sent_by_host(self) -> bool {
+        matches!(self, Self::IpvlanL3 | Self::IpvlanL3s)
     }
 
     /// Whether the endpoint is on its parent's network with an Ethernet address of its own.
@@ -69,7 +96,7 @@ impl Attachment {
     #[must_use]
     pub fn mac(self, primary: IpAddr) -> Option<Mac> {
         match self {
-            Self::IpvlanL2 => None,
+            Self::IpvlanL2 | Self::IpvlanL3 | Self::IpvlanL3s => None,
             Self::Macvlan | Self::PolicyRoute => {
                 let [_, _, _, a, b, c, d, e] = match primary {
                     IpAddr::V4(v4) => fnv1a(&v4.octets()),

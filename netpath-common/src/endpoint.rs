@@ -41,7 +41,8 @@ pub const NO_SLOT: u32 = u32::MAX;
 /// programs look up prefixes only where one can win.
 pub const FLAG_ROUTED: u8 = 1;
 
-/// The host stack carries what the endpoint sends and receives: policy-route without acceleration.
+/// The host stack carries what the endpoint's device sends and receives: policy-route without
+/// acceleration, exclusive.
 pub const FLAG_STACK: u8 = 2;
 
 /// The Ethernet address of the node's side of every veth pair. The endpoint has it as its only
@@ -68,6 +69,22 @@ impl Endpoint {
     #[must_use]
     pub const fn has_device(&self) -> bool {
         self.device != 0
+    }
+
+    /// Whether it is on its parent's network and takes no part in neighbour discovery.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.has_device()
+            || self.attachment == Attachment::IpvlanL3 as u8
+            || self.attachment == Attachment::IpvlanL3s as u8
+    }
+
+    /// Whether a NIC of its own has it on the wire, from where it may be heard.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_exclusive(&self) -> bool {
+        self.attachment == Attachment::Exclusive as u8
     }
 
     /// Whether the host stack carries its packets, see [`FLAG_STACK`].
@@ -98,6 +115,12 @@ pub enum Attachment {
     PolicyRoute = 3,
     /// A macvlan child: it has an Ethernet address of its own, by which its parent finds it.
     Macvlan = 2,
+    /// An ipvlan child in L3 mode: the host stack routes what it sends.
+    IpvlanL3 = 4,
+    /// The same, and what it receives crosses the host's netfilter as well.
+    IpvlanL3s = 5,
+    /// A NIC of its own, on a wire of its own; one end of a veth pair beside it leads to the node.
+    Exclusive = 6,
 }
 
 impl Attachment {
@@ -109,6 +132,9 @@ impl Attachment {
             1 => Some(Self::IpvlanL2),
             2 => Some(Self::Macvlan),
             3 => Some(Self::PolicyRoute),
+            4 => Some(Self::IpvlanL3),
+            5 => Some(Self::IpvlanL3s),
+            6 => Some(Self::Exclusive),
             _ => None,
         }
     }
@@ -121,6 +147,9 @@ impl Attachment {
             Self::IpvlanL2 => "ipvlan-l2",
             Self::Macvlan => "macvlan",
             Self::PolicyRoute => "policy-route",
+            Self::IpvlanL3 => "ipvlan-l3",
+            Self::IpvlanL3s => "ipvlan-l3s",
+            Self::Exclusive => "exclusive",
         }
     }
 }

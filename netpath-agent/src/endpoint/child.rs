@@ -3,14 +3,14 @@
 use netpath_common::{Mac, endpoint::DEVICE_MAC};
 
 use crate::netlink::{
-    Error, IpvlanFlags, IpvlanPort, Link, LinkKind, MacvlanMode, Namespace, Netlink,
+    Error, IpvlanFlags, IpvlanMode, IpvlanPort, Link, LinkKind, MacvlanMode, Namespace, Netlink,
 };
 
 /// The kind of child, and how it is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Child {
-    /// ipvlan in L2 mode.
-    Ipvlan(IpvlanFlags),
+    /// ipvlan.
+    Ipvlan(IpvlanMode, IpvlanFlags),
     /// macvlan.
     Macvlan {
         /// How it reaches its siblings.
@@ -28,7 +28,7 @@ pub enum Child {
 impl Child {
     pub(super) const fn kind(self) -> LinkKind {
         match self {
-            Self::Ipvlan(_) => LinkKind::Ipvlan,
+            Self::Ipvlan(..) => LinkKind::Ipvlan,
             Self::Macvlan { .. } => LinkKind::Macvlan,
             Self::Veth { .. } => LinkKind::Veth,
         }
@@ -45,7 +45,7 @@ impl Child {
     /// What it is called.
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Ipvlan(_) => "ipvlan",
+            Self::Ipvlan(..) => "ipvlan",
             Self::Macvlan { .. } => "macvlan",
             Self::Veth { .. } => "veth",
         }
@@ -60,7 +60,9 @@ impl Child {
         namespace: &Namespace,
     ) -> Result<(), Error> {
         match self {
-            Self::Ipvlan(flags) => home.add_ipvlan(parent, name, namespace, flags).await,
+            Self::Ipvlan(mode, flags) => {
+                home.add_ipvlan(parent, name, namespace, (mode, flags)).await
+            }
             Self::Macvlan { mode, mac } => {
                 home.add_macvlan(parent, name, namespace, mode, mac).await
             }
@@ -72,8 +74,8 @@ impl Child {
     pub(super) fn other_mode(self, link: &Link) -> Option<(String, String)> {
         let unknown = || "unknown".to_owned();
         match self {
-            Self::Ipvlan(flags) => {
-                let port = IpvlanPort { l2: true, flags: Some(flags) };
+            Self::Ipvlan(mode, flags) => {
+                let port = IpvlanPort { mode, flags: Some(flags) };
                 let found = link.ipvlan.map_or_else(unknown, describe);
                 (link.ipvlan != Some(port)).then(|| (describe(port), found))
             }
@@ -92,7 +94,7 @@ impl Child {
     /// Makes an existing one switch as it should.
     pub(super) async fn switch(self, there: &Netlink, index: u32) -> Result<(), Error> {
         match self {
-            Self::Ipvlan(flags) => there.set_ipvlan_flags(index, flags).await,
+            Self::Ipvlan(mode, flags) => there.set_ipvlan(index, (mode, flags)).await,
             Self::Macvlan { mode, .. } => there.set_macvlan_mode(index, mode).await,
             Self::Veth { .. } => Ok(()),
         }
@@ -101,14 +103,14 @@ impl Child {
     /// The Ethernet address, if it is not the parent's.
     pub(super) const fn mac(self) -> Option<Mac> {
         match self {
-            Self::Ipvlan(_) => None,
+            Self::Ipvlan(..) => None,
             Self::Macvlan { mac, .. } | Self::Veth { mac } => Some(mac),
         }
     }
 }
 
 fn describe(port: IpvlanPort) -> String {
-    let mode = if port.l2 { "l2" } else { "l3" };
+    let mode = port.mode.name();
     let flags = match port.flags {
         Some(IpvlanFlags::Vepa) => "vepa",
         Some(IpvlanFlags::Bridge) => "bridge",

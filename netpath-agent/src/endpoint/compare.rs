@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::{
         endpoint::Child,
-        netlink::{IpvlanFlags, IpvlanPort, LinkKind, MacvlanMode},
+        netlink::{IpvlanFlags, IpvlanMode, IpvlanPort, LinkKind, MacvlanMode},
     };
 
     fn wiring() -> Wiring {
@@ -199,7 +199,7 @@ mod tests {
             alias: "netpath:a".into(),
             parent: 2,
             parent_mtu: 1500,
-            child: Child::Ipvlan(IpvlanFlags::Vepa),
+            child: Child::Ipvlan(IpvlanMode::L2, IpvlanFlags::Vepa),
             mtu: None,
             addresses: vec!["10.0.0.5/24".parse().expect("address")],
             neighbours: Vec::new(),
@@ -225,7 +225,7 @@ mod tests {
                 loopback: false,
                 kind: LinkKind::Ipvlan,
                 macvlan: None,
-                ipvlan: Some(IpvlanPort { l2: true, flags: Some(IpvlanFlags::Vepa) }),
+                ipvlan: Some(IpvlanPort { mode: IpvlanMode::L2, flags: Some(IpvlanFlags::Vepa) }),
                 port_of: None,
                 lower: Some(2),
                 alias: Some(wiring.alias),
@@ -255,7 +255,8 @@ mod tests {
         found.link.up = false;
         found.link.mtu = 1400;
         found.link.alias = None;
-        found.link.ipvlan = Some(IpvlanPort { l2: false, flags: Some(IpvlanFlags::Bridge) });
+        found.link.ipvlan =
+            Some(IpvlanPort { mode: IpvlanMode::L3, flags: Some(IpvlanFlags::Bridge) });
         found.addresses.clear();
         found.routes.clear();
         let named: Vec<_> = differences(&wiring(), Some(&found))

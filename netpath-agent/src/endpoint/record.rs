@@ -64,6 +64,13 @@ impl Record {
         self.namespace.unwrap_or(0)
     }
 
+    /// The namespace whose sockets are held to send from its endpoints' addresses only: an entry of
+    /// the `namespaces` map.
+    #[must_use]
+    pub fn held_namespace(&self) -> Option<u32> {
+        (!self.attachment.is_sent_by_host()).then(|| self.namespace_number())
+    }
+
     /// Its Ethernet address, unless it has its parent's.
     #[must_use]
     pub fn mac(&self) -> Option<Mac> {

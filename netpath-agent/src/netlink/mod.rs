@@ -17,7 +17,7 @@ mod rule;
 pub use self::{
     address::HostAddress,
     error::Error,
-    link::{IpvlanFlags, IpvlanPort, Link, LinkKind, MacvlanMode},
+    link::{IpvlanFlags, IpvlanMode, IpvlanPort, Link, LinkKind, MacvlanMode},
     monitor::{Change, Monitor},
     namespace::{Namespace, Visit},
     route::{Route, TableRoute},

@@ -271,7 +271,9 @@ impl Node {
         let wiring = self.wiring(&record)?;
         self.state.insert(record.clone());
         self.datapath.clear_slot(record.slot)?;
-        self.datapath.put_namespace(record.namespace_number())?;
+        if let Some(namespace) = record.held_namespace() {
+            self.datapath.put_namespace(namespace)?;
+        }
         record.addresses().try_for_each(|address| self.write(address))?;
         Ok((record, wiring, self.journal.clone()))
     }

@@ -18,7 +18,7 @@ use crate::{
     config::{self, Switching},
     endpoint::{Child, Record, Stage},
     name::{EndpointName, InterfaceName},
-    netlink::{IpvlanFlags, Link, MacvlanMode},
+    netlink::{IpvlanFlags, IpvlanMode, Link, MacvlanMode},
     route::{RouteSpec, Table},
 };
 
@@ -35,12 +35,19 @@ impl Parent {
     /// What an endpoint's interface is to it.
     #[must_use]
     pub fn child(&self, record: &Record) -> Child {
-        match (record.mac(), self.config.switching) {
-            (Some(mac), _) if record.attachment == Attachment::PolicyRoute => Child::Veth { mac },
-            (None, Switching::Parent) => Child::Ipvlan(IpvlanFlags::Vepa),
-            (None, Switching::Driver) => Child::Ipvlan(IpvlanFlags::Bridge),
-            (Some(mac), Switching::Parent) => Child::Macvlan { mode: MacvlanMode::Vepa, mac },
-            (Some(mac), Switching::Driver) => Child::Macvlan { mode: MacvlanMode::Bridge, mac },
+        let driver = self.config.switching == Switching::Driver;
+        match (record.attachment.mode(), record.mac()) {
+            (None, Some(mac)) if record.attachment == Attachment::PolicyRoute => {
+                Child::Veth { mac }
+            }
+            (None, Some(mac)) => {
+                let mode = if driver { MacvlanMode::Bridge } else { MacvlanMode::Vepa };
+                Child::Macvlan { mode, mac }
+            }
+            (mode, _) => {
+                let flags = if driver { IpvlanFlags::Bridge } else { IpvlanFlags::Vepa };
+                Child::Ipvlan(mode.unwrap_or(IpvlanMode::L2), flags)
+            }
         }
     }
 }
@@ -110,8 +117,10 @@ impl State {
         for address in record.addresses() {
             self.owners.insert(address, Arc::clone(&record));
         }
-        if record.stage == Stage::Ready {
-            *self.namespaces.entry(record.namespace_number()).or_default() += 1;
+        if record.stage == Stage::Ready
+            && let Some(number) = record.held_namespace()
+        {
+            *self.namespaces.entry(number).or_default() += 1;
         }
         self.endpoints.insert(record.spec.name.clone(), record);
     }
@@ -123,8 +132,8 @@ impl State {
         for address in record.addresses() {
             self.owners.remove(&address);
         }
-        let number = record.namespace_number();
         if record.stage == Stage::Ready
+            && let Some(number) = record.held_namespace()
             && let Some(count) = self.namespaces.get_mut(&number)
         {
             *count -= 1;
@@ -211,7 +220,7 @@ impl State {
                 let device = *self.devices.get(&record.spec.name)?;
                 (device, if accelerated { 0 } else { FLAG_STACK })
             }
-            Attachment::IpvlanL2 | Attachment::Macvlan => (0, 0),
+            _ => (0, 0),
         };
         Some(Endpoint {
             parent,

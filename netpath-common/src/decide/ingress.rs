@@ -86,6 +86,8 @@ fn admit<T: Tables>(
     if let Some(endpoint) = tables.endpoint(&packet.source) {
         return if source::is_by_macvlan(tables, packet, ifindex, &endpoint) {
             Ok(endpoint.slot)
+        } else if endpoint.is_exclusive() {
+            Ok(NO_SLOT)
         } else {
             Err(Reason::ClaimsLocalAddress)
         };

@@ -124,8 +124,8 @@ fn from_stack<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict
     }
 }
 
-/// The wire asks, answers or announces. Children hear it, and answer for themselves; an endpoint with
-/// a device of its own is not on the wire: the parent answers in its place.
+/// The wire asks, answers or announces. Children hear it, and answer for themselves; one with a device
+/// of its own, or in L3 mode, does not: the parent answers in its place.
 #[inline(always)]
 pub(super) fn from_wire<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Verdict {
     let pass = Verdict::pass(Path::Host, Reason::Neighbour);
@@ -133,7 +133,7 @@ pub(super) fn from_wire<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) ->
         return pass;
     }
     let Some(target) = tables.endpoint(&packet.destination) else { return pass };
-    if !target.has_device() || target.parent != ifindex {
+    if !target.is_silent() || target.parent != ifindex {
         return pass;
     }
     match tables.parent(ifindex) {

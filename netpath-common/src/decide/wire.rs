@@ -5,7 +5,7 @@ use crate::{Kind, Packet, Reason, Tables};
 
 /// The reason to drop a packet that came in on the parent `ifindex`, if there is one.
 ///
-/// Nobody on the wire has an address of this node. Frames that the ipvlan driver or a redirect of
+/// Nobody on the wire has an address of this node, but who has a NIC of its own. Frames that the ipvlan driver or a redirect of
 /// ours hands to the parent do, and are told apart by equal Ethernet source and destination: a
 /// switch never sends a frame back to where it learned its source. XDP in the NIC's driver sees the
 /// wire only; for generic XDP such frames are left to TC ingress, which knows them by their mark.
@@ -20,7 +20,11 @@ pub fn wire<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Option<Reas
         let internal = (packet.source_mac == packet.destination_mac
             || source::is_by_macvlan(tables, packet, ifindex, &endpoint))
             && tables.parent(ifindex).is_some_and(|parent| !parent.xdp_is_native());
-        return if internal { None } else { Some(Reason::ClaimsLocalAddress) };
+        return if internal || endpoint.is_exclusive() {
+            None
+        } else {
+            Some(Reason::ClaimsLocalAddress)
+        };
     }
     blackhole(tables, packet)
 }

@@ -65,6 +65,10 @@ impl Subnet {
     pub const NODES3: Self = Self { second: 0, third: 20, v6: 0x20 };
     /// See [`Subnet::NODES2`].
     pub const PODS3: Self = Self { second: 0, third: 21, v6: 0x21 };
+    /// See [`Subnet::NODES2`].
+    pub const NODES4: Self = Self { second: 0, third: 30, v6: 0x30 };
+    /// See [`Subnet::NODES2`].
+    pub const PODS4: Self = Self { second: 0, third: 31, v6: 0x31 };
     /// The subnet behind the router.
     pub const REMOTE: Self = Self { second: 9, third: 0, v6: 9 };
 

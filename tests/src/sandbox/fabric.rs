@@ -1,13 +1,14 @@
-//! Nodes with three NICs, each on a segment of its own with a router of its own, and pods of every
+//! Nodes with four NICs, each on a segment of its own with a router of its own, and pods of every
 //! attachment on each node.
 //!
 //! ```text
 //!  remote 10.9.0.10 --- router
-//!                       bridge seg0     seg1            seg2
-//!                       10.0.0/1.1      10.0.10/11.1    10.0.20/21.1
-//!              node1    eth0 .0.11      eth1 .10.11     eth2 .20.11
-//!                       ipvlan,         macvlan,        policy-route by the
-//!                       policy-route    policy-route    host stack
+//!                       bridge seg0     seg1            seg2            seg3
+//!                       10.0.0/1.1      10.0.10/11.1    10.0.20/21.1    10.0.30/31.1
+//!              node1    eth0 .0.11      eth1 .10.11     eth2 .20.11     eth3 .30.11
+//!                       ipvlan-l2,      macvlan,        ipvlan-l3,      ipvlan-l3s
+//!                       policy-route    policy-route    policy-route by
+//!                                                       the host stack
 //! ```
 //!
 //! The host's own routes know the first segment only: what concerns the others is netpath's.
@@ -31,11 +32,15 @@ use super::{
 };
 
 /// Segments, and NICs of a node.
-pub const SEGMENTS: usize = 3;
+pub const SEGMENTS: usize = 4;
 
 /// The nodes' subnet on a segment, and the pods'.
-const SUBNETS: [(Subnet, Subnet); SEGMENTS] =
-    [(Subnet::NODES, Subnet::A), (Subnet::NODES2, Subnet::PODS2), (Subnet::NODES3, Subnet::PODS3)];
+const SUBNETS: [(Subnet, Subnet); SEGMENTS] = [
+    (Subnet::NODES, Subnet::A),
+    (Subnet::NODES2, Subnet::PODS2),
+    (Subnet::NODES3, Subnet::PODS3),
+    (Subnet::NODES4, Subnet::PODS4),
+];
 
 const NODES: [(&str, u8); 2] = [("node1", 11), ("node2", 12)];
 
@@ -53,12 +58,14 @@ pub struct Sort {
     pub stack: bool,
 }
 
-const SORTS: [Sort; 5] = [
+const SORTS: [Sort; 7] = [
     Sort { letter: "i", segment: 0, attachment: "ipvlan-l2", stack: false },
     Sort { letter: "p", segment: 0, attachment: "policy-route", stack: false },
     Sort { letter: "m", segment: 1, attachment: "macvlan", stack: false },
     Sort { letter: "q", segment: 1, attachment: "policy-route", stack: false },
     Sort { letter: "s", segment: 2, attachment: "policy-route", stack: true },
+    Sort { letter: "l", segment: 2, attachment: "ipvlan-l3", stack: false },
+    Sort { letter: "t", segment: 3, attachment: "ipvlan-l3s", stack: false },
 ];
 
 /// How the nodes are set up.
@@ -66,8 +73,10 @@ const SORTS: [Sort; 5] = [
 pub struct Plan {
     /// The generation of TC hooks, as in the configuration.
     pub attach: &'static str,
-    /// ipvlan and macvlan change their places.
+    /// ipvlan in L2 mode and macvlan change their places.
     pub swapped: bool,
+    /// There are pods by ipvlan in its other modes as well.
+    pub layer3: bool,
 }
 
 /// The pods' subnet on a segment.
@@ -77,10 +86,10 @@ pub const fn subnet(segment: usize) -> Subnet {
 }
 
 impl Plan {
-    fn sorts(self) -> [Sort; 5] {
-        SORTS.map(|sort| match sort.attachment {
-            "policy-route" => sort,
-            _ if self.swapped => Sort { segment: 1 - sort.segment, ..sort },
+    fn sorts(self) -> impl Iterator<Item = Sort> {
+        let wanted = move |sort: &Sort| self.layer3 || !matches!(sort.letter, "l" | "t");
+        SORTS.into_iter().filter(wanted).map(move |sort| match sort.letter {
+            "i" | "m" if self.swapped => Sort { segment: 1 - sort.segment, ..sort },
             _ => sort,
         })
     }
@@ -150,7 +159,7 @@ impl Fabric {
         let mut pods = Vec::new();
         for (node, (_, last)) in NODES.iter().enumerate() {
             for (place, sort) in (20..).zip(plan.sorts()) {
-                if sort.attachment == "ipvlan-l2" && !ipvlan {
+                if sort.attachment.starts_with("ipvlan") && !ipvlan {
                     continue;
                 }
                 let name = format!("{}{}", sort.letter, node + 1);
@@ -269,7 +278,8 @@ fn settings(plan: Plan) -> Settings {
         // Questions of half a second a pod are others' to test.
         more: "[announce]\nprobe = false\nannouncements = 0\n".to_owned()
             + &parent(1, &format!("attachment = {second:?}"))
-            + &parent(2, "attachment = \"policy-route\"\naccelerate = false"),
+            + &parent(2, "attachment = \"policy-route\"\naccelerate = false")
+            + &parent(3, "attachment = \"ipvlan-l3s\""),
         ..Settings::default()
     }
 }

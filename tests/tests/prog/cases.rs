@@ -1,7 +1,9 @@
 //! The tables.
 
 mod egress;
+mod exclusive;
 mod ingress;
+mod layer3;
 mod macvlan;
 mod neighbour;
 mod policy_route;
@@ -23,6 +25,8 @@ pub(crate) fn all(world: &World) -> Vec<Case> {
             ("neighbour", neighbour::rows(&family)),
             ("macvlan", macvlan::rows(&family)),
             ("policy_route", policy_route::rows(&family)),
+            ("layer3", layer3::rows(&family)),
+            ("exclusive", exclusive::rows(&family)),
             ("xdp", wire::rows(&family)),
         ] {
             cases.extend(rows.into_iter().map(|row| row.into_case(world, &family, group)));

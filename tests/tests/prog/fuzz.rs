@@ -199,7 +199,9 @@ impl Random {
             let (attachment, mac, device) = self.pick(&[
                 (Attachment::IpvlanL2, PARENT[parent], 0),
                 (Attachment::IpvlanL2, PARENT[parent], 0),
+                (Attachment::IpvlanL3, PARENT[parent], 0),
                 (Attachment::Macvlan, MACVLAN, 0),
+                (Attachment::Exclusive, VETH[1], devices[1]),
                 (Attachment::PolicyRoute, VETH[0], devices[0]),
                 (Attachment::PolicyRoute, VETH[1], devices[1]),
             ]);

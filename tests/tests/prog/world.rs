@@ -1,4 +1,4 @@
-//! The world of the tables: two parents, ten endpoints, the node, and routes of every path.
+//! The world of the tables: two parents, twelve endpoints, the node, and routes of every path.
 
 use std::net::IpAddr;
 
@@ -34,7 +34,7 @@ pub(crate) const TABLE: u32 = 100;
 /// Number of a namespace that no packet of a test comes from.
 pub(crate) const ANOTHER: u32 = 1;
 /// Slots of the endpoints.
-pub(crate) const SLOTS: [(&str, u32); 10] = [
+pub(crate) const SLOTS: [(&str, u32); 12] = [
     ("a", 11),
     ("b", 12),
     ("c", 13),
@@ -45,6 +45,8 @@ pub(crate) const SLOTS: [(&str, u32); 10] = [
     ("h", 18),
     ("p", 19),
     ("q", 20),
+    ("l", 21),
+    ("x", 22),
 ];
 
 /// The addresses of the world in one family.
@@ -63,6 +65,10 @@ pub(crate) struct Family {
     /// On parent 0, with devices 0 and 1 of their own; the host stack carries q's packets.
     pub(crate) p: IpAddr,
     pub(crate) q: IpAddr,
+    /// On parent 0, attached by ipvlan in L3 mode.
+    pub(crate) l: IpAddr,
+    /// With a NIC of its own, and device 1 beside it.
+    pub(crate) x: IpAddr,
     /// On parent 0, in another subnet, with a table of its own.
     pub(crate) c: IpAddr,
     /// On parent 1, whose children the driver switches, with native XDP.
@@ -83,7 +89,7 @@ pub(crate) struct Family {
     pub(crate) elsewhere: IpAddr,
     pub(crate) group: IpAddr,
     pub(crate) nobody: IpAddr,
-    prefixes: [(u32, &'static str, u8, Path); 7],
+    prefixes: [(u32, &'static str, u8, Path); 8],
     next_hop: (&'static str, u8, &'static str),
 }
 
@@ -102,6 +108,8 @@ pub(crate) fn families() -> [Family; 2] {
             h: at("10.0.1.18"),
             p: at("10.0.1.19"),
             q: at("10.0.1.20"),
+            l: at("10.0.1.21"),
+            x: at("10.0.1.22"),
             host: at("10.0.0.1"),
             service: at("169.254.20.10"),
             kernel: at("10.96.0.10"),
@@ -122,6 +130,7 @@ pub(crate) fn families() -> [Family; 2] {
                 (TABLE_MAIN, "10.6.0.0", 16, Path::Router),
                 (TABLE, "10.7.0.0", 16, Path::Drop),
                 (TABLE, "10.0.1.12", 32, Path::Drop),
+                (TABLE_MAIN, "10.0.1.22", 32, Path::Router),
             ],
             next_hop: ("10.8.0.0", 16, "10.0.0.254"),
         },
@@ -137,6 +146,8 @@ pub(crate) fn families() -> [Family; 2] {
             h: at("fd00:1::18"),
             p: at("fd00:1::19"),
             q: at("fd00:1::20"),
+            l: at("fd00:1::21"),
+            x: at("fd00:1::22"),
             host: at("fd00::1"),
             service: at("fd00:20::10"),
             kernel: at("fd00:96::10"),
@@ -157,6 +168,7 @@ pub(crate) fn families() -> [Family; 2] {
                 (TABLE_MAIN, "fd00:6::", 48, Path::Router),
                 (TABLE, "fd00:7::", 48, Path::Drop),
                 (TABLE, "fd00:1::12", 128, Path::Drop),
+                (TABLE_MAIN, "fd00:1::22", 128, Path::Router),
             ],
             next_hop: ("fd00:8::", 48, "fd00::fe"),
         },
@@ -248,7 +260,7 @@ fn tables(room: &Room) -> Plain {
     let mut plain = Plain::default();
     let parents = room.parents;
     for family in families() {
-        let [a, b, c, d, e, f, g, h, p, q] = SLOTS.map(|(_, slot)| slot);
+        let [a, b, c, d, e, f, g, h, p, q, l, x] = SLOTS.map(|(_, slot)| slot);
         let pod = room.pod.number;
         let endpoints = [
             (family.a, 0, a, TABLE_MAIN, pod, 0),
@@ -295,6 +307,19 @@ fn tables(room: &Room) -> Plain {
             };
             plain.endpoints.insert(address.into(), endpoint);
         }
+        let silent =
+            Endpoint { slot: l, mac: PARENT[0], attachment: Attachment::IpvlanL3 as u8, ..own };
+        plain.endpoints.insert(family.l.into(), silent);
+        let exclusive = Endpoint {
+            parent: 0,
+            slot: x,
+            device: room.devices[1],
+            mac: VETH[1],
+            attachment: Attachment::Exclusive as u8,
+            flags: FLAG_STACK | FLAG_ROUTED,
+            ..own
+        };
+        plain.endpoints.insert(family.x.into(), exclusive);
         for address in [family.host, family.service] {
             let host = Endpoint {
                 slot: NO_SLOT,

@@ -15,7 +15,7 @@ use rtnetlink::packet_route::link::{
 };
 
 pub use self::{
-    ipvlan::{IpvlanFlags, IpvlanPort},
+    ipvlan::{IpvlanFlags, IpvlanMode, IpvlanPort},
     macvlan::MacvlanMode,
 };
 
@@ -36,7 +36,7 @@ pub struct Link {
     pub loopback: bool,
     /// The kind of virtual device; `Other` for real ones.
     pub kind: LinkKind,
-    /// For an ipvlan child: what its port does.
+    /// For an ipvlan child: what its port does; `None` in a mode that netpath does not know.
     pub ipvlan: Option<IpvlanPort>,
     /// For a macvlan child: how it reaches its siblings; `None` in a mode that netpath does not use.
     pub macvlan: Option<MacvlanMode>,
@@ -113,7 +113,7 @@ impl Link {
                         _ => LinkKind::Other,
                     };
                 }
-                LinkInfo::Data(InfoData::IpVlan(infos)) => self.ipvlan = Some(infos.into()),
+                LinkInfo::Data(InfoData::IpVlan(infos)) => self.ipvlan = IpvlanPort::read(infos),
                 LinkInfo::Data(InfoData::MacVlan(infos)) => {
                     self.macvlan = MacvlanMode::read(&infos);
                 }

@@ -72,7 +72,8 @@ struct Run<'a> {
 fn random(bench: &Bench) -> Result<Outcome> {
     let seed = bench.effort.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("random: seed {seed}");
-    let fabric = Fabric::build(&bench.programs, Plan { attach: "auto", swapped: false })?;
+    let fabric =
+        Fabric::build(&bench.programs, Plan { attach: "auto", swapped: false, layer3: false })?;
     for pod in &fabric.pods {
         fabric.agents[pod.node].netpath(&["endpoint", "del", &pod.name])?;
     }
@@ -289,7 +290,7 @@ fn table(segment: usize) -> String {
 }
 
 fn nodes(segment: usize) -> Subnet {
-    [Subnet::NODES, Subnet::NODES2, Subnet::NODES3][segment]
+    [Subnet::NODES, Subnet::NODES2, Subnet::NODES3, Subnet::NODES4][segment]
 }
 
 fn ip(node: &Namespace, line: &str) -> Result<String> {
