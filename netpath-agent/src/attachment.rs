@@ -26,6 +26,8 @@ pub enum Attachment {
     Macvlan,
     /// A veth pair, with routes on both ends.
     PolicyRoute,
+    /// The parent itself, as long as the pod lives; a veth pair beside it leads to the node.
+    Exclusive,
 }
 
 impl Attachment {
@@ -44,16 +46,17 @@ impl Attachment {
             Self::IpvlanL3s => netpath_common::Attachment::IpvlanL3s,
             Self::Macvlan => netpath_common::Attachment::Macvlan,
             Self::PolicyRoute => netpath_common::Attachment::PolicyRoute,
+            Self::Exclusive => netpath_common::Attachment::Exclusive,
         }
     }
 
-    /// The kind of interface that the pod has.
+    /// The kind of interface that netpath makes in the pod.
     #[must_use]
     pub const fn kind(self) -> LinkKind {
         match self {
             Self::IpvlanL2 | Self::IpvlanL3 | Self::IpvlanL3s => LinkKind::Ipvlan,
             Self::Macvlan => LinkKind::Macvlan,
-            Self::PolicyRoute => LinkKind::Veth,
+            Self::PolicyRoute | Self::Exclusive => LinkKind::Veth,
         }
     }
 
@@ -64,8 +67,14 @@ impl Attachment {
             Self::IpvlanL2 => Some(IpvlanMode::L2),
             Self::IpvlanL3 => Some(IpvlanMode::L3),
             Self::IpvlanL3s => Some(IpvlanMode::L3s),
-            Self::Macvlan | Self::PolicyRoute => None,
+            Self::Macvlan | Self::PolicyRoute | Self::Exclusive => None,
         }
+    }
+
+    /// Whether the node reaches it by one end of a veth pair.
+    #[must_use]
+    pub fn has_device(self) -> bool {
+        matches!(self, Self::PolicyRoute | Self::Exclusive)
     }
 
     /// Whether both can be on one parent. A parent's children are all of one kind and mode: the last
@@ -89,7 +98,8 @@ impl Attachment {
         self == Self::Macvlan
     }
 
-    /// The Ethernet address of the endpoint with this primary address, unless it has its parent's.
+    /// The Ethernet address that netpath gives to the endpoint with this primary address, unless it
+    /// has its parent's.
     ///
     /// It follows from the address, which is unique in the network: a pod that is made anew, here or
     /// on another node, is found where it was. Locally administered, with 40 bits of a hash.
@@ -97,7 +107,7 @@ impl Attachment {
     pub fn mac(self, primary: IpAddr) -> Option<Mac> {
         match self {
             Self::IpvlanL2 | Self::IpvlanL3 | Self::IpvlanL3s => None,
-            Self::Macvlan | Self::PolicyRoute => {
+            Self::Macvlan | Self::PolicyRoute | Self::Exclusive => {
                 let [_, _, _, a, b, c, d, e] = match primary {
                     IpAddr::V4(v4) => fnv1a(&v4.octets()),
                     IpAddr::V6(v6) => fnv1a(&v6.octets()),

@@ -8,7 +8,7 @@ use aya_ebpf::{
     helpers::bpf_redirect_neigh,
     programs::TcContext,
 };
-use netpath_common::{Packet, decide};
+use netpath_common::{MARK_REDIRECTED, Packet, decide};
 
 use crate::{act::RewriteFailed, tables::Maps};
 
@@ -42,13 +42,17 @@ pub(crate) fn is_forwarded(ctx: &TcContext, ingress: u32) -> bool {
     }
     // SAFETY: TC programs may write the field.
     unsafe { (*skb).tc_index = 0 };
+    // That of `forward`, if it was one.
+    ctx.set_mark(0);
     true
 }
 
-/// Has the host's routes and neighbour table send a packet by a parent.
+/// Has the host's routes and neighbour table send a packet by a parent. Its mark keeps it from the
+/// routes to endpoints: IPv6 would take one although it leads elsewhere.
 #[inline(always)]
 pub(crate) fn forward(ctx: &TcContext, parent: u32) -> i32 {
     mark_forwarded(ctx);
+    ctx.set_mark(MARK_REDIRECTED);
     // SAFETY: without a neighbour the helper looks one up.
     unsafe { bpf_redirect_neigh(parent, core::ptr::null_mut(), 0, 0) as i32 }
 }

@@ -1,7 +1,10 @@
-//! What a pod has that is alone on its link: addresses without a subnet, and the node for a gateway to
-//! everything, under the name of the real one.
+//! What a pod has that is alone on a link with the node: addresses without a subnet, and the node for a
+//! gateway.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::IpNet;
 use netpath_common::{Mac, endpoint::DEVICE_MAC};
@@ -13,7 +16,7 @@ use crate::netlink::Route;
 const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
-/// Its addresses, its routes and its neighbours.
+/// Its addresses, its routes and its neighbours there.
 #[derive(Debug)]
 pub(super) struct Alone {
     pub(super) addresses: Vec<IpNet>,
@@ -22,6 +25,7 @@ pub(super) struct Alone {
 }
 
 impl Alone {
+    /// On its only link: the node is its gateway to everything, under the name of the real one.
     pub(super) fn of(record: &Record) -> Self {
         let subnets = record.spec.addresses.iter().map(IpNet::trunc);
         let mut routes: Vec<Route> = subnets
@@ -40,6 +44,30 @@ impl Alone {
         }
         let addresses = record.spec.addresses.iter().map(|net| IpNet::from(net.addr())).collect();
         Self { addresses, routes, neighbours }
+    }
+
+    /// On the link beside a NIC of its own: the node is the gateway to what only the node has.
+    pub(super) fn beside(record: &Record, prefixes: &[IpNet]) -> Self {
+        let by = |prefix: &IpNet| match prefix {
+            IpNet::V4(_) => IpAddr::from(GATEWAY_V4),
+            IpNet::V6(_) => IpAddr::from(GATEWAY_V6),
+        };
+        let family = |prefix: &&IpNet| {
+            let own = record.spec.addresses.iter();
+            own.into_iter().any(|own| own.addr().is_ipv4() == prefix.addr().is_ipv4())
+        };
+        let route = |prefix: &IpNet| Route {
+            destination: *prefix,
+            gateway: Some(by(prefix)),
+            mtu: None,
+            priority: 0,
+        };
+        let gateways: BTreeSet<IpAddr> = prefixes.iter().filter(family).map(by).collect();
+        Self {
+            addresses: Vec::new(),
+            routes: prefixes.iter().filter(family).map(route).collect(),
+            neighbours: gateways.into_iter().map(|gateway| (gateway, DEVICE_MAC)).collect(),
+        }
     }
 }
 

@@ -38,25 +38,31 @@ struct Found {
 }
 
 pub(super) async fn inspect(wiring: &Wiring, visit: &Visit) -> Result<Vec<Mismatch>, Error> {
-    let found = find(wiring, &visit.there).await?;
-    let differences = differences(wiring, found.as_ref());
-    let mut list: Vec<_> = differences.into_iter().map(|(mismatch, _)| mismatch).collect();
-    if let Some(device) = &wiring.device {
-        list.extend(device.inspect(&visit.home).await?);
+    let mut list = Vec::new();
+    for wiring in wiring.parts() {
+        let found = find(wiring, &visit.there).await?;
+        let differences = differences(wiring, found.as_ref());
+        list.extend(differences.into_iter().map(|(mismatch, _)| mismatch));
+        if let Some(device) = &wiring.device {
+            list.extend(device.inspect(&visit.home).await?);
+        }
     }
     Ok(list)
 }
 
 pub(super) async fn repair(wiring: &Wiring, visit: &Visit) -> Result<Vec<Mismatch>, Error> {
-    let found = find(wiring, &visit.there).await?;
-    let index = found.as_ref().map_or(0, |found| found.link.index);
-    let differences = differences(wiring, found.as_ref());
-    for (_, fix) in &differences {
-        apply(wiring, visit, index, fix).await?;
-    }
-    let mut list: Vec<_> = differences.into_iter().map(|(mismatch, _)| mismatch).collect();
-    if let Some(device) = &wiring.device {
-        list.extend(device.ensure(&visit.home).await?);
+    let mut list = Vec::new();
+    for wiring in wiring.parts() {
+        let found = find(wiring, &visit.there).await?;
+        let index = found.as_ref().map_or(0, |found| found.link.index);
+        let differences = differences(wiring, found.as_ref());
+        for (_, fix) in &differences {
+            apply(wiring, visit, index, fix).await?;
+        }
+        list.extend(differences.into_iter().map(|(mismatch, _)| mismatch));
+        if let Some(device) = &wiring.device {
+            list.extend(device.ensure(&visit.home).await?);
+        }
     }
     Ok(list)
 }
@@ -84,7 +90,7 @@ async fn find(wiring: &Wiring, there: &Netlink) -> Result<Option<Found>, Error> 
 /// By its mark; or, should that be gone, by all else.
 fn is_ours(wiring: &Wiring, link: &Link) -> bool {
     let in_place = link.name == wiring.interface && wiring.child.is(link, wiring.parent);
-    link.kind == wiring.child.kind() && (in_place || link.alias.as_ref() == Some(&wiring.alias))
+    wiring.child.is_kind_of(link) && (in_place || link.alias.as_ref() == Some(&wiring.alias))
 }
 
 /// Every difference and its remedy, in the order in which they can be applied.
@@ -165,7 +171,7 @@ async fn apply(wiring: &Wiring, visit: &Visit, index: u32, fix: &Fix) -> Result<
     match fix {
         Fix::Make => {
             if index != 0 {
-                there.delete_link(index).await?;
+                wiring.child.remove(there, index).await?;
             }
             wiring.build(visit).await?;
         }
@@ -204,6 +210,7 @@ mod tests {
             addresses: vec!["10.0.0.5/24".parse().expect("address")],
             neighbours: Vec::new(),
             device: None,
+            beside: None,
             routes: vec![Route {
                 destination: "0.0.0.0/0".parse().expect("prefix"),
                 gateway: Some("10.0.0.1".parse().expect("address")),

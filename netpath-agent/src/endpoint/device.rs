@@ -35,8 +35,10 @@ pub fn is_device(record: &Record, link: &Link) -> bool {
 }
 
 impl Device {
-    pub(super) fn new(name: String, alias: String, mtu: u32, mac: Mac, own: &[IpNet]) -> Self {
-        Self { name, alias, mtu, mac, addresses: own.iter().map(IpNet::addr).collect() }
+    pub(super) fn new(record: &Record, mtu: u32, mac: Mac) -> Self {
+        let addresses = record.spec.addresses.iter().map(IpNet::addr).collect();
+        let (name, alias) = (wire::draft(record), wire::alias(record));
+        Self { name, alias, mtu, mac, addresses }
     }
 
     /// Makes it what it should be, and tells what was not.

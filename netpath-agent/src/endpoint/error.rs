@@ -27,6 +27,9 @@ pub enum Error {
     /// The interface vanished while it was being made.
     #[error("interface {0} vanished while it was being set up; somebody else removed it")]
     Vanished(String),
+    /// The NIC that the endpoint is to have is not on the node.
+    #[error("NIC {0} is not on the node; it may be in use elsewhere, or unplugged")]
+    NoNic(String),
     /// IPv6 is switched off in the namespace.
     #[error("can not turn on IPv6 for {interface} in {}", netns.display())]
     Ipv6 {

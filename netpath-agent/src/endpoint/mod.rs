@@ -6,6 +6,7 @@ mod compare;
 mod device;
 mod error;
 mod link_local;
+mod nic;
 mod record;
 mod spec;
 mod wire;
@@ -15,6 +16,7 @@ pub use self::{
     device::{device_name, is_device},
     error::Error,
     link_local::link_local,
+    nic::{Nic, nic_mark, settle_nic},
     record::{Attached, Record, Stage},
     spec::{EndpointSpec, Invalid},
     wire::{Wiring, unwire},

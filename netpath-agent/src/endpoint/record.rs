@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use netpath_common::Mac;
 use serde::{Deserialize, Serialize};
 
-use super::EndpointSpec;
+use super::{EndpointSpec, Nic};
 use crate::{
     attachment::Attachment,
     pod::{GivenAddress, PodSpec},
@@ -30,6 +30,9 @@ pub struct Record {
     /// Unknown for what an older agent made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<u32>,
+    /// The NIC that it has to itself, as it was on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nic: Option<Nic>,
     /// What the container runtime asked for, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attached: Option<Attached>,
@@ -71,17 +74,18 @@ impl Record {
         (!self.attachment.is_sent_by_host()).then(|| self.namespace_number())
     }
 
-    /// Its Ethernet address, unless it has its parent's.
+    /// The Ethernet address of what netpath makes in it, unless that has its parent's.
     #[must_use]
     pub fn mac(&self) -> Option<Mac> {
         let primary = self.spec.addresses.first()?;
         self.attachment.mac(primary.addr())
     }
 
-    /// Its Ethernet address on the parent's network, unless that is its parent's.
+    /// Its Ethernet address on its network, unless that is its parent's.
     #[must_use]
     pub fn mac_on_the_wire(&self) -> Option<Mac> {
-        self.mac().filter(|_| self.attachment.is_on_the_wire())
+        let own = || self.mac().filter(|_| self.attachment.is_on_the_wire());
+        self.nic.as_ref().map(Nic::mac).or_else(own)
     }
 
     /// Every address that the endpoint may send from.

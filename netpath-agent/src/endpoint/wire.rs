@@ -1,6 +1,7 @@
 //! Creating and removing a pod's interface.
 
 use std::{
+    iter,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -10,7 +11,9 @@ use ipnet::{IpNet, Ipv6Net};
 use netpath_common::Mac;
 use nix::net::if_::if_nametoindex;
 
-use super::{Child, Error, Record, alone::Alone, compare, device::Device};
+use super::{
+    Child, Error, Nic, Record, alone::Alone, compare, device::Device, nic, nic_mark, settle_nic,
+};
 use crate::{
     netlink::{self, Link, Namespace, Netlink, Route, Visit},
     pod::{Mismatch, PodRoute},
@@ -20,6 +23,9 @@ use crate::{
 /// when it finds the time, and ipvlan lets only one of a parent's children have an address.
 const LEAVING: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(20);
+
+/// What the interface beside a NIC of the pod's own is called.
+const BESIDE: &str = "node0";
 
 /// What there should be inside a pod's namespace, all of it known before the first step is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,22 +49,20 @@ pub struct Wiring {
     pub(super) neighbours: Vec<(IpAddr, Mac)>,
     /// The node's end of a veth pair.
     pub(super) device: Option<Device>,
+    /// The way to the node beside a NIC of its own.
+    pub(super) beside: Option<Box<Self>>,
 }
 
 impl Wiring {
-    /// What there should be for an endpoint on a parent.
+    /// What there should be for an endpoint on a parent of this index and MTU.
     #[must_use]
-    pub fn new(record: &Record, parent: &Link, child: Child) -> Self {
+    pub fn new(record: &Record, (parent, parent_mtu): (u32, u32), child: Child) -> Self {
         let spec = &record.spec;
-        let link_local = record
-            .link_local
-            .map(|address| IpNet::V6(Ipv6Net::new(address, 64).unwrap_or(address.into())));
-        let mtu = spec.mtu.unwrap_or(parent.mtu);
+        let mtu = spec.mtu.unwrap_or(parent_mtu);
         let (own, routes, neighbours, device) = match child {
             Child::Veth { mac } => {
                 let Alone { addresses, routes, neighbours } = Alone::of(record);
-                let device = Device::new(draft(record), alias(record), mtu, mac, &addresses);
-                (addresses, routes, neighbours, Some(device))
+                (addresses, routes, neighbours, Some(Device::new(record, mtu, mac)))
             }
             _ => (spec.addresses.clone(), routes(record), Vec::new(), None),
         };
@@ -68,14 +72,39 @@ impl Wiring {
             interface: spec.interface.to_string(),
             draft: draft(record),
             alias: alias(record),
-            parent: parent.index,
-            parent_mtu: parent.mtu,
+            parent,
+            parent_mtu,
             child,
             mtu: spec.mtu,
-            addresses: own.into_iter().chain(link_local).collect(),
+            addresses: own.into_iter().chain(link_local(record)).collect(),
             routes,
             neighbours,
             device,
+            beside: None,
+        }
+    }
+
+    /// What there should be for an endpoint with a NIC of its own, to which the node is the way to
+    /// these prefixes.
+    #[must_use]
+    pub fn exclusive(record: &Record, nic: &Nic, mac: Mac, prefixes: &[IpNet]) -> Self {
+        let mtu = record.spec.mtu.unwrap_or(nic.mtu);
+        let own = Self::new(record, (0, nic.mtu), Child::Nic(nic.clone()));
+        let Alone { addresses, routes, neighbours } = Alone::beside(record, prefixes);
+        let beside = Self {
+            interface: BESIDE.to_owned(),
+            child: Child::Veth { mac },
+            addresses: addresses.into_iter().chain(link_local(record)).collect(),
+            routes,
+            neighbours,
+            device: Some(Device::new(record, mtu, mac)),
+            ..own.clone()
+        };
+        Self {
+            draft: format!("nic-{:x}", record.slot),
+            alias: nic_mark(record),
+            beside: Some(Box::new(beside)),
+            ..own
         }
     }
 
@@ -88,14 +117,28 @@ impl Wiring {
     /// Makes the interface. What was done is undone if a step fails.
     pub async fn make(self) -> Result<(), Error> {
         let namespace = self.open()?;
-        namespace.visit(async move |visit| self.build(&visit).await).await?
+        namespace
+            .visit(async move |visit| {
+                for wiring in self.parts() {
+                    wiring.build(&visit).await?;
+                }
+                Ok(())
+            })
+            .await?
     }
 
     /// The first half of it: the interface has its addresses, and is down, so that it neither sends
     /// nor answers.
     pub async fn prepare(self) -> Result<(), Error> {
         let namespace = self.open()?;
-        namespace.visit(async move |visit| self.create(&visit).await.map(drop)).await?
+        namespace
+            .visit(async move |visit| {
+                for wiring in self.parts() {
+                    wiring.create(&visit).await?;
+                }
+                Ok(())
+            })
+            .await?
     }
 
     /// The second half.
@@ -103,9 +146,12 @@ impl Wiring {
         let namespace = self.open()?;
         namespace
             .visit(async move |Visit { there, .. }| {
-                let index = if_nametoindex(self.interface.as_str())
-                    .map_err(|_| Error::Vanished(self.interface.clone()))?;
-                self.start(&there, index).await
+                for wiring in self.parts() {
+                    let index = if_nametoindex(wiring.interface.as_str())
+                        .map_err(|_| Error::Vanished(wiring.interface.clone()))?;
+                    wiring.start(&there, index).await?;
+                }
+                Ok(())
             })
             .await?
     }
@@ -120,6 +166,11 @@ impl Wiring {
     pub async fn repair(self) -> Result<Vec<Mismatch>, Error> {
         let namespace = self.open()?;
         namespace.visit(async move |visit| compare::repair(&self, &visit).await).await?
+    }
+
+    /// Its interfaces. What one that fails leaves of the others is undone with the endpoint.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Self> {
+        iter::once(self).chain(self.beside.as_deref())
     }
 
     fn open(&self) -> Result<Namespace, Error> {
@@ -146,10 +197,12 @@ impl Wiring {
             return Err(self.exists());
         }
         let parent = (self.parent, self.mtu.unwrap_or(self.parent_mtu));
-        self.child
-            .create(&visit.home, parent, &self.draft, &visit.namespace)
-            .await
-            .map_err(|error| self.refused(error))?;
+        let names = (self.draft.as_str(), self.alias.as_str());
+        let created = self.child.create(&visit.home, parent, names, &visit.namespace).await;
+        created.map_err(|error| match error {
+            Error::Netlink(error) => self.refused(error),
+            error => error,
+        })?;
         let index =
             if_nametoindex(self.draft.as_str()).map_err(|_| Error::Vanished(self.draft.clone()))?;
         let furnished = self.furnish(visit, index).await;
@@ -164,7 +217,7 @@ impl Wiring {
         done: Result<(), Error>,
     ) -> Result<(), Error> {
         if done.is_err()
-            && let Err(undo) = there.delete_link(index).await
+            && let Err(undo) = self.child.remove(there, index).await
         {
             tracing::warn!(interface = self.interface, error = %undo, "could not be undone");
         }
@@ -187,6 +240,9 @@ impl Wiring {
     }
 
     async fn start(&self, there: &Netlink, index: u32) -> Result<(), Error> {
+        if let Child::Nic(_) = self.child {
+            nic::announce(&self.interface);
+        }
         there.set_up(index).await?;
         for (address, mac) in &self.neighbours {
             there.set_neighbour(index, *address, *mac).await?;
@@ -246,12 +302,29 @@ impl Wiring {
     }
 }
 
-/// Removes the interface of an endpoint. An interface or a namespace that is gone is no error.
+/// Removes the interface of an endpoint; a NIC of its own goes back. An interface or a namespace that
+/// is gone is no error.
 pub async fn unwire(record: &Record) -> Result<(), Error> {
+    take_out(record).await?;
+    if record.nic.is_some() {
+        settle_nic(record, &Netlink::connect()?).await?;
+    }
+    Ok(())
+}
+
+async fn take_out(record: &Record) -> Result<(), Error> {
     let Some(namespace) = open(&record.spec.netns, record.namespace)? else { return Ok(()) };
     let (alias, draft, kind) = (alias(record), draft(record), record.attachment.kind());
+    let (nic, mark) = (record.nic.clone(), nic_mark(record));
     namespace
         .visit(async move |Visit { there, .. }| {
+            if let Some(nic) = &nic {
+                let links = there.links().await?;
+                let marked = links.iter().find(|link| link.alias.as_ref() == Some(&mark));
+                if let Some(link) = marked {
+                    nic.leave(&there, link.index).await?;
+                }
+            }
             // Its end of a veth pair takes the node's with it. A killed agent may have left it unnamed.
             let ours = |link: &Link| link.alias.as_ref() == Some(&alias) || link.name == draft;
             for link in there.links().await? {
@@ -305,6 +378,12 @@ pub(super) fn routes(record: &Record) -> Vec<Route> {
         }
     }
     routes
+}
+
+/// The link-local address that goes with the others, with its subnet.
+fn link_local(record: &Record) -> Option<IpNet> {
+    let net = |address| IpNet::V6(Ipv6Net::new(address, 64).unwrap_or(address.into()));
+    record.link_local.map(net)
 }
 
 pub(super) fn draft(record: &Record) -> String {

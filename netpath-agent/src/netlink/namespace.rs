@@ -17,6 +17,9 @@ use super::{Error, Netlink};
 /// The file that stands for the calling thread's namespace.
 const OWN: &str = "/proc/thread-self/ns/net";
 
+/// The file that stands for the first thread's.
+const HOME: &str = "/proc/self/ns/net";
+
 /// Visits at the same time. More would only wait for each other inside the kernel (rtnl).
 static VISITS: Semaphore = Semaphore::const_new(16);
 
@@ -44,6 +47,11 @@ impl Namespace {
         let file = File::open(path)
             .map_err(|source| Error::Namespace { path: path.to_owned(), source })?;
         Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Opens the namespace of the process, which its first thread never leaves.
+    pub fn home() -> Result<Self, Error> {
+        Self::open(Path::new(HOME))
     }
 
     /// Opens the namespace of the calling thread.

@@ -14,7 +14,7 @@ use crate::{
     api::types::Added,
     attachment::Attachment,
     config::OnConflict,
-    endpoint::{self, EndpointSpec, Record, Stage, Wiring, link_local},
+    endpoint::{self, EndpointSpec, Nic, Record, Stage, Wiring, link_local},
     error::chain,
     name::{EndpointName, InterfaceName},
     netlink::Namespace,
@@ -131,7 +131,7 @@ async fn make(node: &Shared, record: &Record) -> Result<Record, Error> {
     let prepared = match neighbours::probe(node, record).await? {
         Some(probe) => prepare(node, record, probe).await.map(|()| true)?,
         // The maps tell the device.
-        None if record.attachment == Attachment::PolicyRoute => {
+        None if record.attachment.has_device() => {
             let wiring = node.lock().await.wiring(record)?;
             wiring.prepare().await.map_err(Error::wire(name))?;
             true
@@ -140,7 +140,7 @@ async fn make(node: &Shared, record: &Record) -> Result<Record, Error> {
     };
     {
         let mut node = node.lock().await;
-        if record.attachment == Attachment::PolicyRoute {
+        if record.attachment.has_device() {
             node.adopt_device(record).await?;
         }
         node.show_way(record).await?;
@@ -153,6 +153,7 @@ async fn make(node: &Shared, record: &Record) -> Result<Record, Error> {
     journal.write(vec![Change::PutEndpoint(Box::new(record.clone()))]).await?;
     tokio::spawn(neighbours::tell(Arc::clone(node), name.clone()));
     tokio::spawn(watch::start(Arc::clone(node), record.clone()));
+    watch::tell_exclusive(node, &record).await;
     Ok(record)
 }
 
@@ -203,8 +204,7 @@ impl Node {
     /// The record of an endpoint that is on its way in.
     pub(super) fn draft(&self, spec: EndpointSpec) -> Result<Record, Error> {
         spec.check()?;
-        let parent = self.parent(&spec.parent)?;
-        let attachment = spec.attachment.unwrap_or(parent.config.attachment);
+        let (attachment, nic) = self.place(&spec)?;
         self.check_siblings(&spec, attachment)?;
         let namespace = number_of(&spec).map_err(Error::wire(&spec.name))?;
         let has_ipv6 = spec.addresses.iter().any(|net| net.addr().is_ipv6());
@@ -215,12 +215,38 @@ impl Node {
             namespace: Some(namespace),
             attached: None,
             attachment,
+            nic,
             spec,
         };
         for address in record.addresses() {
             self.check_free(address)?;
         }
         Ok(record)
+    }
+
+    /// How an endpoint is to be wired, and the NIC that it is to have to itself.
+    fn place(&self, spec: &EndpointSpec) -> Result<(Attachment, Option<Nic>), Error> {
+        let parent = self.config.parents.iter().find(|parent| parent.name == spec.parent);
+        let whole = parent.is_some_and(|parent| parent.attachment == Attachment::Exclusive);
+        let usual = match self.state.parents.get(&spec.parent) {
+            Some(parent) => parent.config.attachment,
+            None if whole => Attachment::Exclusive,
+            None => return Err(self.no_parent(&spec.parent)),
+        };
+        let attachment = spec.attachment.unwrap_or(usual);
+        if (attachment == Attachment::Exclusive) != whole {
+            return Err(Error::NotWhole { parent: spec.parent.clone(), attachment });
+        }
+        if !whole {
+            return Ok((attachment, None));
+        }
+        let takes = |record: &&Record| record.spec.parent == spec.parent;
+        if let Some(owner) = self.state.endpoints().find(takes) {
+            let owner = owner.spec.name.clone();
+            return Err(Error::NicTaken { parent: spec.parent.clone(), owner });
+        }
+        let nic = self.state.nics.get(&spec.parent).cloned();
+        nic.map(|nic| (attachment, Some(nic))).ok_or_else(|| self.no_parent(&spec.parent))
     }
 
     /// Whether the parent's children are of the kind that another one is to be.
@@ -241,7 +267,8 @@ impl Node {
 
     /// The names of the parents that are there.
     pub(super) fn parents(&self) -> String {
-        let known: Vec<_> = self.state.parents.keys().map(ToString::to_string).collect();
+        let known = self.state.parents.keys().chain(self.state.nics.keys());
+        let known: Vec<_> = known.map(ToString::to_string).collect();
         known.join(", ")
     }
 
@@ -274,19 +301,24 @@ impl Node {
         if let Some(namespace) = record.held_namespace() {
             self.datapath.put_namespace(namespace)?;
         }
+        for (key, route) in self.state.ways_to(&record) {
+            self.datapath.put_route(&key, &route)?;
+        }
         record.addresses().try_for_each(|address| self.write(address))?;
         Ok((record, wiring, self.journal.clone()))
     }
 
     /// The parent of a name, while it is there.
     pub(super) fn parent(&self, name: &InterfaceName) -> Result<&Parent, Error> {
-        let unknown = || Error::UnknownParent { name: name.clone(), known: self.parents() };
-        self.state.parents.get(name).ok_or_else(unknown)
+        self.state.parents.get(name).ok_or_else(|| self.no_parent(name))
+    }
+
+    fn no_parent(&self, name: &InterfaceName) -> Error {
+        Error::UnknownParent { name: name.clone(), known: self.parents() }
     }
 
     /// What there should be in an endpoint's namespace, while its parent is there.
     pub(super) fn wiring(&self, record: &Record) -> Result<Wiring, Error> {
-        let parent = self.parent(&record.spec.parent)?;
-        Ok(Wiring::new(record, &parent.link, parent.child(record)))
+        self.state.wiring(record).ok_or_else(|| self.no_parent(&record.spec.parent))
     }
 }

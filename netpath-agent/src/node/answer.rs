@@ -1,6 +1,6 @@
 //! Requests and their answers.
 
-use super::{Shared, check, endpoints, pods};
+use super::{Shared, check, endpoints, pods, watch};
 use crate::api::Command;
 
 /// Answers a request. Who asked may be gone: then nobody wants the answer.
@@ -35,7 +35,11 @@ pub(super) async fn answer(node: Shared, request: Command) {
             drop(reply.send(Ok(node.lock().await.list_routes(table))));
         }
         Command::AddRoute(spec, reply) => {
-            drop(reply.send(node.lock().await.add_route(spec).await));
+            let added = node.lock().await.add_route(spec).await;
+            // What the node leads to, endpoints with a NIC of their own must know.
+            let told: Vec<_> = node.lock().await.exclusive().collect();
+            watch::look_at(&node, told).await;
+            drop(reply.send(added));
         }
         Command::RemoveRoute(table, prefix, reply) => {
             drop(reply.send(node.lock().await.remove_route(table, prefix).await));

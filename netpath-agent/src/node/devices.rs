@@ -6,7 +6,6 @@ use netpath_common::Hook;
 
 use super::{Error, Node, State};
 use crate::{
-    attachment::Attachment,
     datapath::Filter,
     endpoint::{Record, device_name, is_device},
     error::chain,
@@ -16,7 +15,7 @@ use crate::{
 
 /// The devices that are there.
 pub(super) fn find(state: &State, links: &[Link]) -> BTreeMap<EndpointName, u32> {
-    let routed = state.endpoints().filter(|it| it.attachment == Attachment::PolicyRoute);
+    let routed = state.endpoints().filter(|it| it.attachment.has_device());
     let links: HashMap<&str, &Link> = links.iter().map(|link| (&*link.name, link)).collect();
     let found = routed.filter_map(|record| {
         let link = links.get(&*device_name(record)).filter(|link| is_device(record, link))?;

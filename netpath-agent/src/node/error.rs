@@ -114,6 +114,32 @@ pub enum Error {
         /// How that one is attached.
         other: Attachment,
     },
+    /// A NIC is given away whole, or not at all.
+    #[error(
+        "endpoint: attachment: {parent} can not be used by {attachment}: a NIC goes to one pod whole if its configuration says attachment = \"exclusive\", and only then; change that or use another parent",
+        attachment = attachment.name()
+    )]
+    NotWhole {
+        /// The parent.
+        parent: InterfaceName,
+        /// What was wanted.
+        attachment: Attachment,
+    },
+    /// A NIC that another endpoint has.
+    #[error(
+        "endpoint: parent: {owner} has {parent} to itself; use another NIC or remove that endpoint"
+    )]
+    NicTaken {
+        /// The NIC.
+        parent: InterfaceName,
+        /// Who has it.
+        owner: EndpointName,
+    },
+    /// Every NIC that is given away whole is taken, or gone.
+    #[error(
+        "pod: attachment: no NIC with attachment = \"exclusive\" is free on this node; add one, or remove a pod that has one"
+    )]
+    NoNicLeft,
     /// A parent that is not configured.
     #[error("endpoint: parent: {name} is not a parent of this node; choose one of {known}")]
     UnknownParent {
@@ -296,6 +322,8 @@ impl Error {
             | Self::AddressTaken { .. }
             | Self::AddressIsHost(_)
             | Self::MixedAttachments { .. }
+            | Self::NotWhole { .. }
+            | Self::NicTaken { .. }
             | Self::Conflict { .. }
             | Self::RouteTaken { .. }
             | Self::RouteConfigured { .. } => Kind::Conflict,
@@ -306,7 +334,7 @@ impl Error {
                 error if error.field().is_some() => Kind::Invalid,
                 _ => Kind::Conflict,
             },
-            Self::NoSlot(_) => Kind::Full,
+            Self::NoSlot(_) | Self::NoNicLeft => Kind::Full,
             Self::Datapath(error) if error.is_full() => Kind::Full,
             _ => Kind::Failed,
         }
@@ -342,10 +370,12 @@ impl Error {
             Self::AddressTaken { .. } | Self::AddressIsHost(_) | Self::Conflict { .. } => {
                 Some("addresses")
             }
-            Self::MixedAttachments { .. } => Some("attachment"),
+            Self::MixedAttachments { .. } | Self::NotWhole { .. } => Some("attachment"),
             Self::SilentGateway(_) => Some("gateways"),
             Self::Ipam(error) => error.field(),
-            Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some("parent"),
+            Self::UnknownParent { .. } | Self::NoParentNamed(_) | Self::NicTaken { .. } => {
+                Some("parent")
+            }
             Self::PodTaken(_) => Some("id"),
             Self::NameTaken(_) => Some("name"),
             Self::RouteTaken { .. } | Self::RouteConfigured { .. } => Some("prefix"),

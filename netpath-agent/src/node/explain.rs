@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netpath_common::Action;
+use netpath_common::{Action, Path, Reason};
 
 use super::{Error, Node};
 use crate::{
@@ -18,6 +18,9 @@ impl Node {
         if source.is_ipv4() != destination.is_ipv4() {
             let problem = format!("{destination} is not of the family of {source}");
             return Err(Error::Question { field: "destination", problem });
+        }
+        if self.is_by_own_nic(source, destination) {
+            return Ok(by_own_nic());
         }
         let Explained { hook, steps, verdict } = self.datapath.explain(&Query {
             ifindex: self.crossing(question, source, destination)?,
@@ -60,6 +63,13 @@ impl Node {
         })
     }
 
+    /// Whether an endpoint sends it by a NIC of its own, where netpath has no hook.
+    fn is_by_own_nic(&self, source: IpAddr, destination: IpAddr) -> bool {
+        let sender = self.state.owner(source).and_then(|name| self.state.endpoint(name));
+        sender.is_some_and(|sender| sender.nic.is_some())
+            && !self.state.prefixes().iter().any(|prefix| prefix.contains(&destination))
+    }
+
     /// The parent that the packet crosses: the one asked for, the sender's, the receiver's, or the
     /// first one.
     fn crossing(
@@ -70,7 +80,7 @@ impl Node {
     ) -> Result<u32, Error> {
         let parent_of = |address| {
             let record = self.state.endpoint(self.state.owner(address)?)?;
-            Some(&record.spec.parent)
+            Some(&record.spec.parent).filter(|name| self.state.parents.contains_key(*name))
         };
         let name = question
             .parent
@@ -84,6 +94,22 @@ impl Node {
             let problem = format!("not a parent of this node; choose one of {}", names.join(", "));
             Error::Question { field: "parent", problem }
         })
+    }
+}
+
+fn by_own_nic() -> Explanation {
+    let step = Step {
+        question: "the sender's own routes".to_owned(),
+        answer: "by its own NIC, past netpath".to_owned(),
+    };
+    Explanation {
+        hook: "none".to_owned(),
+        steps: vec![step],
+        verdict: Verdict {
+            path: Path::Router.name().to_owned(),
+            reason: Reason::NoRoute.name().to_owned(),
+            action: "sent by the endpoint's own NIC".to_owned(),
+        },
     }
 }
 

@@ -22,6 +22,10 @@ pub(super) async fn probe(
     node: &Shared,
     record: &Record,
 ) -> Result<Option<BoxFuture<'static, Result<(), Error>>>, Error> {
+    // It asks by itself, if at all: the node is not on its wire.
+    if record.nic.is_some() {
+        return Ok(None);
+    }
     let (Announce { probe, timeout_ms, .. }, interface, probes) = {
         let node = node.lock().await;
         (node.config.announce.clone(), node.parent_of(record)?, Arc::clone(&node.probes))
@@ -46,8 +50,11 @@ pub(super) async fn probe(
 pub(super) async fn check_gateways(node: &Shared, record: &Record) -> Result<(), Error> {
     let (Announce { gateway_check, timeout_ms, .. }, mac) = {
         let node = node.lock().await;
-        let parent = node.parent_of(record)?.mac;
-        (node.config.announce.clone(), record.mac_on_the_wire().unwrap_or(parent))
+        let mac = match record.mac_on_the_wire() {
+            Some(mac) => mac,
+            None => node.parent_of(record)?.mac,
+        };
+        (node.config.announce.clone(), mac)
     };
     if !gateway_check {
         return Ok(());
@@ -70,6 +77,10 @@ pub(super) async fn check_gateways(node: &Shared, record: &Record) -> Result<(),
 /// that map entry at work. The pod's own stack answers the wire only, where nobody here can ask
 /// from; that it has the addresses is compared inside.
 pub(super) async fn unanswered(node: &Shared, record: &Record) -> Result<Vec<IpAddr>, Error> {
+    // The node is not on its wire.
+    if record.nic.is_some() {
+        return Ok(Vec::new());
+    }
     let (timeout, interface, own) = {
         let node = node.lock().await;
         let timeout = Duration::from_millis(node.config.announce.timeout_ms.into());
@@ -118,6 +129,10 @@ fn inside(record: &Record, mac: Mac) -> Result<Interface, Error> {
 
 impl Node {
     fn announce(&self, record: &Record) -> Result<(), Error> {
+        // The pod's own kernel does.
+        if record.nic.is_some() {
+            return Ok(());
+        }
         let Parent { config, link } = self.parent(&record.spec.parent)?;
         let Some(mac) = record.mac_on_the_wire().or(link.mac) else { return Ok(()) };
         Ok(self.announcer.announce((&config.name, link.index), mac, record.addresses())?)

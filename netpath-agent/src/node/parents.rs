@@ -5,27 +5,53 @@ use std::{
     net::IpAddr,
 };
 
+use ipnet::IpNet;
+
 use super::{Error, Parent, entry, error::ParentProblem};
 use crate::{
     attachment::Attachment,
     config,
+    endpoint::Nic,
     name::InterfaceName,
     netlink::{HostAddress, Link, LinkKind},
 };
 
-/// The configured parents that are there.
+/// The configured parents that are there, but those that are given away whole.
 pub(super) fn find(
     configured: &[config::Parent],
     links: &[Link],
 ) -> BTreeMap<InterfaceName, Parent> {
     configured
         .iter()
+        .filter(|config| config.attachment != Attachment::Exclusive)
         .filter_map(|config| {
             let link = links.iter().find(|link| link.name == config.name.as_str())?;
             let parent = Parent { config: config.clone(), link: link.clone() };
             Some((config.name.clone(), parent))
         })
         .collect()
+}
+
+/// The NICs that are there to be given away, as they are.
+pub(super) fn nics(
+    configured: &[config::Parent],
+    links: &[Link],
+    addresses: &[HostAddress],
+) -> BTreeMap<InterfaceName, Nic> {
+    let whole = configured.iter().filter(|config| config.attachment == Attachment::Exclusive);
+    let found = whole.filter_map(|config| {
+        let link = links.iter().find(|link| link.name == config.name.as_str())?;
+        let own = addresses.iter().filter(|address| address.index == link.index);
+        // The kernel makes link-local addresses anew.
+        let own = own.filter(|host| !is_link_local(host.address));
+        let own = own.filter_map(|host| IpNet::new(host.address, host.prefix_len).ok());
+        Some((config.name.clone(), Nic::new(link, own.collect())))
+    });
+    found.collect()
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// Whether all configured parents can carry endpoints.
@@ -41,7 +67,12 @@ pub(super) fn check(configured: &[config::Parent], links: &[Link]) -> Result<(),
 /// Why a device can not carry endpoints, if it can not.
 pub(super) fn problem(parent: &config::Parent, links: &[Link]) -> Option<ParentProblem> {
     let name = &parent.name;
+    let whole = parent.attachment == Attachment::Exclusive;
     let Some(link) = links.iter().find(|link| link.name == name.as_str()) else {
+        // A pod may have it.
+        if whole {
+            return None;
+        }
         let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
         return Some(ParentProblem::Missing(names.join(", ")));
     };
@@ -58,7 +89,7 @@ pub(super) fn problem(parent: &config::Parent, links: &[Link]) -> Option<ParentP
         Link { kind: LinkKind::Bridge, .. } => Some(ParentProblem::Bridge),
         Link { loopback: true, .. } | Link { mac: None, .. } => Some(ParentProblem::NotEthernet),
         Link { port_of: Some(kind), .. } => Some(ParentProblem::Port(kind.clone())),
-        Link { up: false, .. } => Some(ParentProblem::Down(name.clone())),
+        Link { up: false, .. } if !whole => Some(ParentProblem::Down(name.clone())),
         _ => child.map(|child| ParentProblem::OtherChild {
             name: child.name.clone(),
             kind: if child.kind == LinkKind::Ipvlan { "ipvlan" } else { "macvlan" },

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     api::types::Added,
+    attachment::Attachment,
     endpoint::{Attached, EndpointSpec, Record},
     error::chain,
     name::{EndpointName, InterfaceName},
@@ -96,7 +97,7 @@ impl Wanted for PodSpec {
 
     fn plan(&self, node: &mut Node) -> Result<(Record, Vec<Change>), Error> {
         check_routes(&self.routes)?;
-        let parent = node.choose_parent(self.parent.as_ref())?;
+        let parent = node.choose_parent(self)?;
         let (addresses, changes) = node.choose_addresses(&self.id, &self.addressing)?;
         match self.draft(node, parent, addresses) {
             Ok(record) => Ok((record, changes)),
@@ -191,21 +192,33 @@ impl Node {
             pod: spec.pod,
             parent: Some(record.spec.parent.clone()),
             mac: record
-                .mac()
+                .mac_on_the_wire()
+                .or(record.mac())
                 .or(link.and_then(|link| link.mac))
                 .map(|mac| mac.to_string())
                 .unwrap_or_default(),
-            mtu: spec.mtu.or(link.map(|link| link.mtu)).unwrap_or_default(),
+            mtu: spec
+                .mtu
+                .or(record.nic.as_ref().map(|nic| nic.mtu))
+                .or(link.map(|link| link.mtu))
+                .unwrap_or_default(),
             addresses,
             routes: routes.unwrap_or_default().into_iter().map(route).collect(),
             notes: Vec::new(),
         })
     }
 
-    /// The parent of that name, or the only one.
-    fn choose_parent(&self, name: Option<&InterfaceName>) -> Result<InterfaceName, Error> {
-        if let Some(name) = name {
+    /// The parent of that name, or the only one; for a NIC of its own, the first one that is free.
+    fn choose_parent(&self, spec: &PodSpec) -> Result<InterfaceName, Error> {
+        if let Some(name) = &spec.parent {
             return Ok(name.clone());
+        }
+        if spec.attachment == Some(Attachment::Exclusive) {
+            let taken = |name: &InterfaceName| {
+                self.state.endpoints().any(|record| record.spec.parent == *name)
+            };
+            let free = self.state.nics.keys().find(|name| !taken(name));
+            return free.cloned().ok_or(Error::NoNicLeft);
         }
         match self.config.parents.as_slice() {
             [parent] => Ok(parent.name.clone()),

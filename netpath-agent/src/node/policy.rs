@@ -3,7 +3,7 @@
 //!
 //! | priority | rule | table |
 //! | --- | --- | --- |
-//! | 2110 | from all | 110: endpoints with a device of their own; all where there are several parents |
+//! | 2110 | from all, but what our programs send by a parent | 110: endpoints with a device of their own; all where there are several parents |
 //! | 2120 | from an endpoint's address that no subnet of its parent has | the parent's |
 //! | 2130 and up | from a subnet of a parent, in the order of the configuration | the parent's |
 //!
@@ -87,7 +87,8 @@ impl Policy {
 
     fn rule(&mut self, priority: u32, source: IpNet, table: u32) {
         let ipv6 = source.addr().is_ipv6();
-        self.rules.insert(Rule { ipv6, priority, source: Some(source), table });
+        let source = Some(source);
+        self.rules.insert(Rule { ipv6, priority, source, table, unmarked: false });
     }
 }
 
@@ -99,12 +100,15 @@ fn rules_of(config: &Config, record: &Record) -> Vec<Rule> {
     for address in record.spec.addresses.iter().map(IpNet::addr) {
         let rule = |priority, source, table| {
             let ipv6 = address.is_ipv6();
-            Rule { ipv6, priority, source, table }
+            // A program that has a parent send leaves the way to endpoints behind it.
+            let unmarked = priority == PRIORITY_ENDPOINTS;
+            Rule { ipv6, priority, source, table, unmarked }
         };
         if is_routed(config, record) {
             rules.push(rule(PRIORITY_ENDPOINTS, None, ENDPOINTS));
         }
-        if by_subnet(config, address) != own {
+        // What has a NIC of its own comes by the host stack for the node's sake only.
+        if record.attachment != Attachment::Exclusive && by_subnet(config, address) != own {
             let table = own.unwrap_or(TABLE_MAIN);
             rules.push(rule(PRIORITY_ADDRESS, Some(IpNet::from(address)), table));
         }
@@ -115,12 +119,12 @@ fn rules_of(config: &Config, record: &Record) -> Vec<Rule> {
 /// Whether the host stack is told the way to an endpoint. A child of the only parent it finds by the
 /// subnets of that; of several parents, the source check of the right one must let it in.
 fn is_routed(config: &Config, record: &Record) -> bool {
-    record.attachment == Attachment::PolicyRoute || config.parents.len() > 1
+    record.attachment.has_device() || config.parents.len() > 1
 }
 
 /// The ways to an endpoint, as far as its parent or its device is there.
 fn routes_of(config: &Config, state: &State, record: &Record) -> Vec<TableRoute> {
-    let index = if record.attachment == Attachment::PolicyRoute {
+    let index = if record.attachment.has_device() {
         state.devices.get(&record.spec.name).copied()
     } else {
         let parent = state.parents.get(&record.spec.parent);
@@ -131,7 +135,9 @@ fn routes_of(config: &Config, state: &State, record: &Record) -> Vec<TableRoute>
     let ways = addresses.map(|address| {
         let destination = IpNet::from(address);
         let route = Route { destination, gateway: None, mtu: None, priority: 0 };
-        let source = state.address_on(&record.spec.parent, address.is_ipv6());
+        let on = |parent| state.address_on(parent, address.is_ipv6());
+        let source = on(&record.spec.parent)
+            .or_else(|| config.parents.iter().find_map(|parent| on(&parent.name)));
         TableRoute { table: ENDPOINTS, index, route, source }
     });
     ways.collect()
@@ -141,7 +147,8 @@ fn routes_of(config: &Config, state: &State, record: &Record) -> Vec<TableRoute>
 fn table(parent: &crate::config::Parent, place: u32) -> Option<u32> {
     let asked = !parent.subnets.is_empty() || !parent.routers.is_empty();
     let usual = (place > 0).then(|| FIRST_TABLE + place - 1);
-    parent.table.or(usual).filter(|_| asked)
+    let whole = parent.attachment == Attachment::Exclusive;
+    parent.table.or(usual).filter(|_| asked && !whole)
 }
 
 fn own_table(config: &Config, parent: &InterfaceName) -> Option<u32> {

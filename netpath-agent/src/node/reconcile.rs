@@ -10,13 +10,18 @@ use netpath_common::{Hook, node::FLAG_BLACKHOLES};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
-    Error, Node, Parent, devices,
+    Error, Node, Parent,
+    add::is_alive,
+    devices,
     entry::{self, Entry},
     parents,
     tables::{Changes, Tables},
 };
 use crate::{
+    attachment::Attachment,
+    config,
     datapath::{Datapath, Filter, Lost, ParentSpec},
+    endpoint::{nic_mark, settle_nic},
     error::chain,
     name::{EndpointName, InterfaceName},
     netlink::{Change, Link, Netlink},
@@ -65,7 +70,7 @@ impl Node {
         if parents != self.state.parents || host != self.state.host || moved {
             let mut before = self.state.clone();
             before.parents.clone_from(&parents);
-            before.host = host;
+            before.host.clone_from(&host);
             before.devices = devices;
             let changes = Changes::between(&before.tables(), &self.state.tables());
             tracing::info!(changes = changes.len(), "links or addresses changed");
@@ -80,7 +85,11 @@ impl Node {
         } else if moved {
             self.attach_devices(false).await?;
         }
-        Ok(self.moved(&parents))
+        let mut moved = self.moved(&parents);
+        if host != self.state.host {
+            moved.changed.extend(self.exclusive());
+        }
+        Ok(moved)
     }
 
     /// The endpoints whose parent is another than before, and those whose parent only looks
@@ -139,12 +148,15 @@ impl Node {
             count(self.state.entry(address.into()) == Some(endpoint));
         })?;
         self.datapath.each_namespace(|namespace| count(self.state.is_pod(namespace)))?;
-        for route in self.state.routes() {
-            let (key, route) = route.spec.entry();
+        let routes = self.state.routes().map(|route| route.spec.entry());
+        let mut ways = 0;
+        for (key, route) in routes.chain(self.state.ways().inspect(|_| ways += 1)) {
             count(self.datapath.route(&key)? == Some(route));
         }
-        let expected =
-            self.state.entry_count() + self.state.namespaces().len() + self.state.routes().len();
+        let expected = self.state.entry_count()
+            + self.state.namespaces().len()
+            + self.state.routes().len()
+            + ways;
         Ok(wrong > 0 || right != expected)
     }
 
@@ -175,7 +187,9 @@ impl Node {
         let links = self.netlink.links().await?;
         let addresses = self.netlink.addresses().await?;
         let found = parents::find(&self.config.parents, &links);
-        for parent in &self.config.parents {
+        self.recover_nics(&links).await;
+        let kept = |parent: &&config::Parent| parent.attachment != Attachment::Exclusive;
+        for parent in self.config.parents.iter().filter(kept) {
             let had = self.state.parents.contains_key(&parent.name);
             match (had, found.contains_key(&parent.name)) {
                 (true, false) => tracing::error!(parent = %parent.name, "the parent is gone"),
@@ -185,10 +199,36 @@ impl Node {
         }
         self.state.host = parents::host_addresses(&addresses, &found);
         self.state.own = parents::own_addresses(&addresses, &found);
+        self.state.nics = parents::nics(&self.config.parents, &links, &addresses);
         self.state.parents = found;
         self.state.devices = devices::find(&self.state, &links);
         self.warn_of_conflicts();
         Ok(())
+    }
+
+    /// Makes NICs what they were whose pods are gone, with their namespaces.
+    async fn recover_nics(&self, links: &[Link]) {
+        let lost = self.state.endpoints().filter(|record| record.nic.is_some());
+        for record in lost {
+            let mark = nic_mark(record);
+            let back = links.iter().any(|link| link.alias.as_ref() == Some(&mark));
+            if !back || is_alive(record) {
+                continue;
+            }
+            let endpoint = &record.spec.name;
+            match settle_nic(record, &self.netlink).await {
+                Ok(settled) => tracing::info!(%endpoint, settled, "its NIC is back on the node"),
+                Err(error) => {
+                    tracing::warn!(%endpoint, error = chain(&error), "its NIC is not what it was");
+                }
+            }
+        }
+    }
+
+    /// The endpoints that have a NIC of their own.
+    pub(super) fn exclusive(&self) -> impl Iterator<Item = EndpointName> {
+        let with_nic = self.state.endpoints().filter(|record| record.nic.is_some());
+        with_nic.map(|record| record.spec.name.clone())
     }
 
     fn warn_of_conflicts(&self) {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use netpath_common::{Address, Mac};
 
-use super::{Error, Node, Shared, add::turn, addresses::now};
+use super::{Error, Node, Shared, add::turn, addresses::now, watch};
 use crate::{
     endpoint::{Record, Stage, unwire},
     name::EndpointName,
@@ -51,6 +51,7 @@ pub(super) async fn take_out(
         let parent = node.state.parents.get(&record.spec.parent).map(|parent| parent.link.index);
         (errors, parent, node.journal.clone())
     };
+    watch::tell_exclusive(node, record).await;
     errors.extend(unwire(record).await.map_err(Error::wire(name)).err());
     if let Some(parent) = parent {
         errors.extend(forget_neighbours(record, parent).await.err());
@@ -109,6 +110,9 @@ impl Node {
         self.watch.forget(name);
         let mut errors: Vec<Error> =
             record.addresses().filter_map(|address| self.write(address).err()).collect();
+        for (way, _) in self.state.ways_to(record) {
+            errors.extend(self.datapath.remove_route(&way).err().map(Error::from));
+        }
         let gone: Vec<Address> = record.addresses().map(Address::from).collect();
         errors.extend(self.datapath.retire(record.slot, &gone).err().map(Error::from));
         let namespace = record.namespace_number();

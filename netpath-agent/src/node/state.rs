@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 use netpath_common::{
-    Address, Endpoint, Mac, Path,
+    Address, Endpoint, Mac, Path, Route, RouteKey,
     endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
 };
 
@@ -16,7 +16,7 @@ use super::tables::Tables;
 use crate::{
     attachment::Attachment,
     config::{self, Switching},
-    endpoint::{Child, Record, Stage},
+    endpoint::{Child, Nic, Record, Stage, Wiring},
     name::{EndpointName, InterfaceName},
     netlink::{IpvlanFlags, IpvlanMode, Link, MacvlanMode},
     route::{RouteSpec, Table},
@@ -34,7 +34,7 @@ pub struct Parent {
 impl Parent {
     /// What an endpoint's interface is to it.
     #[must_use]
-    pub fn child(&self, record: &Record) -> Child {
+    fn child(&self, record: &Record) -> Child {
         let driver = self.config.switching == Switching::Driver;
         match (record.attachment.mode(), record.mac()) {
             (None, Some(mac)) if record.attachment == Attachment::PolicyRoute => {
@@ -72,6 +72,8 @@ pub struct State {
     pub own: BTreeMap<u32, Vec<IpAddr>>,
     /// The node's ends of endpoints' veth pairs, by interface index.
     pub devices: BTreeMap<EndpointName, u32>,
+    /// The parents that are there to be given away, and are on the node.
+    pub nics: BTreeMap<InterfaceName, Nic>,
     /// Number of the node's own network namespace.
     pub namespace: u32,
     endpoints: BTreeMap<EndpointName, Arc<Record>>,
@@ -195,6 +197,60 @@ impl State {
         if self.routed.get(&address).is_some_and(|count| *count > 0) { FLAG_ROUTED } else { 0 }
     }
 
+    /// The routes by which others reach endpoints with a NIC of their own.
+    pub fn ways(&self) -> impl Iterator<Item = (RouteKey, Route)> {
+        self.ready().flat_map(|record| self.ways_to(record))
+    }
+
+    /// The same of one endpoint: over the wire, as far as no route says otherwise.
+    pub fn ways_to(&self, record: &Record) -> impl Iterator<Item = (RouteKey, Route)> {
+        let exclusive = record.attachment == Attachment::Exclusive;
+        let addresses = record.spec.addresses.iter().filter(move |_| exclusive);
+        let prefixes = addresses.map(|address| IpNet::from(address.addr()));
+        let free = prefixes.filter(|prefix| self.route(Table::MAIN, *prefix).is_none());
+        free.map(|prefix| {
+            let spec = RouteSpec { table: Table::MAIN, prefix, path: Path::Router, via: None };
+            spec.entry()
+        })
+    }
+
+    /// What there should be in an endpoint's namespace, while its parent is there.
+    #[must_use]
+    pub fn wiring(&self, record: &Record) -> Option<Wiring> {
+        if let (Some(nic), Some(mac)) = (&record.nic, record.mac()) {
+            return Some(Wiring::exclusive(record, nic, mac, &self.prefixes()));
+        }
+        let parent = self.parents.get(&record.spec.parent)?;
+        let Link { index, mtu, .. } = parent.link;
+        Some(Wiring::new(record, (index, mtu), parent.child(record)))
+    }
+
+    /// Whether the host stack carries all packets of an endpoint that is on no wire.
+    #[must_use]
+    pub fn is_carried(&self, record: &Record) -> bool {
+        let parent = self.parents.get(&record.spec.parent);
+        record.attachment == Attachment::PolicyRoute
+            && parent.is_some_and(|parent| !parent.config.accelerate)
+    }
+
+    /// What only the node leads to: itself, endpoints that its stack carries, whose answers must come
+    /// back to it, and what takes the kernel path.
+    #[must_use]
+    pub fn prefixes(&self) -> Vec<IpNet> {
+        let link_local = |address: &IpAddr| match address {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        };
+        let own = self.host.iter().filter(|address| !link_local(address)).copied().map(IpNet::from);
+        let by_stack = self.routes.values().map(|route| &route.spec).filter(|spec| {
+            spec.table == Table::MAIN && matches!(spec.path, Path::Host | Path::Kernel)
+        });
+        let carried = self.ready().filter(|record| self.is_carried(record));
+        let carried = carried.flat_map(|record| &record.spec.addresses);
+        let carried = carried.map(|address| IpNet::from(address.addr()));
+        own.chain(carried).chain(by_stack.map(|spec| spec.prefix)).collect()
+    }
+
     /// Every device's address leads to the node, whichever parent a packet comes by: the kernel
     /// takes packets for any of its addresses on any device.
     const fn host_entry(&self, flags: u8) -> Endpoint {
@@ -212,9 +268,12 @@ impl State {
 
     /// `None` while the parent is missing: a dead index must not be written.
     fn endpoint_entry(&self, record: &Record, flags: u8) -> Option<Endpoint> {
-        let (parent, mac) = self.parent_mac(record)?;
+        let (parent, mac) = self.place(record)?;
         let (device, stack) = match record.attachment {
             // Nor is one without its device of any use.
+            Attachment::Exclusive => {
+                (*self.devices.get(&record.spec.name)?, FLAG_STACK | FLAG_ROUTED)
+            }
             Attachment::PolicyRoute => {
                 let accelerated = self.parents.get(&record.spec.parent)?.config.accelerate;
                 let device = *self.devices.get(&record.spec.name)?;
@@ -234,8 +293,12 @@ impl State {
         })
     }
 
-    /// The index and the Ethernet address of an endpoint's parent, if that is there.
-    fn parent_mac(&self, record: &Record) -> Option<(u32, Mac)> {
+    /// The index and the Ethernet address of an endpoint's parent, if that is there. A NIC of its own
+    /// is none of the node's.
+    fn place(&self, record: &Record) -> Option<(u32, Mac)> {
+        if record.attachment == Attachment::Exclusive {
+            return Some((0, Mac::default()));
+        }
         let link = &self.parents.get(&record.spec.parent)?.link;
         Some((link.index, link.mac?))
     }
@@ -257,7 +320,10 @@ impl State {
         Tables {
             endpoints: self.entries().collect(),
             namespaces: self.namespaces().collect(),
-            routes: self.routes.values().map(|route| route.spec.entry()).collect(),
+            routes: self
+                .ways()
+                .chain(self.routes.values().map(|route| route.spec.entry()))
+                .collect(),
         }
     }
 
@@ -279,9 +345,8 @@ impl State {
     pub fn entry_count(&self) -> usize {
         let host = self.host.iter().filter(|address| self.holder(**address).is_none());
         let there = |record: &&Record| {
-            self.parent_mac(record).is_some()
-                && (record.attachment != Attachment::PolicyRoute
-                    || self.devices.contains_key(&record.spec.name))
+            self.place(record).is_some()
+                && (!record.attachment.has_device() || self.devices.contains_key(&record.spec.name))
         };
         let endpoints = self.ready().filter(there);
         host.count() + endpoints.map(|record| record.addresses().count()).sum::<usize>()

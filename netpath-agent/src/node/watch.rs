@@ -95,6 +95,18 @@ pub(super) async fn look_at_all(node: &Shared) {
     look_at(node, names).await;
 }
 
+/// Has endpoints with a NIC of their own follow one that came or went, if only the node leads to it.
+pub(super) async fn tell_exclusive(node: &Shared, record: &Record) {
+    let told: Vec<EndpointName> = {
+        let node = node.lock().await;
+        if !node.state.is_carried(record) {
+            return;
+        }
+        node.exclusive().collect()
+    };
+    look_at(node, told).await;
+}
+
 /// Looks at endpoints soon, each one in its turn.
 pub(super) async fn look_at(node: &Shared, names: impl IntoIterator<Item = EndpointName>) {
     for name in names {

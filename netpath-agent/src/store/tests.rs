@@ -29,6 +29,7 @@ fn record(name: &str, slot: u32) -> Record {
         link_local: Some("fe80::5".parse().expect("address")),
         stage: Stage::Ready,
         namespace: None,
+        nic: None,
         attached: None,
         attachment: Attachment::Macvlan,
     }

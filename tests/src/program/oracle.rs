@@ -39,7 +39,8 @@ pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Out
         Action::Pass => unchanged(Return::Pass, *mark),
         Action::Drop => unchanged(Return::Drop, if *hook == Hook::Xdp { 0 } else { *mark }),
         // Without a neighbour that the kernel knows: the kernel asks for it.
-        Action::NextHop | Action::Forward => unchanged(Return::Redirect, *mark),
+        Action::NextHop => unchanged(Return::Redirect, *mark),
+        Action::Forward => unchanged(Return::Redirect, MARK_REDIRECTED),
         Action::Peer => Outcome {
             result: Return::Redirect,
             frame: addressed(frame, verdict.mac.into(), DEVICE_MAC),

@@ -8,7 +8,7 @@
 //!              node1    eth0 .0.11      eth1 .10.11     eth2 .20.11     eth3 .30.11
 //!                       ipvlan-l2,      macvlan,        ipvlan-l3,      ipvlan-l3s
 //!                       policy-route    policy-route    policy-route by
-//!                                                       the host stack
+//!                                                       the host stack  eth4 -> exclusive
 //! ```
 //!
 //! The host's own routes know the first segment only: what concerns the others is netpath's.
@@ -58,7 +58,7 @@ pub struct Sort {
     pub stack: bool,
 }
 
-const SORTS: [Sort; 7] = [
+const SORTS: [Sort; 8] = [
     Sort { letter: "i", segment: 0, attachment: "ipvlan-l2", stack: false },
     Sort { letter: "p", segment: 0, attachment: "policy-route", stack: false },
     Sort { letter: "m", segment: 1, attachment: "macvlan", stack: false },
@@ -66,7 +66,20 @@ const SORTS: [Sort; 7] = [
     Sort { letter: "s", segment: 2, attachment: "policy-route", stack: true },
     Sort { letter: "l", segment: 2, attachment: "ipvlan-l3", stack: false },
     Sort { letter: "t", segment: 3, attachment: "ipvlan-l3s", stack: false },
+    Sort { letter: "x", segment: 3, attachment: "exclusive", stack: true },
 ];
+
+impl Sort {
+    /// Whether it takes its parent away.
+    #[must_use]
+    pub fn is_exclusive(self) -> bool {
+        self.attachment == "exclusive"
+    }
+
+    fn parent(self) -> String {
+        nic(if self.is_exclusive() { SEGMENTS } else { self.segment })
+    }
+}
 
 /// How the nodes are set up.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +88,8 @@ pub struct Plan {
     pub attach: &'static str,
     /// ipvlan in L2 mode and macvlan change their places.
     pub swapped: bool,
-    /// There are pods by ipvlan in its other modes as well.
-    pub layer3: bool,
+    /// There are pods by the other modes of ipvlan, and with a NIC of their own, as well.
+    pub all: bool,
 }
 
 /// The pods' subnet on a segment.
@@ -87,7 +100,7 @@ pub const fn subnet(segment: usize) -> Subnet {
 
 impl Plan {
     fn sorts(self) -> impl Iterator<Item = Sort> {
-        let wanted = move |sort: &Sort| self.layer3 || !matches!(sort.letter, "l" | "t");
+        let wanted = move |sort: &Sort| self.all || !matches!(sort.letter, "l" | "t" | "x");
         SORTS.into_iter().filter(wanted).map(move |sort| match sort.letter {
             "i" | "m" if self.swapped => Sort { segment: 1 - sort.segment, ..sort },
             _ => sort,
@@ -199,7 +212,7 @@ impl Fabric {
 
     /// Attaches a pod.
     pub fn add(&self, pod: &Pod) -> Result<()> {
-        let (netns, parent) = (pod.namespace.path(), nic(pod.sort.segment));
+        let (netns, parent) = (pod.namespace.path(), pod.sort.parent());
         let gateway = SUBNETS[pod.sort.segment].1.gateway();
         let (v4, v6) = (format!("{}/24", pod.address.v4), format!("{}/64", pod.address.v6));
         let (gateway4, gateway6) = (gateway.v4.to_string(), gateway.v6.to_string());
@@ -279,7 +292,8 @@ fn settings(plan: Plan) -> Settings {
         more: "[announce]\nprobe = false\nannouncements = 0\n".to_owned()
             + &parent(1, &format!("attachment = {second:?}"))
             + &parent(2, "attachment = \"policy-route\"\naccelerate = false")
-            + &parent(3, "attachment = \"ipvlan-l3s\""),
+            + &parent(3, "attachment = \"ipvlan-l3s\"")
+            + "[[parent]]\nname = \"eth4\"\nattachment = \"exclusive\"\n",
         ..Settings::default()
     }
 }
@@ -341,13 +355,15 @@ fn number(
     there.ip(&lines)
 }
 
-/// A node's NICs and addresses. It finds pods on its first segment by itself.
+/// A node's NICs and addresses, the one that is given away without. It finds pods on its first segment by itself.
 fn furnish(router: &Namespace, node: &Place, last: u8) -> Result<()> {
     for (segment, (nodes, _)) in SUBNETS.into_iter().enumerate() {
         let (port, bridge) = (format!("{}-{segment}", node.name), format!("seg{segment}"));
         cable(router, &port, &node.namespace, &nic(segment), Some(&bridge))?;
         number(&node.namespace, &nic(segment), (nodes.host(last), nodes), segment == 0)?;
     }
+    let port = format!("{}-{SEGMENTS}", node.name);
+    cable(router, &port, &node.namespace, &nic(SEGMENTS), Some("seg3"))?;
     let mut lines = vec![
         format!("addr add {}/32 dev lo", SERVICE.v4),
         format!("addr add {}/128 dev lo nodad", SERVICE.v6),

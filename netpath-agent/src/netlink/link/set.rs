@@ -6,7 +6,7 @@ use rtnetlink::{
     packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute},
 };
 
-use crate::netlink::{Error, Netlink};
+use crate::netlink::{Error, Namespace, Netlink};
 
 impl Netlink {
     /// Gives an interface, which must be down, its name, the mark that it is ours, and its MTU in
@@ -34,6 +34,38 @@ impl Netlink {
     pub async fn set_up(&self, index: u32) -> Result<(), Error> {
         self.set(LinkUnspec::new_with_index(index).up(), || format!("set interface {index} up"))
             .await
+    }
+
+    /// Sets an interface down.
+    pub async fn set_down(&self, index: u32) -> Result<(), Error> {
+        self.set(LinkUnspec::new_with_index(index).down(), || format!("set interface {index} down"))
+            .await
+    }
+
+    /// Moves an interface into another namespace under another name; it goes down on the way and
+    /// loses its addresses.
+    pub async fn move_link(
+        &self,
+        index: u32,
+        name: &str,
+        namespace: &Namespace,
+    ) -> Result<(), Error> {
+        let link = LinkUnspec::new_with_index(index).name(name).setns_by_fd(namespace.fd());
+        self.set(link, || format!("move interface {index} as {name}")).await
+    }
+
+    /// Gives an interface its name, its Ethernet address and its MTU in bytes back; it is down then.
+    pub async fn restore_link(
+        &self,
+        index: u32,
+        name: &str,
+        mac: Mac,
+        mtu: u32,
+    ) -> Result<(), Error> {
+        self.set_down(index).await?;
+        let link =
+            LinkUnspec::new_with_index(index).name(name).address(mac.octets.to_vec()).mtu(mtu);
+        self.set(link, || format!("restore interface {name}")).await
     }
 
     /// Sets the largest packet, in bytes.

@@ -1,8 +1,9 @@
 //! Adding and removing rules.
 
+use netpath_common::MARK_REDIRECTED;
 use rtnetlink::packet_route::{
     AddressFamily,
-    rule::{RuleAction, RuleAttribute, RuleMessage},
+    rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage},
 };
 
 use super::Rule;
@@ -32,13 +33,13 @@ impl Netlink {
 }
 
 fn describe(verb: &str, rule: &Rule) -> String {
-    let Rule { ipv6: _, priority, source, table } = rule;
+    let Rule { ipv6: _, priority, source, table, unmarked: _ } = rule;
     let from = source.map_or_else(|| "all".to_owned(), |source| source.to_string());
     format!("{verb} the rule {priority}: from {from} lookup {table}")
 }
 
 fn message(rule: &Rule) -> RuleMessage {
-    let Rule { ipv6, priority, source, table } = *rule;
+    let Rule { ipv6, priority, source, table, unmarked } = *rule;
     let mut message = RuleMessage::default();
     message.header.family = if ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
     message.header.action = RuleAction::ToTable;
@@ -46,6 +47,11 @@ fn message(rule: &Rule) -> RuleMessage {
     attributes.push(RuleAttribute::Priority(priority));
     attributes.push(RuleAttribute::Table(table));
     attributes.push(RuleAttribute::Protocol(PROTOCOL));
+    if unmarked {
+        message.header.flags.insert(RuleFlags::Invert);
+        attributes.push(RuleAttribute::FwMark(MARK_REDIRECTED));
+        attributes.push(RuleAttribute::FwMask(u32::MAX));
+    }
     if let Some(source) = source {
         message.header.src_len = source.prefix_len();
         attributes.push(RuleAttribute::Source(source.addr()));

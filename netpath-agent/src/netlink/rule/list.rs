@@ -8,7 +8,7 @@ use rtnetlink::{
     IpVersion,
     packet_route::{
         AddressFamily,
-        rule::{RuleAttribute, RuleMessage},
+        rule::{RuleAttribute, RuleFlags, RuleMessage},
     },
 };
 
@@ -37,7 +37,13 @@ impl Netlink {
 fn read(message: &RuleMessage) -> Option<Rule> {
     let header = &message.header;
     let ipv6 = header.family == AddressFamily::Inet6;
-    let mut rule = Rule { ipv6, priority: 0, source: None, table: header.table.into() };
+    let mut rule = Rule {
+        ipv6,
+        priority: 0,
+        source: None,
+        table: header.table.into(),
+        unmarked: header.flags.contains(RuleFlags::Invert),
+    };
     let mut ours = false;
     for attribute in &message.attributes {
         match attribute {

@@ -16,4 +16,6 @@ pub struct Rule {
     pub source: Option<IpNet>,
     /// The table to look in.
     pub table: u32,
+    /// Not for packets that a program of ours sends by a parent.
+    pub unmarked: bool,
 }

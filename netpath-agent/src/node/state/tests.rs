@@ -59,6 +59,7 @@ fn record(name: &str, slot: u32, addresses: &[&str]) -> Record {
         link_local: Some("fe80::5".parse().expect("address")),
         stage: Stage::Ready,
         namespace: Some(9),
+        nic: None,
         attached: None,
         attachment: Attachment::IpvlanL2,
     }

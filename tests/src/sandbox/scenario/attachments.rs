@@ -38,7 +38,7 @@ struct Ask<'a> {
 }
 
 fn pairs(bench: &Bench, attach: &'static str) -> Result<Outcome> {
-    let fabric = Fabric::build(&bench.programs, Plan { attach, swapped: false, layer3: true })?;
+    let fabric = Fabric::build(&bench.programs, Plan { attach, swapped: false, all: true })?;
     let _servers = fabric.start_servers()?;
     let mut ports = Port::all(&fabric)?;
     let asks = questions(&fabric);
@@ -55,7 +55,10 @@ fn pairs(bench: &Bench, attach: &'static str) -> Result<Outcome> {
         "attachments: {} pairs, 2 families, 3 protocols; on the wires of the NICs {heard:?} packets",
         asks.len()
     );
-    let used = |segment| fabric.pods.iter().any(|pod| pod.sort.segment == segment);
+    let used = |segment| {
+        let mut pods = fabric.pods.iter().filter(|pod| !pod.sort.is_exclusive());
+        pods.any(|pod| pod.sort.segment == segment)
+    };
     let silent = ports.iter().any(|port| port.heard == 0 && used(port.segment));
     ensure!(!silent, "nothing was heard on a wire");
     if wrong.is_empty() {
@@ -86,14 +89,20 @@ impl Port {
     fn strangers(&mut self, fabric: &Fabric) -> Result<Vec<String>> {
         let own: Vec<&Pod> = fabric.pods.iter().filter(|pod| pod.node == 0).collect();
         let find = |address: IpAddr| {
-            let has = |pod: &&&Pod| Family::BOTH.iter().any(|it| pod.address.of(*it) == address);
-            own.iter().find(has)
+            let has = |pod: &&Pod| Family::BOTH.iter().any(|it| pod.address.of(*it) == address);
+            own.iter().copied().find(has)
         };
         let mut wrong = Vec::new();
         for frame in self.wire.seen()? {
             let Some((source, destination)) = ends(&frame) else { continue };
             let Some(sender) = find(source) else { continue };
-            if sender.sort.segment != self.segment || find(destination).is_some() {
+            // The other end of such a talk is on its own wire.
+            let away = |pod: &Pod| pod.sort.is_exclusive();
+            let peer = find(destination);
+            if away(sender) || peer.is_some_and(away) {
+                continue;
+            }
+            if sender.sort.segment != self.segment || peer.is_some() {
                 wrong
                     .push(format!("{source} to {destination} by the wire of NIC {}", self.segment));
             } else {
@@ -128,18 +137,23 @@ fn questions(fabric: &Fabric) -> Vec<Ask<'_>> {
     for pod in fabric.pods.iter().filter(|pod| own(pod)) {
         let from = (&*pod.name, &pod.namespace, pod.address);
         let by = |path| Some((0, if pod.sort.stack { "kernel" } else { path }));
+        // By the wire, past the node.
+        let away = |path| if pod.sort.is_exclusive() { Some((0, "router")) } else { by(path) };
         for peer in fabric.pods.iter().filter(|peer| peer.name != pod.name) {
-            let path = match (own(peer), peer.sort.stack) {
+            // Who is carried by the host stack is found there.
+            let local = own(peer) && (pod.sort.stack || !peer.sort.is_exclusive());
+            let path = match (local, peer.sort.stack) {
                 (true, true) => "kernel",
                 (true, false) => "local",
                 (false, _) => "router",
             };
-            asks.push(Ask { from, to: (&peer.name, peer.address), path: by(path) });
+            let path = if local && peer.sort.stack { by(path) } else { away(path) };
+            asks.push(Ask { from, to: (&peer.name, peer.address), path });
         }
         asks.push(Ask { from, to: (node.name, node.address), path: by("host") });
         asks.push(Ask { from, to: ("service", SERVICE), path: by("host") });
-        asks.push(Ask { from, to: other, path: by("router") });
-        asks.push(Ask { from, to: (remote.name, remote.address), path: by("router") });
+        asks.push(Ask { from, to: other, path: away("router") });
+        asks.push(Ask { from, to: (remote.name, remote.address), path: away("router") });
     }
     for pod in &fabric.pods {
         let to = (&*pod.name, pod.address);

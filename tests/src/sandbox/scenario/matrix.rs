@@ -83,7 +83,7 @@ struct Ask<'a> {
 }
 
 fn matrix(bench: &Bench, swapped: bool) -> Result<Outcome> {
-    let fabric = Fabric::build(&bench.programs, Plan { attach: "auto", swapped, layer3: false })?;
+    let fabric = Fabric::build(&bench.programs, Plan { attach: "auto", swapped, all: false })?;
     translate(&fabric)?;
     lead_to_node(&fabric)?;
     let _servers = fabric.start_servers()?;

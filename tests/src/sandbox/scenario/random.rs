@@ -73,7 +73,7 @@ fn random(bench: &Bench) -> Result<Outcome> {
     let seed = bench.effort.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("random: seed {seed}");
     let fabric =
-        Fabric::build(&bench.programs, Plan { attach: "auto", swapped: false, layer3: false })?;
+        Fabric::build(&bench.programs, Plan { attach: "auto", swapped: false, all: false })?;
     for pod in &fabric.pods {
         fabric.agents[pod.node].netpath(&["endpoint", "del", &pod.name])?;
     }
