@@ -151,6 +151,13 @@ impl Row {
         self
     }
 
+    /// Sent by a parent as the host's routes say, but those to endpoints.
+    pub(crate) const fn sent_by_parent(self) -> Self {
+        let mut row = self.redirected();
+        row.mark_after = MARK_REDIRECTED;
+        row
+    }
+
     /// Counted here, and nowhere else.
     pub(crate) fn moves(mut self, moves: &[&'static str]) -> Self {
         self.moves = moves.to_vec();

@@ -30,7 +30,7 @@ pub(crate) fn rows(family: &Family) -> Vec<Row> {
             .by_pod()
             .moves(&["egress router route", "a sent"]),
         Row::new(Hook::FromEndpoint, "one with a device to it", tcp(p, x, (DEVICE_MAC, VETH[0])))
-            .redirected()
+            .sent_by_parent()
             .moves(&["from-endpoint router route", "p sent"]),
         Row::new(Hook::Ingress, "it to a child, by the wire", tcp(x, a, (own, nic)))
             .moves(&["ingress local endpoint", "a received"]),

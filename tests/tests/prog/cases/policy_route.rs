@@ -50,13 +50,13 @@ fn sent(family: &Family) -> Vec<Row> {
         from("to the kernel path", to(family.kernel))
             .moves(&["from-endpoint kernel route", "p sent"]),
         from("to a routed prefix", to(family.routed))
-            .redirected()
+            .sent_by_parent()
             .moves(&["from-endpoint router route", "p sent"]),
         from("to a prefix with a next hop", to(family.via))
             .redirected()
             .moves(&["from-endpoint router route", "p sent"]),
         from("to elsewhere", to(family.elsewhere))
-            .redirected()
+            .sent_by_parent()
             .moves(&["from-endpoint router no-route", "p sent"]),
         from("to a dropped prefix", to(family.dropped))
             .dropped()
