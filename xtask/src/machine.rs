@@ -66,6 +66,8 @@ pub(crate) struct Machine {
     pub(crate) cpus: u32,
     /// Guest time counts instructions: comparable figures, one CPU.
     pub(crate) icount: bool,
+    /// Two NICs on one wire that leads nowhere else.
+    pub(crate) wire: bool,
     pub(crate) files: Vec<GuestFile>,
     /// One that is mounted on `/` brings the userland; there are no programs of this machine
     /// then.
@@ -116,6 +118,7 @@ impl Machine {
             memory_mib: 2048,
             cpus: 2,
             icount: false,
+            wire: false,
             files: Vec::new(),
             disks: Vec::new(),
             command,

@@ -5,8 +5,19 @@
 /// what is built in, so that these two are not missed there.
 pub(crate) const CHANNEL: [&str; 2] = ["virtio_pci", "virtio_console"];
 
-const LINKS: [&str; 10] =
-    ["ipvlan", "macvlan", "veth", "bridge", "dummy", "8021q", "vxlan", "bonding", "vrf", "tun"];
+const LINKS: [&str; 11] = [
+    "ipvlan",
+    "macvlan",
+    "veth",
+    "bridge",
+    "dummy",
+    "8021q",
+    "vxlan",
+    "bonding",
+    "vrf",
+    "tun",
+    "virtio_net",
+];
 
 const TRAFFIC_CONTROL: [&str; 8] = [
     "sch_ingress",

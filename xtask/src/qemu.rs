@@ -18,6 +18,9 @@ const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 oo
     watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60 mitigations=off net.ifnames=0 \
     no_timer_check";
 
+/// Ethernet addresses of the NICs of a guest that has them.
+pub(crate) const NICS: [&str; 2] = ["52:54:00:6e:70:01", "52:54:00:6e:70:02"];
+
 /// QEMU for a machine; with a terminal, the guest's hvc0 is on our standard input and output,
 /// else three named ports are on our three standard files.
 pub(crate) fn command(
@@ -53,6 +56,10 @@ pub(crate) fn command(
         qemu.arg("-drive").arg(format!("if=none,id=disk{line},format=raw,{mode},file={file}"));
         let serial = disk_serial(line);
         qemu.arg("-device").arg(format!("virtio-blk-pci,drive=disk{line},serial={serial}"));
+    }
+    for (number, mac) in NICS.iter().enumerate().filter(|_| machine.wire) {
+        qemu.arg("-netdev").arg(format!("hubport,id=nic{number},hubid=0"));
+        qemu.arg("-device").arg(format!("virtio-net-pci,netdev=nic{number},mac={mac},romfile="));
     }
     qemu.arg("-chardev").arg(format!("file,id=console,path={}", escaped(log)));
     qemu.args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);

@@ -15,6 +15,7 @@ use crate::kernel::{Kernel, Series};
 use crate::machine::{Channel, GuestFile, Machine};
 use crate::packages::{self, GUEST, NETWORK};
 use crate::power;
+use crate::qemu::NICS;
 use crate::run::guest_programs;
 use crate::tally::Counter;
 use crate::test::{Args, Tier, tier};
@@ -174,7 +175,9 @@ fn run(
     if let Some(seed) = args.seed {
         command.extend(["--seed".to_owned(), seed.to_string()]);
     }
+    command.extend(NICS.iter().flat_map(|mac| ["--nic", mac]).map(str::to_owned));
     let mut machine = Machine::new(series, command);
+    machine.wire = true;
     machine.files = guest_programs(programs);
     machine.timeout = LIMIT;
     machine.silence = SILENCE;

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `socket` | the agent's socket; `/run/netpath/agent.sock` |
 //! | `parent` | the parent to sit on; the agent's only one |
-//! | `attachment` | how pods are wired: `ipvlan-l2`, `macvlan`, `policy-route`; the parent's |
+//! | `attachment` | how pods are wired: `ipvlan-l2`, `macvlan`, `policy-route`, ...; the parent's |
 //! | `pools` | the pools to take addresses from; the default ones |
 //! | `table` | the route table that is asked before the main one |
 //! | `mtu` | the interface's MTU; the parent's |

@@ -166,8 +166,9 @@ pub struct Parent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<u32>,
     /// How endpoints are wired to it that ask for nothing else: ipvlan-l2 (they share its Ethernet
-    /// address), macvlan (each has one of its own) or policy-route (veth pairs and routes). A
-    /// parent takes children of one kind, ipvlan or macvlan, and policy-route beside them.
+    /// address), ipvlan-l3 and ipvlan-l3s (the node routes what they send), macvlan (each has an
+    /// Ethernet address of its own) or policy-route (veth pairs and routes). A parent takes children
+    /// of one kind, and policy-route beside them. exclusive gives the NIC away, to one pod whole.
     #[serde(default)]
     pub attachment: Attachment,
     /// parent: every packet crosses netpath's hooks, those between siblings included.

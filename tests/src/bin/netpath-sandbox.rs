@@ -61,6 +61,9 @@ enum Task {
         list: bool,
         #[command(flatten)]
         effort: Effort,
+        /// The Ethernet address of a NIC that scenarios may take; given twice, of two on one wire.
+        #[arg(long = "nic", value_name = "MAC")]
+        nics: Vec<String>,
     },
     /// Write to a disk until the power fails; for guests.
     Power {
@@ -118,7 +121,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
             }
             Ok(exit_code(report.as_expected()))
         }
-        Task::Test { filter, group, list, effort } => {
+        Task::Test { filter, group, list, effort, nics } => {
             let mut scenarios = scenario::matching(&filter);
             scenarios.retain(|scenario| group.is_none_or(|group| scenario.group() == group));
             if list {
@@ -127,7 +130,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
                 }
                 return Ok(ExitCode::SUCCESS);
             }
-            let bench = Bench { programs: programs()?, effort };
+            let bench = Bench { programs: programs()?, effort, nics };
             let Tally { passed, failed, ignored: _ } =
                 scenario::run(&scenarios, &bench, &mut io::stdout())?;
             // With a filter, a kernel on which nothing is left to run is no failure.

@@ -91,7 +91,7 @@ impl Programs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Settings {
     /// How pods are attached.
-    #[arg(long, default_value = "ipvlan-l2", value_parser = ["ipvlan-l2", "macvlan", "policy-route"])]
+    #[arg(long, default_value = "ipvlan-l2", value_parser = ["ipvlan-l2", "ipvlan-l3", "ipvlan-l3s", "macvlan", "policy-route"])]
     pub attachment: String,
     /// Who switches between pods of one node.
     #[arg(long, default_value = "parent", value_parser = ["parent", "driver"])]

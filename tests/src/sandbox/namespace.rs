@@ -58,6 +58,20 @@ impl Namespace {
         }
     }
 
+    /// Gives a name to the machine's first namespace, to which NICs come back. Dropping it takes the
+    /// name away and leaves the namespace.
+    pub fn first(name: &str) -> Result<Self> {
+        let path = Path::new(NAMES).join(name);
+        fs::create_dir_all(NAMES).with_context(|| format!("make {NAMES}"))?;
+        share_names().with_context(|| format!("share {NAMES}"))?;
+        let file = File::open("/proc/1/ns/net").context("open the first namespace")?;
+        File::create_new(&path).with_context(|| format!("make {}", path.display()))?;
+        let bound =
+            mount(Some("/proc/1/ns/net"), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>);
+        bound.with_context(|| format!("name the first namespace {name}"))?;
+        Ok(Self { name: name.to_owned(), file })
+    }
+
     /// The name that `ip netns` knows.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -9,6 +9,7 @@ mod bad_input;
 mod cleanup;
 mod cni;
 mod conflict;
+mod exclusive;
 mod exhausted;
 mod inspect;
 mod matrix;
@@ -42,6 +43,8 @@ pub struct Bench {
     pub programs: Programs,
     /// How much the scenarios do.
     pub effort: Effort,
+    /// Ethernet addresses of two NICs of the machine, on one wire, that scenarios may take.
+    pub nics: Vec<String>,
 }
 
 /// How much the scenarios do.
@@ -165,6 +168,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         repair::scenarios(),
         cni::scenarios(),
         conflict::scenarios(),
+        exclusive::scenarios(),
         exhausted::scenarios(),
         inspect::scenarios(),
         runtime::scenarios(),
