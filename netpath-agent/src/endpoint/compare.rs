@@ -26,6 +26,8 @@ enum Fix {
     Route(Route),
     /// A route that the kernel made for an address.
     Subnet(Route),
+    /// A route that is not wanted any more.
+    Stale(Route),
 }
 
 /// What is inside the namespace.
@@ -148,6 +150,11 @@ fn differences(wiring: &Wiring, found: Option<&Found>) -> Vec<(Mismatch, Fix)> {
         let what = format!("route {}", route.destination);
         note(what, way(route), "missing".into(), Fix::Route(route.clone()));
     }
+    let stale = |route: &&Route| route.gateway.is_some() && !wiring.routes.contains(route);
+    for route in routes.iter().filter(|_| wiring.follows).filter(stale) {
+        let what = format!("route {}", route.destination);
+        note(what, "none".into(), way(route), Fix::Stale(route.clone()));
+    }
     list
 }
 
@@ -184,6 +191,7 @@ async fn apply(wiring: &Wiring, visit: &Visit, index: u32, fix: &Fix) -> Result<
         Fix::Neighbour(address, mac) => there.set_neighbour(index, *address, *mac).await?,
         Fix::Route(route) => there.replace_route(index, route).await?,
         Fix::Subnet(route) => there.append_route(index, route).await?,
+        Fix::Stale(route) => there.delete_route(index, route).await?,
     }
     Ok(())
 }
@@ -211,6 +219,7 @@ mod tests {
             neighbours: Vec::new(),
             device: None,
             beside: None,
+            follows: false,
             routes: vec![Route {
                 destination: "0.0.0.0/0".parse().expect("prefix"),
                 gateway: Some("10.0.0.1".parse().expect("address")),
@@ -322,6 +331,16 @@ mod tests {
             "MAC of eth0: expected 02:00:00:00:00:07, found 02:00:00:00:00:08",
         ];
         assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn routes_that_follow_the_nodes_go_with_them() {
+        let (mut wiring, found) = (wiring(), found());
+        wiring.routes.clear();
+        assert_eq!(differences(&wiring, Some(&found)), []);
+        wiring.follows = true;
+        let differences = differences(&wiring, Some(&found));
+        assert!(matches!(differences[..], [(_, Fix::Stale(_))]), "{differences:?}");
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::{
     pod::{Mismatch, PodRoute},
 };
 
-/// How long a namespace that was deleted may keep its pod's addresses: the kernel takes it apart
-/// when it finds the time, and ipvlan lets only one of a parent's children have an address.
+/// How long a namespace that was deleted may keep its pod's addresses and its NIC: the kernel takes it
+/// apart when it finds the time, and ipvlan lets only one of a parent's children have an address.
 const LEAVING: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -49,6 +49,8 @@ pub struct Wiring {
     pub(super) neighbours: Vec<(IpAddr, Mac)>,
     /// The node's end of a veth pair.
     pub(super) device: Option<Device>,
+    /// Its routes follow the node's: what is not among them goes.
+    pub(super) follows: bool,
     /// The way to the node beside a NIC of its own.
     pub(super) beside: Option<Box<Self>>,
 }
@@ -80,6 +82,7 @@ impl Wiring {
             routes,
             neighbours,
             device,
+            follows: false,
             beside: None,
         }
     }
@@ -98,6 +101,7 @@ impl Wiring {
             routes,
             neighbours,
             device: Some(Device::new(record, mtu, mac)),
+            follows: true,
             ..own.clone()
         };
         Self {
@@ -306,8 +310,15 @@ impl Wiring {
 /// is gone is no error.
 pub async fn unwire(record: &Record) -> Result<(), Error> {
     take_out(record).await?;
-    if record.nic.is_some() {
-        settle_nic(record, &Netlink::connect()?).await?;
+    let Some(nic) = &record.nic else { return Ok(()) };
+    let (home, start) = (Netlink::connect()?, Instant::now());
+    // With its namespace it comes when the kernel finds the time.
+    while !settle_nic(record, &home).await? && home.link_by_name(&nic.name).await?.is_none() {
+        if start.elapsed() > LEAVING {
+            tracing::warn!(nic = nic.name, "it did not come back; it may be unplugged");
+            break;
+        }
+        tokio::time::sleep(RETRY).await;
     }
     Ok(())
 }

@@ -36,13 +36,13 @@ pub(super) async fn answer(node: Shared, request: Command) {
         }
         Command::AddRoute(spec, reply) => {
             let added = node.lock().await.add_route(spec).await;
-            // What the node leads to, endpoints with a NIC of their own must know.
-            let told: Vec<_> = node.lock().await.exclusive().collect();
-            watch::look_at(&node, told).await;
+            tell_exclusive(&node).await;
             drop(reply.send(added));
         }
         Command::RemoveRoute(table, prefix, reply) => {
-            drop(reply.send(node.lock().await.remove_route(table, prefix).await));
+            let removed = node.lock().await.remove_route(table, prefix).await;
+            tell_exclusive(&node).await;
+            drop(reply.send(removed));
         }
         Command::Flows(reply) => drop(reply.send(node.lock().await.flows())),
         Command::Counters(reply) => drop(reply.send(node.lock().await.counters())),
@@ -53,4 +53,10 @@ pub(super) async fn answer(node: Shared, request: Command) {
             drop(reply.send(node.lock().await.explain(&question)));
         }
     }
+}
+
+/// What the node leads to, endpoints with a NIC of their own must know.
+async fn tell_exclusive(node: &Shared) {
+    let told: Vec<_> = node.lock().await.exclusive().collect();
+    watch::look_at(node, told).await;
 }

@@ -1,4 +1,4 @@
-//! Adding routes.
+//! Adding and removing routes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -29,6 +29,16 @@ impl Netlink {
     pub async fn replace_route(&self, index: u32, route: &Route) -> Result<(), Error> {
         let request = self.handle.route().add(message(index, route)).replace();
         request.execute().await.map_err(Error::request(|| describe(route)))
+    }
+
+    /// Removes a route by an interface; one that is gone already is no error.
+    pub async fn delete_route(&self, index: u32, route: &Route) -> Result<(), Error> {
+        let request = self.handle.route().del(message(index, route));
+        let action = || format!("remove the route to {}", route.destination);
+        match request.execute().await.map_err(Error::request(action)) {
+            Err(error) if error.errno() == Some(nix::libc::ESRCH) => Ok(()),
+            other => other,
+        }
     }
 
     /// The same beside those to the same destination by other interfaces, which an addition would
