@@ -6,10 +6,7 @@ use clap::ValueEnum;
 use netpath_common::Mac;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    hash::fnv1a,
-    netlink::{IpvlanMode, LinkKind},
-};
+use crate::{hash::fnv1a, netlink::LinkKind};
 
 /// How an endpoint is wired to its parent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -57,17 +54,6 @@ impl Attachment {
             Self::IpvlanL2 | Self::IpvlanL3 | Self::IpvlanL3s => LinkKind::Ipvlan,
             Self::Macvlan => LinkKind::Macvlan,
             Self::PolicyRoute | Self::Exclusive => LinkKind::Veth,
-        }
-    }
-
-    /// The mode of an ipvlan child.
-    #[must_use]
-    pub const fn mode(self) -> Option<IpvlanMode> {
-        match self {
-            Self::IpvlanL2 => Some(IpvlanMode::L2),
-            Self::IpvlanL3 => Some(IpvlanMode::L3),
-            Self::IpvlanL3s => Some(IpvlanMode::L3s),
-            Self::Macvlan | Self::PolicyRoute | Self::Exclusive => None,
         }
     }
 

@@ -32,23 +32,23 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// What an endpoint's interface is to it.
-    #[must_use]
-    fn child(&self, record: &Record) -> Child {
+    /// What the interface of an endpoint on it is to be.
+    fn child(&self, record: &Record) -> Option<Child> {
         let driver = self.config.switching == Switching::Driver;
-        match (record.attachment.mode(), record.mac()) {
-            (None, Some(mac)) if record.attachment == Attachment::PolicyRoute => {
-                Child::Veth { mac }
-            }
-            (None, Some(mac)) => {
-                let mode = if driver { MacvlanMode::Bridge } else { MacvlanMode::Vepa };
-                Child::Macvlan { mode, mac }
-            }
-            (mode, _) => {
-                let flags = if driver { IpvlanFlags::Bridge } else { IpvlanFlags::Vepa };
-                Child::Ipvlan(mode.unwrap_or(IpvlanMode::L2), flags)
-            }
-        }
+        let ipvlan = |mode| {
+            Child::Ipvlan(mode, if driver { IpvlanFlags::Bridge } else { IpvlanFlags::Vepa })
+        };
+        Some(match record.attachment {
+            Attachment::IpvlanL2 => ipvlan(IpvlanMode::L2),
+            Attachment::IpvlanL3 => ipvlan(IpvlanMode::L3),
+            Attachment::IpvlanL3s => ipvlan(IpvlanMode::L3s),
+            Attachment::Macvlan => Child::Macvlan {
+                mode: if driver { MacvlanMode::Bridge } else { MacvlanMode::Vepa },
+                mac: record.mac()?,
+            },
+            Attachment::PolicyRoute => Child::Veth { mac: record.mac()? },
+            Attachment::Exclusive => Child::Nic(record.nic.clone()?),
+        })
     }
 }
 
@@ -222,7 +222,7 @@ impl State {
         }
         let parent = self.parents.get(&record.spec.parent)?;
         let Link { index, mtu, .. } = parent.link;
-        Some(Wiring::new(record, (index, mtu), parent.child(record)))
+        Some(Wiring::new(record, (index, mtu), parent.child(record)?))
     }
 
     /// Whether the host stack carries all packets of an endpoint that is on no wire.
