@@ -23,7 +23,7 @@ use crate::disk::Disk;
 use crate::kernel::{Kernel, Series};
 use crate::packages::{self, GUEST, NETWORK};
 use crate::progress::step;
-use crate::qemu;
+use crate::qemu::{self, Wire};
 use crate::rootfs::Rootfs;
 use crate::terminal::Terminal;
 use crate::workspace::Workspace;
@@ -66,8 +66,6 @@ pub(crate) struct Machine {
     pub(crate) cpus: u32,
     /// Guest time counts instructions: comparable figures, one CPU.
     pub(crate) icount: bool,
-    /// Two NICs on one wire that leads nowhere else.
-    pub(crate) wire: bool,
     pub(crate) files: Vec<GuestFile>,
     /// One that is mounted on `/` brings the userland; there are no programs of this machine
     /// then.
@@ -118,7 +116,6 @@ impl Machine {
             memory_mib: 2048,
             cpus: 2,
             icount: false,
-            wire: false,
             files: Vec::new(),
             disks: Vec::new(),
             command,
@@ -166,7 +163,9 @@ impl Machine {
         let initramfs = rootfs.write(&folder)?;
         step(format!("Booting kernel {} (log: {})", kernel.release, log.display()));
         let start = Instant::now();
-        let mut qemu = qemu::command(self, &kernel.image()?, &initramfs, &log, terminal.is_some());
+        let wire = Wire::new()?;
+        let terminals = terminal.is_some();
+        let mut qemu = qemu::command(self, &kernel.image()?, &initramfs, (&log, &wire), terminals);
         let ended = self.watch(&mut qemu, &log, channel, cut);
         drop(terminal);
         Ok(ended?.map(|exit| Outcome { exit, elapsed: start.elapsed() }))

@@ -1,10 +1,12 @@
 //! The command line of a guest's QEMU.
 
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::{Context as _, Result};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use xtask::guest::{STDERR, STDIN, STDOUT, disk_serial};
 
 use crate::disk::Mode;
@@ -18,8 +20,23 @@ const PARAMETERS: &str = "console=ttyS0 loglevel=7 printk.devkmsg=on panic=-1 oo
     watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60 mitigations=off net.ifnames=0 \
     no_timer_check";
 
-/// Ethernet addresses of the NICs of a guest that has them.
+/// Ethernet addresses of a guest's NICs, which are on one wire that leads nowhere else.
 pub(crate) const NICS: [&str; 2] = ["52:54:00:6e:70:01", "52:54:00:6e:70:02"];
+
+/// The wire between a guest's NICs, to be kept until QEMU has started.
+#[derive(Debug)]
+pub(crate) struct Wire(OwnedFd, OwnedFd);
+
+impl Wire {
+    /// Both ends are open files of QEMU's as well. A guest that starts at the same time may get them
+    /// too, and has no use for them.
+    pub(crate) fn new() -> Result<Self> {
+        let (one, other) =
+            socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::empty())
+                .context("make the wire between the guest's NICs")?;
+        Ok(Self(one, other))
+    }
+}
 
 /// QEMU for a machine; with a terminal, the guest's hvc0 is on our standard input and output,
 /// else three named ports are on our three standard files.
@@ -27,7 +44,7 @@ pub(crate) fn command(
     machine: &Machine,
     kernel: &Path,
     initramfs: &File,
-    log: &Path,
+    (log, wire): (&Path, &Wire),
     terminal: bool,
 ) -> Command {
     // The guest must not outlive us, however we end.
@@ -57,8 +74,8 @@ pub(crate) fn command(
         let serial = disk_serial(line);
         qemu.arg("-device").arg(format!("virtio-blk-pci,drive=disk{line},serial={serial}"));
     }
-    for (number, mac) in NICS.iter().enumerate().filter(|_| machine.wire) {
-        qemu.arg("-netdev").arg(format!("hubport,id=nic{number},hubid=0"));
+    for (number, (mac, end)) in NICS.iter().zip([&wire.0, &wire.1]).enumerate() {
+        qemu.arg("-netdev").arg(format!("socket,id=nic{number},fd={}", end.as_raw_fd()));
         qemu.arg("-device").arg(format!("virtio-net-pci,netdev=nic{number},mac={mac},romfile="));
     }
     qemu.arg("-chardev").arg(format!("file,id=console,path={}", escaped(log)));

@@ -177,7 +177,6 @@ fn run(
     }
     command.extend(NICS.iter().flat_map(|mac| ["--nic", mac]).map(str::to_owned));
     let mut machine = Machine::new(series, command);
-    machine.wire = true;
     machine.files = guest_programs(programs);
     machine.timeout = LIMIT;
     machine.silence = SILENCE;

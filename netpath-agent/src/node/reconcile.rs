@@ -133,6 +133,8 @@ impl Node {
             lost |=
                 !self.datapath.knows_parent(index) || !self.missing_hooks(index).await?.is_empty();
         }
+        let mut devices = self.state.devices.values();
+        lost |= devices.any(|ifindex| !self.datapath.missing_device_links(*ifindex).is_empty());
         if lost {
             self.attach().await?;
         }

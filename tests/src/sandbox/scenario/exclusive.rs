@@ -198,7 +198,7 @@ impl Node {
 
     /// What the node has of the NIC.
     fn nic(&self) -> Result<Value> {
-        let mut link = json(&self.place.namespace, &["-j", "address", "show", NIC])?;
+        let mut link = json(&self.place.namespace, &["-d", "-j", "address", "show", NIC])?;
         let mut plain = serde_json::json!({});
         for key in ["ifname", "address", "mtu", "ifalias", "operstate"] {
             plain[key] = link[key].take();
