@@ -21,12 +21,13 @@ pub struct FlowKey {
 const _: () = assert!(size_of::<FlowKey>() == 40);
 
 impl FlowKey {
-    /// The tuple of a packet.
+    /// The tuple of a packet. An ICMP error has that of the flow which it is about, in its own
+    /// direction: a router speaks for the receiver whom the packet did not reach.
     #[inline(always)]
     #[must_use]
     pub const fn of(packet: &Packet) -> Self {
         Self {
-            source: packet.source,
+            source: packet.speaks_for,
             destination: packet.destination,
             source_port: packet.source_port,
             destination_port: packet.destination_port,
@@ -40,7 +41,7 @@ impl FlowKey {
     pub const fn answering(packet: &Packet) -> Self {
         Self {
             source: packet.destination,
-            destination: packet.source,
+            destination: packet.speaks_for,
             source_port: packet.destination_port,
             destination_port: packet.source_port,
             protocol: packet.protocol as u32,

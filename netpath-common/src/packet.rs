@@ -10,8 +10,9 @@ pub struct Packet {
     pub source: Address,
     /// IP destination; the address asked for of [`Kind::ArpRequest`] and [`Kind::Solicitation`].
     pub destination: Address,
-    /// The address that a [`Kind::Advertisement`] speaks for; without meaning for other kinds.
-    pub target: Address,
+    /// Whom a [`Kind::Ip`] or [`Kind::Advertisement`] speaks for: its source; the target of an
+    /// advertisement; the receiver of the packet that an ICMP error is about.
+    pub speaks_for: Address,
     /// Ethernet source.
     pub source_mac: MacWord,
     /// Ethernet destination.
@@ -20,6 +21,7 @@ pub struct Packet {
     /// Ethernet source where none is given.
     pub claimed_mac: MacWord,
     /// Source port in network order, an echo's identifier; 0 without one, or in a later fragment.
+    /// An ICMP error has the ports and the protocol of an answer to the packet that it is about.
     pub source_port: u16,
     /// Destination port in network order, an echo's identifier.
     pub destination_port: u16,

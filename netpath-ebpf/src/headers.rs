@@ -1,7 +1,10 @@
 //! From a frame to a packet: ARP, ICMP, neighbour discovery, VLAN tags, fragments, IPv4 options,
 //! IPv6 extension headers, and what is broken. Not in line: rare packets pay for the call.
 
-use core::{arch::asm, mem::MaybeUninit};
+use core::{
+    arch::asm,
+    mem::{self, MaybeUninit},
+};
 
 use aya_ebpf::{
     helpers::bpf_skb_load_bytes,
@@ -111,7 +114,7 @@ fn blank() -> Packet {
     Packet {
         source: address,
         destination: address,
-        target: address,
+        speaks_for: address,
         source_mac: mac,
         destination_mac: mac,
         claimed_mac: mac,
@@ -179,13 +182,14 @@ fn ipv4(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
         return Some(Kind::Malformed);
     }
     packet.source = Address::v4([header[12], header[13], header[14], header[15]]);
+    packet.speaks_for = packet.source;
     packet.destination = Address::v4([header[16], header[17], header[18], header[19]]);
     packet.protocol = header[9];
     let later_fragment = header[6] & 0x1f != 0 || header[7] != 0;
-    if !later_fragment {
-        transport(frame, offset + words * 4, packet)?;
+    if later_fragment {
+        return Some(Kind::Ip);
     }
-    Some(Kind::Ip)
+    transport(frame, offset + words * 4, ICMP, packet)
 }
 
 /// Whether a packet of `total` bytes, headers of `least` bytes included, lies in the frame. The
@@ -202,6 +206,7 @@ fn fits(frame: &impl Frame, offset: usize, total: usize, least: usize) -> bool {
 fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
     let start: [u8; 8] = frame.load(offset)?;
     packet.source = Address::v6(frame.load(offset + 8)?);
+    packet.speaks_for = packet.source;
     packet.destination = Address::v6(frame.load(offset + 24)?);
     let payload = usize::from(u16::from_be_bytes([start[4], start[5]]));
     if start[0] >> 4 != 6
@@ -243,20 +248,52 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
                     return None;
                 }
                 packet.protocol = protocol;
-                if protocol == ICMPV6 {
-                    return neighbour_discovery(frame, at, packet);
-                }
-                transport(frame, at, packet)?;
-                return Some(Kind::Ip);
+                return transport(frame, at, ICMPV6, packet);
             }
         }
     }
     Some(Kind::DeepHeaders)
 }
 
+/// What is behind the headers of an IP whose control messages have the number `control`.
+#[inline(always)]
+fn transport(frame: &impl Frame, offset: usize, control: u8, packet: &mut Packet) -> Option<Kind> {
+    if packet.protocol == control {
+        return icmp(frame, offset, packet);
+    }
+    ports(frame, offset, packet)?;
+    Some(Kind::Ip)
+}
+
+/// ICMP and ICMPv6, and the neighbour discovery in it (RFC 4861).
+#[inline(always)]
+fn icmp(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
+    let [kind, ..]: [u8; 8] = frame.load(offset)?;
+    match (packet.protocol, kind) {
+        // Unreachable, too big, time exceeded, parameter problem.
+        (ICMP, 3 | 11 | 12) | (ICMPV6, 1..=4) => {
+            // Routers quote as much as they like.
+            let _: Option<()> = error(frame, offset + 8, packet);
+        }
+        (ICMPV6, 134 | 137) => return Some(Kind::RouterMessage),
+        (ICMPV6, 135) => {
+            packet.destination = Address::v6(frame.load(offset + 8)?);
+            claim(frame, offset + 24, 1, packet);
+            return Some(Kind::Solicitation);
+        }
+        (ICMPV6, 136) => {
+            packet.speaks_for = Address::v6(frame.load(offset + 8)?);
+            claim(frame, offset + 24, 2, packet);
+            return Some(Kind::Advertisement);
+        }
+        _ => ports(frame, offset, packet)?,
+    }
+    Some(Kind::Ip)
+}
+
 /// Ports, or the identifier of an echo in place of both.
 #[inline(always)]
-fn transport(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<()> {
+fn ports(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<()> {
     match packet.protocol {
         // TCP, UDP, DCCP, SCTP, UDP-Lite.
         6 | 17 | 33 | 132 | 136 => {
@@ -264,9 +301,9 @@ fn transport(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<(
             packet.source_port = u16::from_ne_bytes([a, b]);
             packet.destination_port = u16::from_ne_bytes([c, d]);
         }
-        ICMP => {
-            let [kind, _, _, _, a, b, ..]: [u8; 8] = frame.load(offset)?;
-            if kind == 0 || kind == 8 {
+        protocol @ (ICMP | ICMPV6) => {
+            let [kind, _, _, _, a, b]: [u8; 6] = frame.load(offset)?;
+            if let (ICMP, 0 | 8) | (ICMPV6, 128 | 129) = (protocol, kind) {
                 packet.source_port = u16::from_ne_bytes([a, b]);
                 packet.destination_port = packet.source_port;
             }
@@ -276,29 +313,36 @@ fn transport(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<(
     Some(())
 }
 
-/// ICMPv6, and the neighbour discovery in it (RFC 4861).
+/// The flow of an ICMP error: what an answer to the packet that it quotes would be like.
 #[inline(always)]
-fn neighbour_discovery(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
-    let [kind, _, _, _, a, b, ..]: [u8; 8] = frame.load(offset)?;
-    match kind {
-        128 | 129 => {
-            packet.source_port = u16::from_ne_bytes([a, b]);
-            packet.destination_port = packet.source_port;
-            Some(Kind::Ip)
+fn error(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<()> {
+    let (mut at, later_fragment);
+    if packet.protocol == ICMP {
+        let header: [u8; 20] = frame.load(offset)?;
+        packet.speaks_for = Address::v4([header[16], header[17], header[18], header[19]]);
+        packet.protocol = header[9];
+        later_fragment = header[6] & 0x1f != 0 || header[7] != 0;
+        at = offset + usize::from(header[0] & 0xf) * 4;
+    } else {
+        packet.speaks_for = Address::v6(frame.load(offset + 24)?);
+        [packet.protocol] = frame.load(offset + 6)?;
+        at = offset + 40;
+        // Of extension headers a sender's own fragments matter.
+        if packet.protocol == 44 {
+            let [following, _, high, low]: [u8; 4] = frame.load(at)?;
+            packet.protocol = following;
+            later_fragment = high != 0 || low & 0xf8 != 0;
+            at += 8;
+        } else {
+            later_fragment = false;
         }
-        134 | 137 => Some(Kind::RouterMessage),
-        135 => {
-            packet.destination = Address::v6(frame.load(offset + 8)?);
-            claim(frame, offset + 24, 1, packet);
-            Some(Kind::Solicitation)
-        }
-        136 => {
-            packet.target = Address::v6(frame.load(offset + 8)?);
-            claim(frame, offset + 24, 2, packet);
-            Some(Kind::Advertisement)
-        }
-        _ => Some(Kind::Ip),
     }
+    if later_fragment {
+        return None;
+    }
+    ports(frame, at, packet)?;
+    mem::swap(&mut packet.source_port, &mut packet.destination_port);
+    Some(())
 }
 
 /// The Ethernet address of the first option, if it is the link-layer address option `option`.

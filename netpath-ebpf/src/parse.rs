@@ -184,8 +184,7 @@ impl Linear {
         packet.write(Packet {
             source,
             destination,
-            // No advertisement: never read. Zeroing would be a call.
-            target: destination,
+            speaks_for: source,
             source_mac,
             destination_mac: MacWord::from_parts(self.word::<0>(), self.half::<4>()),
             claimed_mac: source_mac,

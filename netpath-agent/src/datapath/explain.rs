@@ -68,6 +68,7 @@ impl Datapath {
         let mut packet = Packet {
             source,
             destination: query.destination.into(),
+            speaks_for: source,
             source_port: query.source_port.to_be(),
             destination_port: query.destination_port.to_be(),
             protocol: query.protocol,

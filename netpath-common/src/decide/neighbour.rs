@@ -53,7 +53,7 @@ fn from_endpoint<T: Tables>(
 /// Whether the address that the advertisement speaks for is the sender's.
 #[inline(always)]
 fn owns<T: Tables>(tables: &T, sender: &Endpoint, packet: &Packet) -> bool {
-    tables.endpoint(&packet.target).is_some_and(|target| target.slot == sender.slot)
+    tables.endpoint(&packet.speaks_for).is_some_and(|target| target.slot == sender.slot)
 }
 
 /// An endpoint asks for the Ethernet address of `packet.destination`.

@@ -103,6 +103,15 @@ impl Ip {
         Self::new(source, destination, protocol, segment.to_vec())
     }
 
+    /// An ICMP error of the addresses' family about a packet: this type, and the packet's first bytes.
+    #[must_use]
+    pub fn error(source: IpAddr, destination: IpAddr, kind: u8, about: &[u8]) -> Self {
+        let mut segment = BytesMut::new();
+        segment.put_slice(&[kind, 4, 0, 0, 0, 0, 5, 20]);
+        segment.put_slice(about);
+        Self::new(source, destination, if source.is_ipv4() { 1 } else { 58 }, segment.to_vec())
+    }
+
     /// With this many words of IPv4 options (no-operations).
     #[must_use]
     pub const fn options(mut self, words: usize) -> Self {

@@ -53,16 +53,18 @@ fn ipv4(body: &[u8], packet: &mut Packet) -> Option<Kind> {
         return Some(Kind::Malformed);
     }
     packet.source = Address::v4(array(body, 12)?);
+    packet.speaks_for = packet.source;
     packet.destination = Address::v4(array(body, 16)?);
     packet.protocol = header[9];
-    if number(body, 6)? % 0x2000 == 0 {
-        ports(body.get(length..)?, packet)?;
+    if number(body, 6)? % 0x2000 != 0 {
+        return Some(Kind::Ip);
     }
-    Some(Kind::Ip)
+    behind(1, body.get(length..)?, packet)
 }
 
 fn ipv6(body: &[u8], packet: &mut Packet) -> Option<Kind> {
     packet.source = Address::v6(array(body, 8)?);
+    packet.speaks_for = packet.source;
     packet.destination = Address::v6(array(body, 24)?);
     let payload = usize::from(number(body, 4)?);
     let nothing = payload == 0 && body[6] != 59;
@@ -76,14 +78,9 @@ fn ipv6(body: &[u8], packet: &mut Packet) -> Option<Kind> {
             0 | 43 | 60 | 135 | 139 | 140 => 8,
             51 => 4,
             44 => 0,
-            58 => {
-                packet.protocol = 58;
-                return icmpv6(body.get(at..)?, packet);
-            }
             _ => {
                 packet.protocol = next;
-                ports(body.get(at..)?, packet)?;
-                return Some(Kind::Ip);
+                return behind(58, body.get(at..)?, packet);
             }
         };
         let extension = body.get(at..)?;
@@ -102,8 +99,7 @@ fn ipv6(body: &[u8], packet: &mut Packet) -> Option<Kind> {
     Some(Kind::DeepHeaders)
 }
 
-fn icmpv6(message: &[u8], packet: &mut Packet) -> Option<Kind> {
-    array::<8>(message, 0)?;
+fn behind(control: u8, message: &[u8], packet: &mut Packet) -> Option<Kind> {
     let mut claim = |option: u8| {
         if let Some([kind, 1, mac @ ..]) = array::<8>(message, 24)
             && kind == option
@@ -111,48 +107,75 @@ fn icmpv6(message: &[u8], packet: &mut Packet) -> Option<Kind> {
             packet.claimed_mac = Mac::new(mac).word();
         }
     };
-    match message[0] {
-        128 | 129 => {
-            echo(message, packet)?;
-            Some(Kind::Ip)
-        }
-        134 | 137 => Some(Kind::RouterMessage),
-        135 => {
+    if packet.protocol != control {
+        (packet.source_port, packet.destination_port) = ports(packet.protocol, message)?;
+        return Some(Kind::Ip);
+    }
+    array::<8>(message, 0)?;
+    match (control, message[0]) {
+        (1, 3 | 11 | 12) => of_an_answer(packet, quoted_v4(&message[8..])),
+        (58, 1..=4) => of_an_answer(packet, quoted_v6(&message[8..])),
+        (58, 134 | 137) => return Some(Kind::RouterMessage),
+        (58, 135) => {
             claim(1);
             packet.destination = Address::v6(array(message, 8)?);
-            Some(Kind::Solicitation)
+            return Some(Kind::Solicitation);
         }
-        136 => {
+        (58, 136) => {
             claim(2);
-            packet.target = Address::v6(array(message, 8)?);
-            Some(Kind::Advertisement)
+            packet.speaks_for = Address::v6(array(message, 8)?);
+            return Some(Kind::Advertisement);
         }
-        _ => Some(Kind::Ip),
+        _ => (packet.source_port, packet.destination_port) = ports(packet.protocol, message)?,
+    }
+    Some(Kind::Ip)
+}
+
+/// What an ICMP error quotes: the receiver, the protocol, and the ports if they are there.
+type Quoted = (Address, u8, Option<(u16, u16)>);
+
+fn of_an_answer(packet: &mut Packet, quoted: Option<Quoted>) {
+    if let Some((receiver, protocol, ports)) = quoted {
+        packet.speaks_for = receiver;
+        packet.protocol = protocol;
+        (packet.destination_port, packet.source_port) = ports.unwrap_or_default();
     }
 }
 
-fn ports(segment: &[u8], packet: &mut Packet) -> Option<()> {
-    match packet.protocol {
-        6 | 17 | 33 | 132 | 136 => {
-            packet.source_port = u16::from_ne_bytes(array(segment, 0)?);
-            packet.destination_port = u16::from_ne_bytes(array(segment, 2)?);
-        }
-        1 => {
-            array::<8>(segment, 0)?;
-            if matches!(segment[0], 0 | 8) {
-                echo(segment, packet)?;
-            }
-        }
-        _ => {}
-    }
-    Some(())
+fn quoted_v4(quote: &[u8]) -> Option<Quoted> {
+    let header: [u8; 20] = array(quote, 0)?;
+    let first = number(quote, 6)? % 0x2000 == 0;
+    let behind = quote.get(usize::from(header[0] % 16) * 4..).filter(|_| first);
+    let ports = behind.and_then(|segment| ports(header[9], segment));
+    Some((Address::v4(array(quote, 16)?), header[9], ports))
 }
 
-fn echo(message: &[u8], packet: &mut Packet) -> Option<()> {
-    let identifier = u16::from_ne_bytes(array(message, 4)?);
-    packet.source_port = identifier;
-    packet.destination_port = identifier;
-    Some(())
+fn quoted_v6(quote: &[u8]) -> Option<Quoted> {
+    let receiver = Address::v6(array(quote, 24)?);
+    let segment = &quote[40..];
+    if quote[6] != 44 {
+        return Some((receiver, quote[6], ports(quote[6], segment)));
+    }
+    let Some([protocol, _, high, low]) = array::<4>(segment, 0) else {
+        return Some((receiver, 44, None));
+    };
+    let first = u16::from_be_bytes([high, low]) < 8;
+    let behind = segment.get(8..).filter(|_| first);
+    Some((receiver, protocol, behind.and_then(|segment| ports(protocol, segment))))
+}
+
+/// Both ports, or the identifier of an echo for both; 0 where the protocol has none.
+fn ports(protocol: u8, segment: &[u8]) -> Option<(u16, u16)> {
+    let at = |offset| array(segment, offset).map(u16::from_ne_bytes);
+    match protocol {
+        6 | 17 | 33 | 132 | 136 => Some((at(0)?, at(2)?)),
+        1 | 58 => {
+            let echo = if protocol == 1 { [0, 8] } else { [128, 129] };
+            let identifier = at(4)?;
+            Some(if echo.contains(&segment[0]) { (identifier, identifier) } else { (0, 0) })
+        }
+        _ => Some((0, 0)),
+    }
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {

@@ -291,11 +291,18 @@ impl Random {
         let (to, from) = (self.mac(), self.mac());
         let ports = [80, 4000, 30_000];
         let (here, there) = (self.pick(&ports), self.pick(&ports));
-        let mut ip = match self.rng.u8(..12) {
-            0..3 => Ip::tcp(source, destination, here, there),
-            3..6 => Ip::udp(source, destination, here, there),
-            6 | 7 => Ip::echo(source, destination, here, self.rng.bool()),
+        let ip = match self.rng.u8(..13) {
+            0..8 => self.plain(source, destination, (here, there)),
             8 => Ip::new(source, destination, self.rng.u8(..), vec![self.rng.u8(..); 24]),
+            9 => {
+                // Who hears of it sent the packet.
+                let receiver = self.address(v4);
+                let about = self.plain(destination, receiver, (here, there));
+                let about = self.shaped(about).bytes();
+                let kind = self.pick(if v4 { &[3, 3, 5, 11, 12] } else { &[1, 2, 2, 3, 4] });
+                let quoted = self.rng.usize(..=about.len());
+                Ip::error(source, destination, kind, &about[..quoted])
+            }
             _ if v4 => {
                 let operation = self.pick(&[ARP_REQUEST, ARP_REQUEST, ARP_REPLY]);
                 let claimed = if self.chance(4) { self.mac() } else { from };
@@ -311,6 +318,26 @@ impl Random {
                 frame::discovery((source, destination), kind, target, option)
             }
         };
+        let frame = self.shaped(ip).frame(to, from);
+        match self.rng.u8(..20) {
+            0 => frame::tagged(&frame, 7),
+            1 => frame::tagged(&frame::tagged(&frame, 7), 8),
+            2 => frame::ethernet(to, from, self.rng.u16(..), &frame[14..]),
+            _ => frame,
+        }
+    }
+
+    /// A packet of the usual protocols.
+    fn plain(&mut self, source: IpAddr, destination: IpAddr, (here, there): (u16, u16)) -> Ip {
+        match self.rng.u8(..8) {
+            0..3 => Ip::tcp(source, destination, here, there),
+            3..6 => Ip::udp(source, destination, here, there),
+            _ => Ip::echo(source, destination, here, self.rng.bool()),
+        }
+    }
+
+    /// Now and then with options, extension headers, or as a fragment.
+    fn shaped(&mut self, mut ip: Ip) -> Ip {
         if self.chance(6) {
             ip = ip.options(self.rng.usize(..11));
         }
@@ -322,13 +349,7 @@ impl Random {
         if self.chance(6) {
             ip = ip.fragment(self.rng.u16(..3), self.rng.bool());
         }
-        let frame = ip.frame(to, from);
-        match self.rng.u8(..20) {
-            0 => frame::tagged(&frame, 7),
-            1 => frame::tagged(&frame::tagged(&frame, 7), 8),
-            2 => frame::ethernet(to, from, self.rng.u16(..), &frame[14..]),
-            _ => frame,
-        }
+        ip
     }
 
     /// Changes bytes, cuts the frame, or makes it longer. The kernel takes no skb without a whole
@@ -340,7 +361,7 @@ impl Random {
             _ => {
                 for _ in 0..self.rng.usize(1..4) {
                     // Headers are where it matters.
-                    let at = self.rng.usize(..frame.len().min(80));
+                    let at = self.rng.usize(..frame.len().min(128));
                     frame[at] = self.rng.u8(..);
                 }
             }
