@@ -2,7 +2,7 @@
 
 use crate::{Address, Packet};
 
-/// A five-tuple as its packets carry it.
+/// A five-tuple as its packets carry it; without ports that of all fragments between two addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FlowKey {
@@ -26,13 +26,14 @@ impl FlowKey {
     #[inline(always)]
     #[must_use]
     pub const fn of(packet: &Packet) -> Self {
-        Self {
+        let key = Self {
             source: packet.speaks_for,
             destination: packet.destination,
             source_port: packet.source_port,
             destination_port: packet.destination_port,
             protocol: packet.protocol as u32,
-        }
+        };
+        if packet.fragment { key.of_fragments() } else { key }
     }
 
     /// The tuple of the packets that answer `packet`.
@@ -46,6 +47,14 @@ impl FlowKey {
             destination_port: packet.source_port,
             protocol: packet.protocol as u32,
         }
+    }
+
+    /// The tuple of fragments. All fragments of a packet must go one way, and only the first has ports:
+    /// so those of all flows between two addresses go the way of one that is recorded.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_fragments(self) -> Self {
+        Self { source_port: 0, destination_port: 0, ..self }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Packet {
     pub destination_port: u16,
     /// IP protocol number behind all extension headers.
     pub protocol: u8,
+    /// A fragment, the first or another.
+    pub fragment: bool,
     /// What it is.
     pub kind: Kind,
 }

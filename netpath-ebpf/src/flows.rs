@@ -24,7 +24,9 @@ pub(crate) fn record(packet: &Packet) {
         return;
     }
     // An LRU map makes room by itself.
-    let _: Result<(), i32> = FLOWS.insert(key, Flow { seen: now }, 0);
+    for key in [key, key.of_fragments()] {
+        let _: Result<(), i32> = FLOWS.insert(key, Flow { seen: now }, 0);
+    }
     open(&packet.source);
     open(&packet.destination);
 }

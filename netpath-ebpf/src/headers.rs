@@ -121,6 +121,7 @@ fn blank() -> Packet {
         source_port: 0,
         destination_port: 0,
         protocol: 0,
+        fragment: false,
         kind: Kind::Malformed,
     }
 }
@@ -186,6 +187,7 @@ fn ipv4(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
     packet.destination = Address::v4([header[16], header[17], header[18], header[19]]);
     packet.protocol = header[9];
     let later_fragment = header[6] & 0x1f != 0 || header[7] != 0;
+    packet.fragment = later_fragment || header[6] & 0x20 != 0;
     if later_fragment {
         return Some(Kind::Ip);
     }
@@ -237,7 +239,9 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
                 let [following, _, high, low]: [u8; 4] = frame.load(at)?;
                 next = following;
                 at += 8;
-                if high != 0 || low & 0xf8 != 0 {
+                let later_fragment = high != 0 || low & 0xf8 != 0;
+                packet.fragment = later_fragment || low & 1 != 0;
+                if later_fragment {
                     packet.protocol = next;
                     return Some(Kind::Ip);
                 }

@@ -191,6 +191,7 @@ impl Linear {
             source_port: self.half::<SOURCE_PORT>(),
             destination_port: self.half::<DESTINATION_PORT>(),
             protocol,
+            fragment: false,
             kind: Kind::Ip,
         });
         Some(())

@@ -43,7 +43,8 @@ impl Plain {
     /// Notes the answers to a packet, as the programs do.
     pub fn record(&self, packet: &netpath_common::Packet) {
         let mut flows = self.flows.borrow_mut();
-        flows.keys.insert(FlowKey::answering(packet));
+        let answers = FlowKey::answering(packet);
+        flows.keys.extend([answers, answers.of_fragments()]);
         for address in [packet.source, packet.destination] {
             flows.slots.extend(self.endpoints.get(&address).map(|endpoint| endpoint.slot));
         }

@@ -56,6 +56,7 @@ fn ipv4(body: &[u8], packet: &mut Packet) -> Option<Kind> {
     packet.speaks_for = packet.source;
     packet.destination = Address::v4(array(body, 16)?);
     packet.protocol = header[9];
+    packet.fragment = number(body, 6)? & 0x3fff != 0;
     if number(body, 6)? % 0x2000 != 0 {
         return Some(Kind::Ip);
     }
@@ -86,6 +87,7 @@ fn ipv6(body: &[u8], packet: &mut Packet) -> Option<Kind> {
         let extension = body.get(at..)?;
         if next == 44 {
             let offset = number(extension, 2)? / 8;
+            packet.fragment = offset != 0 || extension[3] % 2 == 1;
             next = extension[0];
             if offset != 0 {
                 packet.protocol = next;

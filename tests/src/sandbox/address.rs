@@ -71,6 +71,8 @@ impl Subnet {
     pub const PODS4: Self = Self { second: 0, third: 31, v6: 0x31 };
     /// The subnet behind the router.
     pub const REMOTE: Self = Self { second: 9, third: 0, v6: 9 };
+    /// Between two routers.
+    pub const LINK: Self = Self { second: 9, third: 1, v6: 0x91 };
 
     /// Host `number`, written alike in both families: 11 is `.11` and `::11`.
     #[must_use]

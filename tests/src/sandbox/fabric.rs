@@ -138,6 +138,8 @@ pub struct Fabric {
     pub remote: Place,
     /// The router; its ports are called after node and segment, `node1-0`.
     pub router: Namespace,
+    /// What the names of its namespaces start with.
+    pub prefix: String,
     _folder: TempDir,
 }
 
@@ -147,12 +149,7 @@ impl Fabric {
     pub fn build(programs: &Programs, plan: Plan) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("npf{}-{}-", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let create = |name: &str, settings: &[(&str, &str)]| {
-            let namespace = Namespace::create(&format!("{prefix}{name}"))?;
-            namespace.sysctl(&EVERYWHERE)?;
-            namespace.sysctl(settings)?;
-            anyhow::Ok(namespace)
-        };
+        let create = |name: &str, settings: &[(&str, &str)]| create(&prefix, name, settings);
         let ipvlan = kernel::has_ipvlan(&format!("{prefix}scratch"))?;
         let router = create("router", &ROUTER)?;
         segments(&router)?;
@@ -201,6 +198,7 @@ impl Fabric {
             nodes,
             remote,
             router,
+            prefix,
             _folder: folder,
         };
         for (node, files) in fabric.nodes.iter().zip(&fabric.files) {
@@ -298,6 +296,14 @@ fn settings(plan: Plan) -> Settings {
     }
 }
 
+/// A namespace with the settings that all have, and more.
+pub(super) fn create(prefix: &str, name: &str, settings: &[(&str, &str)]) -> Result<Namespace> {
+    let namespace = Namespace::create(&format!("{prefix}{name}"))?;
+    namespace.sysctl(&EVERYWHERE)?;
+    namespace.sysctl(settings)?;
+    Ok(namespace)
+}
+
 /// The router's bridges, one a segment, with the gateways of both subnets.
 fn segments(router: &Namespace) -> Result<()> {
     for (segment, (nodes, pods)) in SUBNETS.into_iter().enumerate() {
@@ -312,7 +318,8 @@ fn segments(router: &Namespace) -> Result<()> {
     Ok(())
 }
 
-fn gateway(router: &Namespace, interface: &str, subnet: Subnet) -> Result<()> {
+/// Gives an interface of a router the subnet's gateway.
+pub(super) fn gateway(router: &Namespace, interface: &str, subnet: Subnet) -> Result<()> {
     let Dual { v4, v6 } = subnet.gateway();
     router.ip(&[
         format!("addr add {v4}/24 dev {interface}"),
@@ -321,7 +328,7 @@ fn gateway(router: &Namespace, interface: &str, subnet: Subnet) -> Result<()> {
 }
 
 /// A cable from a port of the router to an interface elsewhere.
-fn cable(
+pub(super) fn cable(
     router: &Namespace,
     port: &str,
     there: &Namespace,
@@ -337,7 +344,8 @@ fn cable(
     there.ip(&["link set lo up".to_owned(), format!("link set {interface} up")])
 }
 
-fn number(
+/// Gives an interface its address and, with `default`, default routes to the subnet's gateway.
+pub(super) fn number(
     there: &Namespace,
     interface: &str,
     (own, subnet): (Dual, Subnet),

@@ -39,15 +39,32 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Sends `bytes` bytes to the sink of `to`, which compares every one of them.
 pub fn transfer(from: &Namespace, to: IpAddr, bytes: u64) -> Result<()> {
-    let connection = connect(from, to)?;
+    let connection = connect(from, SocketAddr::new(to, SINK_PORT))?;
     send(connection, |sent| usize::try_from(bytes - sent).unwrap_or(usize::MAX)).map(drop)
 }
 
-fn connect(from: &Namespace, to: IpAddr) -> Result<TcpStream> {
-    let sink = SocketAddr::new(to, SINK_PORT);
+/// Sends `bytes` bytes to an echo server and compares what comes back: as much goes either way.
+pub fn exchange(from: &Namespace, to: SocketAddr, bytes: u64) -> Result<()> {
+    let mut connection = connect(from, to)?;
+    let pattern = Pattern::new();
+    let mut answer = vec![0; CHUNK];
+    let mut done = 0;
+    while done < bytes {
+        wait::check_interrupt()?;
+        let chunk = pattern.at(done, CHUNK);
+        connection.write_all(chunk).with_context(|| format!("stalled after {done} bytes"))?;
+        let answer = &mut answer[..chunk.len()];
+        connection.read_exact(answer).with_context(|| format!("no echo after {done} bytes"))?;
+        ensure!(pattern.matches(done, answer), "other bytes came back after {done}");
+        done += chunk.len() as u64;
+    }
+    Ok(())
+}
+
+fn connect(from: &Namespace, to: SocketAddr) -> Result<TcpStream> {
     let connection = from
-        .enter(|| Ok(TcpStream::connect_timeout(&sink, STALL)?))
-        .with_context(|| format!("connect to {sink}"))?;
+        .enter(|| Ok(TcpStream::connect_timeout(&to, STALL)?))
+        .with_context(|| format!("connect to {to}"))?;
     connection.set_write_timeout(Some(STALL))?;
     connection.set_read_timeout(Some(STALL))?;
     Ok(connection)
@@ -165,7 +182,7 @@ impl Traffic {
 
     /// A transfer to the sink of `to`; every byte is compared.
     pub fn stream(&mut self, from: &Namespace, to: IpAddr) -> Result<()> {
-        let connection = connect(from, to)?;
+        let connection = connect(from, SocketAddr::new(to, SINK_PORT))?;
         self.spawn(format!("transfer to {to}"), move |stop, progress| {
             let wanted = |sent| {
                 progress.store(sent, Ordering::Relaxed);

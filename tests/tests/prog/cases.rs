@@ -2,7 +2,7 @@
 
 mod egress;
 mod exclusive;
-mod error;
+mod flow;
 mod ingress;
 mod layer3;
 mod macvlan;
@@ -28,7 +28,7 @@ pub(crate) fn all(world: &World) -> Vec<Case> {
             ("policy_route", policy_route::rows(&family)),
             ("layer3", layer3::rows(&family)),
             ("exclusive", exclusive::rows(&family)),
-            ("error", error::rows(&family)),
+            ("flow", flow::rows(&family)),
             ("xdp", wire::rows(&family)),
         ] {
             cases.extend(rows.into_iter().map(|row| row.into_case(world, &family, group)));

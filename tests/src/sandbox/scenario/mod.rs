@@ -14,6 +14,7 @@ mod exhausted;
 mod inspect;
 mod matrix;
 mod next_hop;
+mod pmtu;
 mod random;
 mod repair;
 mod restart;
@@ -160,6 +161,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         cleanup::scenarios(),
         attachments::scenarios(),
         matrix::scenarios(),
+        pmtu::scenarios(),
         random::scenarios(),
         spoof::scenarios(),
         bad_input::scenarios(),

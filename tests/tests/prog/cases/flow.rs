@@ -1,4 +1,4 @@
-//! ICMP errors: they go the way of the flow that they are about, and any other way if it is about none.
+//! What belongs to flows that the host stack forwarded: fragments, and ICMP errors about their packets.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,8 @@ const THERE: u16 = 8_081;
 
 /// The rows of one family.
 pub(crate) fn rows(family: &Family) -> Vec<Row> {
-    let mut rows = about_what_an_endpoint_sent(family);
+    let mut rows = fragments(family);
+    rows.extend(about_what_an_endpoint_sent(family));
     rows.extend(from_an_endpoint(family));
     rows.extend(of_a_device(family));
     rows.extend(shapes(family));
@@ -35,6 +36,33 @@ fn flow(source: IpAddr, destination: IpAddr) -> Ip {
 
 fn answer(source: IpAddr, destination: IpAddr) -> Ip {
     Ip::tcp(source, destination, THERE, HERE)
+}
+
+/// A small question gets a large answer.
+fn fragments(family: &Family) -> Vec<Row> {
+    let Family { b, served, routed, .. } = *family;
+    let ingress = |name, packet: Ip| Row::new(Hook::Ingress, name, packet.frame(OWN, ROUTER));
+    let entered = |name, packet| ingress(name, packet).entered().moves(&["ingress kernel flow"]);
+    let direct =
+        |name, packet| ingress(name, packet).moves(&["ingress local endpoint", "b received"]);
+    let part = |offset, more| Ip::udp(routed, b, THERE, HERE).fragment(offset, more);
+    vec![
+        direct("a fragment of no flow", part(0, true)),
+        Row::new(
+            Hook::Egress,
+            "a question forwarded for an endpoint",
+            Ip::udp(b, routed, HERE, THERE).frame(ROUTER, OWN),
+        )
+        .forwarded()
+        .moves(&["egress router stack-routed"]),
+        entered("the first fragment", part(0, true)),
+        entered("a later fragment", part(2, true)),
+        entered("the last fragment", part(2, false)),
+        entered("a first fragment of another flow", Ip::udp(routed, b, 1, 2).fragment(0, true)),
+        direct("another flow", Ip::udp(routed, b, 1, 2)),
+        direct("a fragment of another protocol", Ip::tcp(routed, b, 1, 2).fragment(2, true)),
+        direct("a fragment of another sender", Ip::udp(served, b, 1, 2).fragment(2, true)),
+    ]
 }
 
 /// The router's errors about what the host stack forwarded for endpoint b to elsewhere.
@@ -134,7 +162,8 @@ fn shapes(family: &Family) -> Vec<Row> {
         // Eight bytes behind the header are enough: the oldest routers quote no more.
         entered("about the first bytes of a segment", quoting(&about, 12)),
         entered("about the ports alone", quoting(&about, 16)),
-        direct("about half of the ports", quoting(&about, 17)),
+        // As about a fragment.
+        entered("about half of the ports", quoting(&about, 17)),
         direct("about nothing", Ip::error(routed, b, if b.is_ipv4() { 3 } else { 2 }, &[])),
         entered("about a first fragment", quoting(&flow(b, elsewhere).fragment(0, true), 0)),
         entered("about options", quoting(&flow(b, elsewhere).options(3), 0)),
