@@ -103,7 +103,7 @@ impl Kernel {
             let mut show = Command::new(&modprobe);
             show.args(["-C", "/dev/null", "-S", &self.release, "-d"]).arg(&self.root);
             let Ok(text) = command::output(show.args(["--show-depends", name])) else {
-                if !modules::CHANNEL.contains(name) {
+                if !modules::is_built_in_later(name) {
                     warn(format!("kernel {} has no module {name}", self.release));
                 }
                 continue;

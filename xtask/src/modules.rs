@@ -1,9 +1,11 @@
 //! Kernel modules that a guest loads: what the dataplane, the scenarios and the compared
 //! ways of wiring pods need. Their dependencies come by themselves.
 
-/// The guest's channels to the host. Built in from 6.12 on; 7.3's packages have no list of
-/// what is built in, so that these two are not missed there.
-pub(crate) const CHANNEL: [&str; 2] = ["virtio_pci", "virtio_console"];
+/// The guest's channels to the host. Built in from 6.12 on.
+const CHANNEL: [&str; 2] = ["virtio_pci", "virtio_console"];
+
+/// Counters of nftables, which are a part of it from 5.18 on.
+const COUNTER: &str = "nft_counter";
 
 const LINKS: [&str; 11] = [
     "ipvlan",
@@ -30,8 +32,9 @@ const TRAFFIC_CONTROL: [&str; 8] = [
     "sch_netem",
 ];
 
-const NETFILTER: [&str; 26] = [
+const NETFILTER: [&str; 28] = [
     "nf_tables",
+    COUNTER,
     "nft_chain_nat",
     "nft_ct",
     "nft_nat",
@@ -57,6 +60,7 @@ const NETFILTER: [&str; 26] = [
     "xt_comment",
     "xt_addrtype",
     "xt_statistic",
+    "xt_tcpudp",
 ];
 
 const DIAGNOSIS: [&str; 4] = ["inet_diag", "tcp_diag", "udp_diag", "af_packet_diag"];
@@ -65,7 +69,13 @@ const DIAGNOSIS: [&str; 4] = ["inet_diag", "tcp_diag", "udp_diag", "af_packet_di
 const DISKS: [&str; 3] = ["virtio_blk", "ext4", "overlay"];
 
 /// What container runtimes ask iptables for.
-const RUNTIMES: [&str; 2] = ["xt_multiport", "xt_tcpudp"];
+const RUNTIMES: [&str; 1] = ["xt_multiport"];
+
+/// Whether newer kernels have a module built in. Not all of their packages list what is: such a module
+/// is not missed.
+pub(crate) fn is_built_in_later(name: &str) -> bool {
+    CHANNEL.contains(&name) || name == COUNTER
+}
 
 /// All of them, channels first; those for disks only where there are any.
 pub(crate) fn all(disks: bool) -> Vec<&'static str> {

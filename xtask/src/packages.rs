@@ -21,10 +21,11 @@ const fn need(what: &'static str, package: &'static str) -> Need {
 }
 
 /// Programs that the sandbox and the tests call, on this machine or in a guest.
-pub(crate) const NETWORK: [Need; 5] = [
+pub(crate) const NETWORK: [Need; 6] = [
     need("ip", "iproute2"),
     need("bpftool", "bpftool"),
     need("nft", "nftables"),
+    need("xtables-nft-multi", "iptables"),
     need("ping", "iputils-ping"),
     need("modprobe", "kmod"),
 ];

@@ -24,6 +24,12 @@ use crate::modules;
 const PROGRAMS: [&str; 9] =
     ["ip", "tc", "ss", "bridge", "bpftool", "nft", "ping", "sysctl", "bash"];
 
+/// What iptables is made of, and those of its extensions that the scenarios use: it opens them by name.
+const IPTABLES: &str = "xtables-nft-multi";
+const EXTENSIONS: &str = "/usr/lib/x86_64-linux-gnu/xtables";
+const EXTENSION_NAMES: [&str; 9] =
+    ["MARK", "DNAT", "MASQUERADE", "addrtype", "conntrack", "mark", "standard", "tcp", "udp"];
+
 /// Before `/bin`, where busybox's applets are.
 const REAL: &str = "/usr/bin";
 
@@ -102,6 +108,13 @@ impl Content {
         for name in PROGRAMS {
             if let Some(path) = command::find(name) {
                 self.program(&path, &format!("{REAL}/{name}"))?;
+            }
+        }
+        if let Some(iptables) = command::find(IPTABLES) {
+            self.program(&iptables, &format!("{REAL}/{IPTABLES}"))?;
+            for name in EXTENSION_NAMES {
+                let path = format!("{EXTENSIONS}/libxt_{name}.so");
+                self.program(Path::new(&path), &path)?;
             }
         }
         let busybox = command::find("busybox").context("no busybox: install busybox-static")?;

@@ -111,8 +111,12 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
 
 /// What asks nothing of a kernel that any has not, and runs on this machine's as well: a group and the
 /// start of names.
-const NATIVE: [(&str, &str); 3] =
-    [("scenario", "attachments"), ("scenario", "matrix"), ("native", "native")];
+const NATIVE: [(&str, &str); 4] = [
+    ("scenario", "attachments"),
+    ("scenario", "matrix"),
+    ("scenario", "pmtu"),
+    ("native", "native"),
+];
 
 /// Those, unless kernels were chosen or other tests.
 fn native(args: &Args, programs: &Path) -> Vec<Tier> {
