@@ -185,6 +185,11 @@ pub struct Flow {
     pub endpoints: Vec<String>,
     /// Seconds since the host stack last forwarded what it answers. Packets renew it once a second.
     pub idle_seconds: u64,
+    /// How far the host stack says that it has come, as established; fragments for those of all flows
+    /// between the two addresses. Nothing if the host stack knows nothing of it.
+    pub state: Option<String>,
+    /// Seconds until the host stack forgets it, if no packet comes by.
+    pub expires_seconds: Option<u64>,
 }
 
 /// What happened at a hook.

@@ -25,9 +25,15 @@ impl Datapath {
 
     /// Forgets flows.
     pub fn forget_flows(&mut self, which: impl Fn(&FlowKey) -> bool) -> Result<(), Error> {
-        for (key, _) in self.flows()?.into_iter().filter(|(key, _)| which(key)) {
-            // The oldest flow may have given way in the meantime.
-            absent(self.flows.remove(&key)).map_err(Error::map(MAP))?;
+        let keys: Vec<_> = self.flows()?.into_iter().map(|(key, _)| key).filter(which).collect();
+        self.remove_flows(&keys)
+    }
+
+    /// Removes flows.
+    pub fn remove_flows(&mut self, keys: &[FlowKey]) -> Result<(), Error> {
+        for key in keys {
+            // It may have given way to a newer one in the meantime.
+            absent(self.flows.remove(key)).map_err(Error::map(MAP))?;
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ pub use self::{
     run::run,
     state::{Parent, RouteEntry, State},
 };
-use self::{entry::Entry, journal::Journal, turns::Turns, watch::Watch};
+use self::{entry::Entry, flows::Tracker, journal::Journal, turns::Turns, watch::Watch};
 use crate::{
     announce::{Announcer, Probes},
     config::Config,
@@ -76,6 +76,7 @@ pub struct Node {
     journal: Journal,
     netlink: Netlink,
     datapath: Datapath,
+    tracker: Tracker,
     entry: Entry,
     state: State,
     turns: Turns,

@@ -40,6 +40,7 @@ impl Node {
     /// Compares everything of the node's own with the kernel and puts right what differs.
     pub(super) async fn reconcile(&mut self) -> Result<(), Error> {
         self.expire_addresses().await?;
+        self.age_flows()?;
         self.ensure_entry().await?;
         self.observe().await?;
         self.mend_tables()?;

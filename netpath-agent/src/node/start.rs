@@ -6,7 +6,7 @@ use netpath_common::Address;
 
 use super::{
     Error, Node, RouteEntry, State, add::is_alive, addresses::now, bpffs, cleanup, entry,
-    journal::Journal, parents, remove, turns::Turns, watch::Watch,
+    flows::Tracker, journal::Journal, parents, remove, turns::Turns, watch::Watch,
 };
 use crate::{
     announce::Announcer,
@@ -65,6 +65,7 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         journal: Journal::start(store, lock)?,
         netlink,
         datapath,
+        tracker: Tracker::default(),
         entry,
         state,
         turns: Turns::default(),

@@ -133,10 +133,14 @@ pub(super) fn flows(flows: &[Flow]) -> String {
             SocketAddr::new(flow.source, flow.source_port).to_string(),
             SocketAddr::new(flow.destination, flow.destination_port).to_string(),
             flow.endpoints.join(" "),
+            flow.state.clone().unwrap_or_else(|| "-".to_owned()),
             flow.idle_seconds.to_string(),
+            flow.expires_seconds.map_or_else(|| "-".to_owned(), |seconds| seconds.to_string()),
         ]
     });
-    table(&["protocol", "source", "destination", "endpoints", "idle (s)"], &[4], rows.collect())
+    let header =
+        ["protocol", "source", "destination", "endpoints", "state", "idle (s)", "expires (s)"];
+    table(&header, &[5, 6], rows.collect())
 }
 
 /// Counters by parent, hook, path and reason.

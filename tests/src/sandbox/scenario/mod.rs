@@ -11,6 +11,7 @@ mod cni;
 mod conflict;
 mod exclusive;
 mod exhausted;
+mod flows;
 mod inspect;
 mod matrix;
 mod next_hop;
@@ -162,6 +163,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         attachments::scenarios(),
         matrix::scenarios(),
         pmtu::scenarios(),
+        flows::scenarios(),
         random::scenarios(),
         spoof::scenarios(),
         bad_input::scenarios(),
