@@ -13,7 +13,7 @@ use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
     address::{Dual, Family, Subnet},
     command, datagram,
-    fabric::{Fabric, Plan, Pod},
+    fabric::{Fabric, Plan, Pod, Sort},
     kernel,
     narrow::{self, Narrow},
     server::{ECHO_PORT, Server},
@@ -89,7 +89,7 @@ impl What {
 }
 
 fn pmtu(bench: &Bench, attach: &'static str) -> Result<Outcome> {
-    let fabric = Fabric::build(&bench.programs, Plan { attach, swapped: false, layer3: true })?;
+    let fabric = Fabric::build(&bench.programs, Plan { attach, swapped: false, all: true })?;
     let addresses = What::ALL.map(What::remote);
     let _narrow = Narrow::build(&fabric, &addresses[1..])?;
     translate(&fabric)?;
@@ -113,11 +113,16 @@ fn ask(fabric: &Fabric, pod: &Pod, port: u16) -> Result<Vec<String>> {
         let mut running = Vec::new();
         for family in Family::BOTH {
             for what in What::ALL {
-                for to in [what.remote(), what.service()].map(|dual| dual.of(family)) {
+                let service = calls_services(pod.sort).then(|| what.service());
+                for dual in [Some(what.remote()), service].into_iter().flatten() {
+                    let to = dual.of(family);
                     running.push(scope.spawn(move || {
                         what.ask(pod, to).with_context(|| format!("{} to {to} {what:?}", pod.name))
                     }));
                 }
+            }
+            if pod.sort.is_exclusive() {
+                continue;
             }
             // The pod's answers are too long, and the router says so to the node.
             let node = fabric.address_of(0, pod.sort.segment).of(family);
@@ -133,6 +138,11 @@ fn ask(fabric: &Fabric, pod: &Pod, port: u16) -> Result<Vec<String>> {
         }
         Ok(wrong)
     })
+}
+
+/// Whether answers of a backend elsewhere come back through the node that translated the question.
+fn calls_services(sort: Sort) -> bool {
+    !sort.is_exclusive() && sort.attachment != "ipvlan-l3"
 }
 
 /// Services of the remote host, and ports of the first node that lead to its pods.
@@ -157,6 +167,7 @@ fn translate(fabric: &Fabric) -> Result<()> {
     let table = format!(
         "table inet narrow {{
             chain prerouting {{ type nat hook prerouting priority dstnat;\n{rules}\n}}
+            chain output {{ type nat hook output priority -100;\n{rules}\n}}
         }}\n"
     );
     let mut nft = fabric.nodes[0].namespace.command("nft");
