@@ -105,6 +105,11 @@ fn special<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
         }
         // A tagged frame belongs to a VLAN interface of the node: no endpoint may send one.
         Kind::Tagged => match source::check(tables, packet, origin) {
+            Sender::Refused(Reason::SourceParent)
+                if source::is_by_vlan(tables, packet, origin.ifindex) =>
+            {
+                Verdict::pass(Path::Router, Reason::Tagged)
+            }
             Sender::Refused(reason) => Verdict::drop(reason),
             Sender::Endpoint(sender) => Verdict::drop(Reason::TaggedEndpoint).from(sender.slot),
             _ => Verdict::pass(Path::Router, Reason::Tagged),

@@ -64,6 +64,16 @@ pub(super) fn check<'a, T: Tables>(
     }
 }
 
+/// Whether a tagged frame may be a child's of another parent, which is a VLAN on `ifindex` and has
+/// decided on it and counted it. The programs do not know which parents are; that nobody but the
+/// child's own sockets may say so has been checked.
+#[inline(always)]
+pub(super) fn is_by_vlan<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> bool {
+    tables.endpoint(&packet.source).is_some_and(|sender| {
+        sender.parent != ifindex && !sender.has_device() && sender.mac.word() == packet.source_mac
+    })
+}
+
 /// Whether the macvlan driver may have switched the packet between two children of `ifindex`: it has
 /// the parent receive what they send each other. Nothing else tells such a frame from one of the
 /// wire's than its addresses.

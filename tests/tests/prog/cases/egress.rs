@@ -209,7 +209,8 @@ fn of_another_namespace(family: &Family) -> Vec<Row> {
 }
 
 fn shapes(family: &Family) -> Vec<Row> {
-    let Family { a, b, host, elsewhere, .. } = *family;
+    let Family { a, b, d, f, host, elsewhere, .. } = *family;
+    let vlan = |from, mac| frame::tagged(&Ip::udp(from, elsewhere, 1, 2).frame(ROUTER, mac), 7);
     let v4 = a.is_ipv4();
     let sibling = &["egress local endpoint", "a sent", "b received"];
     let udp = || Ip::udp(a, b, 4000, 53);
@@ -235,6 +236,17 @@ fn shapes(family: &Family) -> Vec<Row> {
         row("tagged by an endpoint", frame::tagged(&whole, 7))
             .dropped()
             .moves(&["egress drop tagged-endpoint", "a sent"]),
+        row("tagged by a VLAN that is a parent", vlan(d, PARENT[1]))
+            .by_pod()
+            .moves(&["egress router tagged"]),
+        row("tagged by a VLAN, as an address of its child", vlan(d, OWN))
+            .by_pod()
+            .dropped()
+            .moves(&["egress drop source-parent"]),
+        row("tagged by a VLAN, as a child of another namespace", vlan(f, PARENT[1]))
+            .by_pod()
+            .dropped()
+            .moves(&["egress drop source-namespace"]),
         row(
             "tagged by the node",
             frame::tagged(&Ip::udp(host, elsewhere, 1, 2).frame(ROUTER, OWN), 7),
