@@ -17,6 +17,7 @@ pub mod log;
 pub mod name;
 pub mod netlink;
 pub mod node;
+pub mod pci;
 pub mod pod;
 pub mod route;
 pub mod store;

@@ -7,7 +7,7 @@
 //! POST /v1/pods/del    PodId   -> Pod, or 404: gone already
 //! POST /v1/pods/check  Pod     -> [Mismatch]
 //! POST /v1/pods/gc     Keep    -> Collected
-//! GET  /v1/ready?network=      -> 200, or 503: why not
+//! GET  /v1/ready?network=&parent= -> 200, or 503: why not
 //! ```
 
 use std::{fmt, net::IpAddr, path::PathBuf};
@@ -224,6 +224,9 @@ pub struct ReadyQuestion {
     /// The network; none: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// The parent that they sit on; none: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<InterfaceName>,
 }
 
 /// Why a request about pods failed, as programs tell it apart: [`Failure::code`].
@@ -234,7 +237,7 @@ pub mod code {
     pub const EXHAUSTED: &str = "exhausted";
     /// Somebody on the wire has the address.
     pub const CONFLICT: &str = "conflict";
-    /// The attachment is being worked on; try again.
+    /// The attachment is being worked on, or its parent is not there now; try again.
     pub const BUSY: &str = "busy";
     /// No pool of that name, or none at all.
     pub const NO_POOL: &str = "no-pool";

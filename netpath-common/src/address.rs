@@ -301,6 +301,33 @@ impl fmt::Display for Mac {
     }
 }
 
+/// A text that is no Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidMac;
+
+impl fmt::Display for InvalidMac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected an Ethernet address, six bytes such as 02:00:00:00:00:01")
+    }
+}
+
+impl core::error::Error for InvalidMac {}
+
+impl core::str::FromStr for Mac {
+    type Err = InvalidMac;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMac> {
+        let mut octets = [0; 6];
+        let mut parts = text.split(':');
+        for octet in &mut octets {
+            let is_byte = |part: &&str| part.len() == 2 && !part.starts_with('+');
+            let part = parts.next().filter(is_byte).ok_or(InvalidMac)?;
+            *octet = u8::from_str_radix(part, 16).map_err(|_| InvalidMac)?;
+        }
+        if parts.next().is_none() { Ok(Self { octets }) } else { Err(InvalidMac) }
+    }
+}
+
 impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -343,6 +370,18 @@ mod tests {
             assert_eq!(address.is_v4(), v4, "{text} is IPv4");
             assert_eq!(address.is_unspecified(), unspecified, "{text} is unspecified");
             assert_eq!(address.is_multicast(), multicast, "{text} is multicast");
+        }
+    }
+
+    #[test]
+    fn ethernet_addresses_are_read_as_they_are_written() {
+        let mac: Mac = "02:0A:b0:00:00:ff".parse().expect("address");
+        assert_eq!(mac.octets, [2, 10, 0xb0, 0, 0, 0xff]);
+        assert_eq!(mac.to_string().parse(), Ok(mac));
+        for text in
+            ["", "02:00:00:00:00", "02:00:00:00:00:01:02", "2:0:0:0:0:1", "+2:00:00:00:00:01"]
+        {
+            assert_eq!(text.parse::<Mac>(), Err(InvalidMac), "{text}");
         }
     }
 

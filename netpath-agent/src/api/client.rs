@@ -155,9 +155,8 @@ impl Client {
     }
 
     /// Whether pods can be attached, to a network or at all. A refusal says why not.
-    pub async fn ready(&self, network: Option<&str>) -> Result<(), Error> {
-        let question = ReadyQuestion { network: network.map(str::to_owned) };
-        self.get("/v1/ready", &question).await.map(|IgnoredAny| ())
+    pub async fn ready(&self, question: &ReadyQuestion) -> Result<(), Error> {
+        self.get("/v1/ready", question).await.map(|IgnoredAny| ())
     }
 
     async fn get<T: DeserializeOwned>(

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    config::Vlan,
     endpoint::EndpointSpec,
     name::InterfaceName,
     route::{RouteSpec, Table},
@@ -59,6 +60,13 @@ pub struct Entry {
 pub struct Parent {
     /// Its name.
     pub name: String,
+    /// What the kernel calls its device.
+    pub device: String,
+    /// What that is: nic, bond, vlan, veth, ...
+    pub kind: String,
+    /// The VLAN, if it is configured as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<Vlan>,
     /// Its index.
     pub ifindex: u32,
     /// Its Ethernet address.

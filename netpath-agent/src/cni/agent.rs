@@ -5,7 +5,7 @@ use std::{future::Future, path::Path, time::Duration};
 use super::Error;
 use crate::{
     api::{Client, client},
-    pod::{Keep, Mismatch, Pod, PodId, PodSpec},
+    pod::{Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
 };
 
 /// How long the work on a pod may take. The agent's own bounds are far below; runtimes give a
@@ -47,8 +47,8 @@ impl Agent {
     }
 
     /// Whether pods can be attached.
-    pub(super) async fn ready(&self, network: &str) -> Result<(), Error> {
-        within(QUESTION, self.client.ready(Some(network))).await
+    pub(super) async fn ready(&self, question: &ReadyQuestion) -> Result<(), Error> {
+        within(QUESTION, self.client.ready(question)).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use tracing_subscriber::EnvFilter;
 
 use super::{Agent, Capacity, Config, Datapath, Log, Parent, error::Problem};
-use crate::{ipam, node::policy};
+use crate::{attachment::Attachment, ipam, node::policy};
 
 /// The longest path that fits `sockaddr_un`, in bytes.
 const SOCKET_PATH_MAX: usize = 107;
@@ -54,9 +54,21 @@ impl Config {
                 return Err((format!("parent[{index}].name"), problem));
             }
         }
-        let mut subnets = HashMap::new();
+        let (mut subnets, mut devices) = (HashMap::new(), HashMap::new());
         for (index, parent) in self.parents.iter().enumerate() {
             parent.check(index)?;
+            if let Some(first) = devices.insert(parent.identity(), index) {
+                let field = format!("parent[{index}].{}", parent.identity().key());
+                return Err((field, Problem::DuplicateDevice { first }));
+            }
+            if let Some(vlan) = &parent.vlan
+                && self.parents.iter().any(|other| other.name == vlan.on && other.vlan.is_some())
+            {
+                return Err((
+                    format!("parent[{index}].vlan.on"),
+                    Problem::VlanOnVlan(vlan.on.clone()),
+                ));
+            }
             for subnet in &parent.subnets {
                 if let Some(first) = subnets.insert(*subnet, index) {
                     let problem = Problem::DuplicateSubnet { subnet: *subnet, first };
@@ -86,6 +98,20 @@ impl Config {
 impl Parent {
     fn check(&self, index: usize) -> Checked {
         let field = |name: &str| format!("parent[{index}].{name}");
+        let given =
+            [self.mac.map(|_| "mac"), self.pci.map(|_| "pci"), self.vlan.as_ref().map(|_| "vlan")];
+        if let [first, second, ..] = given.into_iter().flatten().collect::<Vec<_>>()[..] {
+            return Err((field(second), Problem::SecondIdentity { first }));
+        }
+        if let Some(mac) = self.mac.filter(|mac| mac.octets[0] & 1 == 1 || mac.octets == [0; 6]) {
+            return Err((field("mac"), Problem::NoDevice(mac)));
+        }
+        if let Some(vlan) = self.vlan.as_ref().filter(|vlan| !matches!(vlan.id, 1..=4094)) {
+            return Err((field("vlan.id"), Problem::VlanNumber(vlan.id)));
+        }
+        if self.vlan.is_some() && self.attachment == Attachment::Exclusive {
+            return Err((field("vlan"), Problem::WholeVlan));
+        }
         if let Some(subnet) = self.subnets.iter().find(|subnet| **subnet != subnet.trunc()) {
             return Err((field("subnets"), Problem::HostBits(*subnet)));
         }

@@ -77,6 +77,32 @@ pub enum Problem {
         /// The index of the first section.
         first: usize,
     },
+    /// Two sections for one device.
+    #[error("parent[{first}] is the same device; remove one of the two")]
+    DuplicateDevice {
+        /// The index of the first section.
+        first: usize,
+    },
+    /// A device that is to be found in several ways.
+    #[error("{first} says already which device it is; remove one of the two")]
+    SecondIdentity {
+        /// The key that says so.
+        first: &'static str,
+    },
+    /// An Ethernet address that is many devices', or none's.
+    #[error("{0} is no device's; write the NIC's own address, as `ip link` shows it")]
+    NoDevice(netpath_common::Mac),
+    /// A number that no VLAN has.
+    #[error("{0} is no VLAN; write a number from 1 to 4094")]
+    VlanNumber(u16),
+    /// A VLAN on itself, or on another VLAN.
+    #[error("{0} is a VLAN itself; write the NIC or bond below")]
+    VlanOnVlan(InterfaceName),
+    /// A VLAN that pods would take away.
+    #[error(
+        "a VLAN that netpath makes can not be given to a pod whole; write another attachment, or make the VLAN and write its name only"
+    )]
+    WholeVlan,
     /// A prefix that is an address inside itself.
     #[error("{0} has bits set behind its length; write {trunc}", trunc = .0.trunc())]
     HostBits(ipnet::IpNet),

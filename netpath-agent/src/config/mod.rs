@@ -4,6 +4,7 @@ mod announce;
 mod check;
 mod default;
 mod error;
+mod identity;
 mod ipam;
 mod load;
 
@@ -11,15 +12,19 @@ use std::{net::IpAddr, path::PathBuf};
 
 use documented::{Documented, DocumentedFields};
 use ipnet::IpNet;
+use netpath_common::Mac;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     announce::{Announce, OnConflict},
     default::default_file,
     error::Error,
+    identity::{Identity, Vlan},
     ipam::Ipam,
 };
-use crate::{attachment::Attachment, ipam::PoolSpec, name::InterfaceName, route::RouteSpec};
+use crate::{
+    attachment::Attachment, ipam::PoolSpec, name::InterfaceName, pci::PciAddress, route::RouteSpec,
+};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,8 +157,22 @@ impl Default for Capacity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(deny_unknown_fields)]
 pub struct Parent {
-    /// The interface's name. It must be up, and no bridge port, bond member or macvlan master.
+    /// What the parent is called, by endpoints, networks and tables. Without one of the next three
+    /// keys, its device is the one of this name. That must be up, and no bridge port, bond member or
+    /// macvlan master.
     pub name: InterfaceName,
+    /// The Ethernet address by which its device is found, whatever the kernel calls that today: the
+    /// one that it came with, or has. Such as "02:00:00:00:00:01".
+    #[serde(default, with = "identity::text", skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// The place where its device is plugged in, by which it is found in the same way. Such as
+    /// "0000:00:04.0".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pci: Option<PciAddress>,
+    /// The VLAN that it is, of this number on another parent or device. Such as
+    /// { on = "bond0", id = 100 }. It is made, and called as the parent, if it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<Vlan>,
     /// The subnets on it. What is sent from one of them by the host stack leaves by this parent,
     /// by a rule and a table of its own: nodes with several parents need it.
     #[serde(default)]
@@ -196,6 +215,9 @@ impl Parent {
     fn example() -> Self {
         Self {
             name: InterfaceName::ETH0,
+            mac: None,
+            pci: None,
+            vlan: None,
             subnets: Vec::new(),
             routers: Vec::new(),
             table: None,

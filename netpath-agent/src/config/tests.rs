@@ -78,7 +78,14 @@ fn every_setting_can_be_given() {
         xdp = "native"
         [[parent]]
         name = "bond0.7"
+        vlan = { on = "bond0", id = 7 }
         xdp = "auto"
+        [[parent]]
+        name = "blue"
+        mac = "02:00:00:00:00:0A"
+        [[parent]]
+        name = "red"
+        pci = "0000:00:04.0"
         [[route]]
         table = 100
         prefix = "0.0.0.0/0"
@@ -93,6 +100,12 @@ fn every_setting_can_be_given() {
     .expect("valid");
     assert_eq!(config.parents[0].switching, Switching::Driver);
     assert_eq!(config.parents[1].xdp, Xdp::Auto);
+    let on = "bond0".parse().expect("name");
+    assert_eq!(config.parents[1].identity(), Identity::Vlan(&Vlan { on, id: 7 }));
+    let mac = Mac::new([2, 0, 0, 0, 0, 10]);
+    assert_eq!(config.parents[2].identity(), Identity::Mac(mac));
+    let pci = "0000:00:04.0".parse().expect("place");
+    assert_eq!(config.parents[3].identity(), Identity::Pci(pci));
     assert_eq!(config.routes[0].table, crate::route::Table(100));
     assert_eq!(config.routes[1].path, netpath_common::Path::Kernel);
     assert_eq!((config.pools[0].ranges.len(), config.pools[0].default), (2, false));
@@ -103,6 +116,7 @@ fn every_setting_can_be_given() {
 #[test]
 fn bad_files_are_told_what_is_wrong_and_where() {
     let route = |body: &str| format!("[[route]]\n{body}");
+    let other = |body: &str| format!("[[parent]]\nname = \"a\"\n{body}");
     for (text, expected) in [
         ("[agent]\nsockt = \"/a\"".to_owned(), "netpath.toml:4:1: unknown field `sockt`, expected"),
         ("[aegnt]".to_owned(), "netpath.toml:3:2: unknown field `aegnt`"),
@@ -129,6 +143,27 @@ fn bad_files_are_told_what_is_wrong_and_where() {
         ("[[parent]]".to_owned(), "missing field `name`"),
         ("[[parent]]\nname = \"a\"\nswitching = \"off\"".to_owned(), "unknown variant `off`"),
         ("[[parent]]\nname = \"a\"\nxdp = \"on\"".to_owned(), "unknown variant `on`"),
+        (other("mac = \"02:00\""), "\"02:00\": expected an Ethernet address, six bytes such as"),
+        (other("mac = \"01:00:5e:00:00:01\""), "parent[1].mac: 01:00:5e:00:00:01 is no device's"),
+        (other("pci = \"4.0\""), "\"4.0\" is no PCI address: expected domain, bus, device"),
+        (
+            other("mac = \"02:00:00:00:00:01\"\npci = \"0000:00:04.0\""),
+            "parent[1].pci: mac says already which device it is",
+        ),
+        (
+            other(
+                "mac = \"02:00:00:00:00:01\"\n[[parent]]\nname = \"b\"\nmac = \"02:00:00:00:00:01\"",
+            ),
+            "parent[2].mac: parent[1] is the same device",
+        ),
+        (other("vlan = 7"), "invalid type: integer `7`"),
+        (other("vlan = { id = 7 }"), "missing field `on`"),
+        (other("vlan = { on = \"eth0\", id = 4095 }"), "parent[1].vlan.id: 4095 is no VLAN"),
+        (
+            other("vlan = { on = \"eth0\", id = 7 }\nattachment = \"exclusive\""),
+            "parent[1].vlan: a VLAN that netpath makes can not be given",
+        ),
+        (other("vlan = { on = \"a\", id = 7 }"), "parent[1].vlan.on: a is a VLAN itself"),
         (route("path = \"drop\""), "missing field `prefix`"),
         (route("prefix = \"10.0.0.0/8\""), "missing field `path`"),
         (route("prefix = \"10.0.0.0/33\"\npath = \"drop\""), "netpath.toml:4:10: invalid IP"),

@@ -19,7 +19,10 @@ use std::{
 use tokio::time::{self, Instant, MissedTickBehavior};
 
 pub use self::conflist::Conflist;
-use crate::api::{Client, client};
+use crate::{
+    api::{Client, client},
+    pod::ReadyQuestion,
+};
 
 /// The plugin's program.
 pub const PLUGIN: &str = "netpath-cni";
@@ -123,12 +126,13 @@ fn own_plugin() -> PathBuf {
 }
 
 async fn wait(agent: &Client, network: &str, patience: Duration) -> Result<(), Error> {
+    let question = ReadyQuestion { network: Some(network.to_owned()), parent: None };
     let end = Instant::now() + patience;
     let mut timer = time::interval(PERIOD);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
-        let source = match time::timeout(QUESTION, agent.ready(Some(network))).await {
+        let source = match time::timeout(QUESTION, agent.ready(&question)).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => Some(error),
             Err(_) => None,

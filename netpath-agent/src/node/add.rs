@@ -314,7 +314,12 @@ impl Node {
     }
 
     fn no_parent(&self, name: &InterfaceName) -> Error {
-        Error::UnknownParent { name: name.clone(), known: self.parents() }
+        let name = name.clone();
+        if self.config.parents.iter().any(|parent| parent.name == name) {
+            Error::ParentGone(name)
+        } else {
+            Error::UnknownParent { name, known: self.parents() }
+        }
     }
 
     /// What there should be in an endpoint's namespace, while its parent is there.

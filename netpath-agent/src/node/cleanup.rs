@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use super::{Error, entry, policy};
+use super::{
+    Error, entry,
+    parents::{self, vlan},
+    policy,
+};
 use crate::{
     config::Config,
     datapath::{Datapath, Removed},
@@ -52,8 +56,16 @@ pub async fn cleanup(config: &Config) -> Result<Cleanup, Error> {
     cleanup.removed.extend(removed);
     cleanup.errors.extend(errors);
     // Last: as long as the programs answered for the endpoints, the node could learn them anew.
-    for record in &records {
-        cleanup.note(forget_neighbours(record, &netlink).await, |()| None);
+    match netlink.links().await {
+        Ok(links) => {
+            let parents = parents::find(&config.parents, &links);
+            for record in &records {
+                let Some(parent) = parents.get(&record.spec.parent) else { continue };
+                let forgotten = forget_neighbours(record, parent.link.index, &netlink).await;
+                cleanup.note(forgotten, |()| None);
+            }
+        }
+        Err(error) => cleanup.errors.push(error.into()),
     }
     // What could not be removed is found again by what the store knows.
     if cleanup.errors.is_empty() {
@@ -65,7 +77,7 @@ pub async fn cleanup(config: &Config) -> Result<Cleanup, Error> {
     Ok(cleanup)
 }
 
-/// Removes hooks, pins and the kernel entry.
+/// Removes hooks, pins, the kernel entry and VLANs.
 pub(super) async fn dataplane(pins: &Path, netlink: &Netlink) -> Cleanup {
     let mut cleanup = Cleanup::default();
     let Removed { parents, qdiscs, errors } = Datapath::cleanup(pins);
@@ -81,14 +93,19 @@ pub(super) async fn dataplane(pins: &Path, netlink: &Netlink) -> Cleanup {
     cleanup.note(entry::remove(netlink).await, |entry| {
         entry.map(|name| format!("kernel entry {name}"))
     });
+    cleanup.note(vlan::remove(netlink).await, |removed| {
+        (!removed.is_empty()).then(|| format!("VLAN {}", removed.join(", ")))
+    });
     cleanup
 }
 
-async fn forget_neighbours(record: &Record, netlink: &Netlink) -> Result<(), netlink::Error> {
-    if let Some(parent) = netlink.link_by_name(record.spec.parent.as_str()).await? {
-        for address in record.addresses() {
-            netlink.forget_neighbour(parent.index, address).await?;
-        }
+async fn forget_neighbours(
+    record: &Record,
+    parent: u32,
+    netlink: &Netlink,
+) -> Result<(), netlink::Error> {
+    for address in record.addresses() {
+        netlink.forget_neighbour(parent, address).await?;
     }
     Ok(())
 }

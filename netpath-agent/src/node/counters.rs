@@ -39,7 +39,7 @@ impl Node {
     /// The name of a parent; the index of one that is gone.
     pub(super) fn parent_name(&self, ifindex: u32) -> String {
         let parent = self.state.parents.values().find(|parent| parent.link.index == ifindex);
-        parent.map_or_else(|| ifindex.to_string(), |parent| parent.link.name.clone())
+        parent.map_or_else(|| ifindex.to_string(), |parent| parent.config.name.to_string())
     }
 }
 

@@ -8,7 +8,7 @@ use netpath_common::Mac;
 use crate::{
     announce, api,
     attachment::Attachment,
-    datapath, endpoint,
+    config, datapath, endpoint,
     error::chain,
     ipam,
     name::{EndpointName, InterfaceName},
@@ -39,7 +39,15 @@ pub enum Error {
         /// The parent.
         name: InterfaceName,
         /// Why not.
-        problem: ParentProblem,
+        problem: Box<ParentProblem>,
+    },
+    /// No VLANs.
+    #[error("parent {name}: this kernel makes no VLANs; load its module 8021q, or use another one")]
+    NoVlans {
+        /// The parent.
+        name: InterfaceName,
+        /// Why not.
+        source: Box<netlink::Error>,
     },
     /// The kernel entry's name is taken.
     #[error(
@@ -148,6 +156,11 @@ pub enum Error {
         /// The parents there are.
         known: String,
     },
+    /// A parent whose device is not there.
+    #[error(
+        "endpoint: parent: the device of {0} is not there; try again when it is, `netpath status` says what is missing"
+    )]
+    ParentGone(InterfaceName),
     /// Several parents, and none named.
     #[error("pod: parent: this node has several; name one of {0}")]
     NoParentNamed(String),
@@ -253,9 +266,51 @@ pub enum ParentProblem {
     /// No such interface.
     #[error("no such interface in this network namespace; there are {0}")]
     Missing(String),
+    /// No interface with that address, of the wire or of the bus.
+    #[error("no interface has {what} in this network namespace; there are {there}")]
+    Unplugged {
+        /// The address.
+        what: String,
+        /// The interfaces that there are, with theirs.
+        there: String,
+    },
+    /// The device that a VLAN is on is not there.
+    #[error("VLAN {id} needs {on}, which is not in this network namespace")]
+    NoLower {
+        /// That device.
+        on: InterfaceName,
+        /// The VLAN's number.
+        id: u16,
+    },
+    /// A VLAN is not there, and what is called as it would be is something else.
+    #[error(
+        "VLAN {id} on {on} can not be made, for there is another interface of that name; rename or remove it"
+    )]
+    NameTaken {
+        /// The device that it should be on.
+        on: InterfaceName,
+        /// The VLAN's number.
+        id: u16,
+    },
+    /// A VLAN is not there.
+    #[error("VLAN {id} on {on} is not there; the agent's log says why it was not made")]
+    NotMade {
+        /// The device that it should be on.
+        on: InterfaceName,
+        /// The VLAN's number.
+        id: u16,
+    },
+    /// Two parents are found to be one device.
+    #[error("is {device}, as parent {other} is; remove one of the two")]
+    Shared {
+        /// The device.
+        device: String,
+        /// The other parent.
+        other: InterfaceName,
+    },
     /// Down.
     #[error("is down; set it up: ip link set {0} up")]
-    Down(InterfaceName),
+    Down(String),
     /// Loopback, tunnels and the like.
     #[error("is no Ethernet device; use the node's NIC, a bond or a VLAN on one")]
     NotEthernet,
@@ -280,6 +335,26 @@ pub enum ParentProblem {
     /// A bridge takes packets as the stack's own.
     #[error("is a bridge, which endpoints can not sit on; use a NIC, a bond or a VLAN on one")]
     Bridge,
+}
+
+impl ParentProblem {
+    /// Whether it may be over with the next event: a NIC is plugged in, or set up.
+    pub(super) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Missing(_)
+            | Self::Unplugged { .. }
+            | Self::NoLower { .. }
+            | Self::NotMade { .. }
+            | Self::Down(_) => true,
+            Self::NameTaken { .. }
+            | Self::Shared { .. }
+            | Self::NotEthernet
+            | Self::Port(_)
+            | Self::OtherChild { .. }
+            | Self::Child
+            | Self::Bridge => false,
+        }
+    }
 }
 
 /// What an error means to who asked.
@@ -340,6 +415,11 @@ impl Error {
         }
     }
 
+    /// A parent can not be used.
+    pub(super) fn parent(parent: &config::Parent, problem: ParentProblem) -> Self {
+        Self::Parent { name: parent.name.clone(), problem: Box::new(problem) }
+    }
+
     /// An endpoint's interface could not be made or removed; to be used with `map_err`.
     pub(super) fn wire(name: &EndpointName) -> impl Fn(endpoint::Error) -> Self {
         |source| Self::Wire { name: name.clone(), source: Box::new(source) }
@@ -351,6 +431,7 @@ impl Error {
         match self {
             Self::AddressTaken { .. } | Self::AddressIsHost(_) => Some(code::ADDRESS_TAKEN),
             Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some(code::UNKNOWN_PARENT),
+            Self::ParentGone(_) => Some(code::BUSY),
             Self::Conflict { .. } => Some(code::CONFLICT),
             Self::Ipam(error) => error.code(),
             Self::Wire { source, .. } => match source.as_ref() {
@@ -373,9 +454,10 @@ impl Error {
             Self::MixedAttachments { .. } | Self::NotWhole { .. } => Some("attachment"),
             Self::SilentGateway(_) => Some("gateways"),
             Self::Ipam(error) => error.field(),
-            Self::UnknownParent { .. } | Self::NoParentNamed(_) | Self::NicTaken { .. } => {
-                Some("parent")
-            }
+            Self::UnknownParent { .. }
+            | Self::ParentGone(_)
+            | Self::NoParentNamed(_)
+            | Self::NicTaken { .. } => Some("parent"),
             Self::PodTaken(_) => Some("id"),
             Self::NameTaken(_) => Some("name"),
             Self::RouteTaken { .. } | Self::RouteConfigured { .. } => Some("prefix"),

@@ -60,7 +60,10 @@ pub use self::{
     run::run,
     state::{Parent, RouteEntry, State},
 };
-use self::{entry::Entry, flows::Tracker, journal::Journal, turns::Turns, watch::Watch};
+use self::{
+    entry::Entry, error::ParentProblem, flows::Tracker, journal::Journal, turns::Turns,
+    watch::Watch,
+};
 use crate::{
     announce::{Announcer, Probes},
     config::Config,

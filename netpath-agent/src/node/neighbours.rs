@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use futures::future::{BoxFuture, FutureExt as _};
 use netpath_common::Mac;
 
-use super::{Error, Node, Parent, Shared};
+use super::{Error, Node, Shared};
 use crate::{
     announce::{ANNOUNCE_INTERVAL, Conflict, Interface, gateway},
     config::Announce,
@@ -133,9 +133,10 @@ impl Node {
         if record.nic.is_some() {
             return Ok(());
         }
-        let Parent { config, link } = self.parent(&record.spec.parent)?;
+        let parent = self.parent(&record.spec.parent)?;
+        let link = &parent.link;
         let Some(mac) = record.mac_on_the_wire().or(link.mac) else { return Ok(()) };
-        Ok(self.announcer.announce((&config.name, link.index), mac, record.addresses())?)
+        Ok(self.announcer.announce((&parent.device(), link.index), mac, record.addresses())?)
     }
 
     /// The endpoint's parent, as the wire sees it.
@@ -143,7 +144,7 @@ impl Node {
         let parent = self.parent(&record.spec.parent)?;
         Ok(Interface {
             namespace: Arc::new(Namespace::own()?),
-            name: parent.config.name.clone(),
+            name: parent.device(),
             mac: parent.link.mac.unwrap_or_default(),
         })
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{
     Error, Node, Shared, add,
     add::{Wanted, turn},
-    remove,
+    parents, remove,
 };
 use crate::{
     api::types::Added,
@@ -169,9 +169,14 @@ impl Node {
 
     /// Whether pods can be added, and if not, why.
     pub(super) async fn ready(&self, question: &ReadyQuestion) -> Result<(), Error> {
-        let ReadyQuestion { network: _ } = question;
-        let links = self.netlink.links().await?;
-        super::parents::check(&self.config.parents, &links)
+        let ReadyQuestion { network: _, parent } = question;
+        let (all, links) = (&self.config.parents, self.netlink.links().await?);
+        let Some(name) = parent else { return parents::check(all, &links) };
+        let Some(parent) = all.iter().find(|parent| parent.name == *name) else {
+            return Err(Error::UnknownParent { name: name.clone(), known: self.parents() });
+        };
+        let problem = parents::problem(parent, all, &links);
+        problem.map_or(Ok(()), |problem| Err(Error::parent(parent, problem)))
     }
 
     /// As the runtime is told; nothing for what no runtime asked for.

@@ -14,7 +14,10 @@ use super::{
     add::is_alive,
     devices,
     entry::{self, Entry},
-    parents,
+    parents::{
+        self,
+        vlan::{self, Ensured},
+    },
     tables::{Changes, Tables},
 };
 use crate::{
@@ -187,16 +190,18 @@ impl Node {
 
     /// Reads parents and addresses.
     pub(super) async fn observe(&mut self) -> Result<(), Error> {
-        let links = self.netlink.links().await?;
+        let links = self.links().await?;
         let addresses = self.netlink.addresses().await?;
         let found = parents::find(&self.config.parents, &links);
         self.recover_nics(&links).await;
         let kept = |parent: &&config::Parent| parent.attachment != Attachment::Exclusive;
         for parent in self.config.parents.iter().filter(kept) {
             let had = self.state.parents.contains_key(&parent.name);
-            match (had, found.contains_key(&parent.name)) {
-                (true, false) => tracing::error!(parent = %parent.name, "the parent is gone"),
-                (false, true) => tracing::info!(parent = %parent.name, "the parent is there"),
+            match (had, found.get(&parent.name)) {
+                (true, None) => tracing::error!(parent = %parent.name, "the parent is gone"),
+                (false, Some(Parent { link, .. })) => {
+                    tracing::info!(parent = %parent.name, device = link.name, "the parent is there");
+                }
                 _ => {}
             }
         }
@@ -232,6 +237,21 @@ impl Node {
     pub(super) fn exclusive(&self) -> impl Iterator<Item = EndpointName> {
         let with_nic = self.state.endpoints().filter(|record| record.nic.is_some());
         with_nic.map(|record| record.spec.name.clone())
+    }
+
+    /// All links; VLANs that are parents and missing are made first.
+    async fn links(&mut self) -> Result<Vec<Link>, Error> {
+        let Ensured { links, made, errors } =
+            vlan::ensure(&self.config.parents, &self.netlink).await?;
+        for error in errors {
+            tracing::error!(error = chain(&error), "a VLAN is missing");
+        }
+        // It goes with the device that it is on, which is that device's affair.
+        let still = |index: &u32| links.iter().any(|link| link.index == *index);
+        let before = made.iter().filter_map(|name| self.state.parents.get(name)?.link.lower);
+        let removed = before.filter(still).count();
+        self.count_repairs("parent", removed as u64);
+        Ok(links)
     }
 
     fn warn_of_conflicts(&self) {

@@ -5,8 +5,16 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 use netpath_common::Address;
 
 use super::{
-    Error, Node, RouteEntry, State, add::is_alive, addresses::now, bpffs, cleanup, entry,
-    flows::Tracker, journal::Journal, parents, remove, turns::Turns, watch::Watch,
+    Error, Node, ParentProblem, RouteEntry, State,
+    add::is_alive,
+    addresses::now,
+    bpffs, cleanup, entry,
+    flows::Tracker,
+    journal::Journal,
+    parents::{self, vlan},
+    remove,
+    turns::Turns,
+    watch::Watch,
 };
 use crate::{
     announce::Announcer,
@@ -31,7 +39,15 @@ impl Ground {
     /// Checks everything that can be checked without touching the kernel.
     pub(super) async fn check(config: Config) -> Result<Self, Error> {
         let netlink = Netlink::connect()?;
-        parents::check(&config.parents, &netlink.links().await?)?;
+        let (all, links) = (&config.parents, netlink.links().await?);
+        parents::check(all, &links)?;
+        for parent in all {
+            if let Some(problem) = parents::problem(parent, all, &links)
+                && !matches!(problem, ParentProblem::NotMade { .. })
+            {
+                tracing::warn!(parent = %parent.name, %problem, "it is taken up when that is over");
+            }
+        }
         let lock = Lock::take(&config.agent.state)?;
         Ok(Self { config, lock, netlink })
     }
@@ -59,6 +75,9 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
     store.apply(&Change::allocations(restored).collect::<Vec<_>>())?;
     let state = restore(&config, &store, records)?;
     let datapath = Datapath::open(&Options::from(&config))?;
+    if let Some(error) = vlan::ensure(&config.parents, &netlink).await?.errors.pop() {
+        return Err(error);
+    }
     let (entry, _) = entry::ensure(&netlink).await?;
     let mut node = Node {
         config,
@@ -131,6 +150,8 @@ async fn settle(records: Vec<Record>, store: &Store) -> Result<(Vec<Record>, Vec
 fn restore(config: &Config, store: &Store, records: Vec<Record>) -> Result<State, Error> {
     let mut state = State::default();
     state.namespace = Namespace::own()?.number()?;
+    let stacked = config.parents.iter().filter(|parent| !parent.accelerate);
+    state.stacked = stacked.map(|parent| parent.name.clone()).collect();
     for record in records {
         state.insert(record);
     }

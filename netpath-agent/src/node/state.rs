@@ -32,6 +32,13 @@ pub struct Parent {
 }
 
 impl Parent {
+    /// What the kernel calls its device. It takes control characters as well; a name with one is good
+    /// for nothing here.
+    #[must_use]
+    pub fn device(&self) -> InterfaceName {
+        self.link.name.clone().try_into().unwrap_or_else(|_| self.config.name.clone())
+    }
+
     /// What the interface of an endpoint on it is to be.
     fn child(&self, record: &Record) -> Option<Child> {
         let driver = self.config.switching == Switching::Driver;
@@ -66,6 +73,8 @@ pub struct RouteEntry {
 pub struct State {
     /// The parents that are there.
     pub parents: BTreeMap<InterfaceName, Parent>,
+    /// The parents, there or not, whose policy-route endpoints are the host stack's to carry.
+    pub stacked: BTreeSet<InterfaceName>,
     /// The node's own addresses.
     pub host: BTreeSet<IpAddr>,
     /// The node's addresses on its parents, by interface index, in the kernel's order.
@@ -228,9 +237,7 @@ impl State {
     /// Whether the host stack carries all packets of an endpoint that is on no wire.
     #[must_use]
     pub fn is_carried(&self, record: &Record) -> bool {
-        let parent = self.parents.get(&record.spec.parent);
-        record.attachment == Attachment::PolicyRoute
-            && parent.is_some_and(|parent| !parent.config.accelerate)
+        record.attachment == Attachment::PolicyRoute && self.stacked.contains(&record.spec.parent)
     }
 
     /// What only the node leads to: itself, endpoints that its stack carries, whose answers must come
@@ -266,20 +273,20 @@ impl State {
         }
     }
 
-    /// `None` while the parent is missing: a dead index must not be written.
+    /// `None` while its parent is missing, or its device: a dead index must not be written. An endpoint
+    /// with a device of its own lacks nothing but the wire without its parent.
     fn endpoint_entry(&self, record: &Record, flags: u8) -> Option<Endpoint> {
-        let (parent, mac) = self.place(record)?;
-        let (device, stack) = match record.attachment {
-            // Nor is one without its device of any use.
+        let link = self.parents.get(&record.spec.parent).map(|parent| &parent.link);
+        let (parent, device, stack) = match record.attachment {
             Attachment::Exclusive => {
-                (*self.devices.get(&record.spec.name)?, FLAG_STACK | FLAG_ROUTED)
+                (0, *self.devices.get(&record.spec.name)?, FLAG_STACK | FLAG_ROUTED)
             }
             Attachment::PolicyRoute => {
-                let accelerated = self.parents.get(&record.spec.parent)?.config.accelerate;
                 let device = *self.devices.get(&record.spec.name)?;
-                (device, if accelerated { 0 } else { FLAG_STACK })
+                let stack = if self.is_carried(record) { FLAG_STACK } else { 0 };
+                (link.map_or(0, |link| link.index), device, stack)
             }
-            _ => (0, 0),
+            _ => (link?.index, 0, 0),
         };
         Some(Endpoint {
             parent,
@@ -287,20 +294,10 @@ impl State {
             table: record.spec.table.0,
             namespace: record.namespace_number(),
             device,
-            mac: record.mac().unwrap_or(mac),
+            mac: record.mac().or(link.and_then(|link| link.mac))?,
             attachment: record.attachment.number() as u8,
             flags: flags | stack,
         })
-    }
-
-    /// The index and the Ethernet address of an endpoint's parent, if that is there. A NIC of its own
-    /// is none of the node's.
-    fn place(&self, record: &Record) -> Option<(u32, Mac)> {
-        if record.attachment == Attachment::Exclusive {
-            return Some((0, Mac::default()));
-        }
-        let link = &self.parents.get(&record.spec.parent)?.link;
-        Some((link.index, link.mac?))
     }
 
     /// The node's first address on a parent in a family, link-local ones not counted.
@@ -344,10 +341,7 @@ impl State {
     #[must_use]
     pub fn entry_count(&self) -> usize {
         let host = self.host.iter().filter(|address| self.holder(**address).is_none());
-        let there = |record: &&Record| {
-            self.place(record).is_some()
-                && (!record.attachment.has_device() || self.devices.contains_key(&record.spec.name))
-        };
+        let there = |record: &&Record| self.endpoint_entry(record, 0).is_some();
         let endpoints = self.ready().filter(there);
         host.count() + endpoints.map(|record| record.addresses().count()).sum::<usize>()
     }

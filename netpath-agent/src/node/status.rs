@@ -70,6 +70,9 @@ impl Node {
         };
         types::Parent {
             name: config.name.to_string(),
+            device: link.name.clone(),
+            kind: link.kind.name().to_owned(),
+            vlan: config.vlan.clone(),
             ifindex: link.index,
             mac: link.mac.unwrap_or_default().to_string(),
             up: link.up,
@@ -92,7 +95,7 @@ impl Node {
         let mut warnings = Vec::new();
         let links = self.netlink.links().await?;
         for parent in &self.config.parents {
-            if let Some(problem) = parents::problem(parent, &links) {
+            if let Some(problem) = parents::problem(parent, &self.config.parents, &links) {
                 warnings.push(format!("parent {}: {problem}", parent.name));
             }
         }

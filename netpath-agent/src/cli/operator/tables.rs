@@ -8,6 +8,7 @@ use crate::{
         Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, Parent, Route, Status, Step,
     },
     attachment::Attachment,
+    config::Vlan,
 };
 
 /// How the node is doing.
@@ -38,8 +39,19 @@ pub(super) fn status(status: &Status) -> String {
         entry.interface, entry.ifindex, entry.mac,
     );
     text.push_str(&table(
-        &["parent", "index", "mac", "up", "endpoints", "switching", "hooks", "xdp"],
-        &[1, 4],
+        &[
+            "parent",
+            "device",
+            "kind",
+            "index",
+            "mac",
+            "up",
+            "endpoints",
+            "switching",
+            "hooks",
+            "xdp",
+        ],
+        &[3, 6],
         parents.iter().map(parent).collect(),
     ));
     for Parent { name, note, xdp, .. } in parents {
@@ -75,13 +87,29 @@ pub(super) fn status(status: &Status) -> String {
 }
 
 fn parent(parent: &Parent) -> Vec<String> {
-    let Parent { name, ifindex, mac, up, endpoints, switching, note: _, hooks, xdp } = parent;
+    let Parent {
+        name,
+        device,
+        kind,
+        vlan,
+        ifindex,
+        mac,
+        up,
+        endpoints,
+        switching,
+        note: _,
+        hooks,
+        xdp,
+    } = parent;
+    let vlan = vlan.as_ref().map(|Vlan { on, id }| format!(" {id} on {on}"));
     let hook = |Hook { hook, attached, program, link }: &Hook| match link {
         Some(link) => format!("{hook}={attached}(prog {program}, link {link})"),
         None => format!("{hook}={attached}(prog {program})"),
     };
     vec![
         name.clone(),
+        device.clone(),
+        format!("{kind}{}", vlan.unwrap_or_default()),
         ifindex.to_string(),
         mac.clone(),
         if *up { "yes" } else { "no" }.to_owned(),

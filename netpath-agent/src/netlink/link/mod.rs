@@ -8,6 +8,7 @@ mod ipvlan;
 mod macvlan;
 mod set;
 mod veth;
+mod vlan;
 
 use netpath_common::Mac;
 use rtnetlink::packet_route::link::{
@@ -28,6 +29,8 @@ pub struct Link {
     pub name: String,
     /// Its Ethernet address; `None` for devices without.
     pub mac: Option<Mac>,
+    /// The Ethernet address that its hardware came with, if it has one (Linux 5.6 tells).
+    pub permanent: Option<Mac>,
     /// Bytes of the largest packet, link layer header not counted.
     pub mtu: u32,
     /// Administratively up.
@@ -40,6 +43,8 @@ pub struct Link {
     pub ipvlan: Option<IpvlanPort>,
     /// For a macvlan child: how it reaches its siblings; `None` in a mode that netpath does not use.
     pub macvlan: Option<MacvlanMode>,
+    /// For a VLAN (802.1Q): its number.
+    pub vlan: Option<u16>,
     /// For a port of a bridge, bond, team, ...: the kind of its master.
     pub port_of: Option<String>,
     /// The index of the device it sits on (VLAN, macvlan, ipvlan, veth peer), if it has one.
@@ -61,8 +66,29 @@ pub enum LinkKind {
     Bridge,
     /// One end of a veth pair.
     Veth,
+    /// A VLAN on another device.
+    Vlan,
+    /// A bond of several NICs.
+    Bond,
     /// Anything else, real NICs included.
     Other,
+}
+
+impl LinkKind {
+    /// The name that status shows.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dummy => "dummy",
+            Self::Ipvlan => "ipvlan",
+            Self::Macvlan => "macvlan",
+            Self::Bridge => "bridge",
+            Self::Veth => "veth",
+            Self::Vlan => "vlan",
+            Self::Bond => "bond",
+            Self::Other => "nic",
+        }
+    }
 }
 
 impl From<LinkMessage> for Link {
@@ -72,12 +98,14 @@ impl From<LinkMessage> for Link {
             index: message.header.index,
             name: String::new(),
             mac: None,
+            permanent: None,
             mtu: 0,
             up: flags.contains(LinkFlags::Up),
             loopback: flags.contains(LinkFlags::Loopback),
             kind: LinkKind::Other,
             ipvlan: None,
             macvlan: None,
+            vlan: None,
             port_of: None,
             lower: None,
             alias: None,
@@ -85,9 +113,8 @@ impl From<LinkMessage> for Link {
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,
-                LinkAttribute::Address(bytes) => {
-                    link.mac = <[u8; 6]>::try_from(bytes).ok().map(Mac::new);
-                }
+                LinkAttribute::Address(bytes) => link.mac = mac(bytes),
+                LinkAttribute::PermAddress(bytes) => link.permanent = mac(bytes),
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Link(index) => link.lower = Some(index),
                 LinkAttribute::IfAlias(alias) => link.alias = Some(alias),
@@ -110,6 +137,8 @@ impl Link {
                         InfoKind::MacVlan | InfoKind::MacVtap => LinkKind::Macvlan,
                         InfoKind::Bridge => LinkKind::Bridge,
                         InfoKind::Veth => LinkKind::Veth,
+                        InfoKind::Vlan => LinkKind::Vlan,
+                        InfoKind::Bond => LinkKind::Bond,
                         _ => LinkKind::Other,
                     };
                 }
@@ -117,6 +146,7 @@ impl Link {
                 LinkInfo::Data(InfoData::MacVlan(infos)) => {
                     self.macvlan = MacvlanMode::read(&infos);
                 }
+                LinkInfo::Data(InfoData::Vlan(infos)) => self.vlan = vlan::number(&infos),
                 // A VRF's member keeps its packets to itself: nothing else takes them over.
                 LinkInfo::PortKind(InfoPortKind::Vrf) => {}
                 LinkInfo::PortKind(kind) => self.port_of = Some(kind.to_string()),
@@ -124,4 +154,8 @@ impl Link {
             }
         }
     }
+}
+
+fn mac(bytes: Vec<u8>) -> Option<Mac> {
+    <[u8; 6]>::try_from(bytes).ok().map(Mac::new)
 }

@@ -30,6 +30,14 @@ impl Netlink {
         self.set(link, || format!("name interface {index} {name}")).await
     }
 
+    /// Gives an interface, which must be down, its name and the mark that it is ours, both at once.
+    pub async fn set_name(&self, index: u32, name: &str, alias: &str) -> Result<(), Error> {
+        let link = LinkUnspec::new_with_index(index)
+            .name(name)
+            .append_extra_attribute(LinkAttribute::IfAlias(alias.to_owned()));
+        self.set(link, || format!("name interface {index} {name}")).await
+    }
+
     /// Sets an interface up.
     pub async fn set_up(&self, index: u32) -> Result<(), Error> {
         self.set(LinkUnspec::new_with_index(index).up(), || format!("set interface {index} up"))

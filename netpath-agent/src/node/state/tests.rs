@@ -17,6 +17,9 @@ fn parent() -> Parent {
     Parent {
         config: config::Parent {
             name: InterfaceName::ETH0,
+            mac: None,
+            pci: None,
+            vlan: None,
             subnets: Vec::new(),
             routers: Vec::new(),
             table: None,
@@ -29,12 +32,14 @@ fn parent() -> Parent {
             index: 2,
             name: "eth0".to_owned(),
             mac: Some(Mac::new([2, 0, 0, 0, 0, 1])),
+            permanent: None,
             mtu: 1500,
             up: true,
             loopback: false,
             kind: LinkKind::Other,
             ipvlan: None,
             macvlan: None,
+            vlan: None,
             port_of: None,
             lower: None,
             alias: None,
@@ -166,4 +171,19 @@ fn a_macvlan_endpoint_has_an_address_of_its_own() {
         let entry = state.entry(ip(address)).expect("entry");
         assert_eq!((entry.mac, entry.attachment), (mac, netpath_common::Attachment::Macvlan as u8));
     }
+}
+
+#[test]
+fn a_policy_route_endpoint_lacks_only_the_wire_without_its_parent() {
+    let mut state = state();
+    state.stacked.insert(InterfaceName::ETH0);
+    let attachment = Attachment::PolicyRoute;
+    state.insert(Record { attachment, link_local: None, ..record("p", 1, &["10.0.1.6/24"]) });
+    assert_eq!(state.entry(ip("10.0.1.6")), None, "without its device");
+    state.devices.insert("p".parse().expect("name"), 9);
+    let with = state.entry(ip("10.0.1.6")).expect("entry");
+    assert!(with.parent == 2 && with.device == 9 && with.is_stacked(), "{with:?}");
+    state.parents.clear();
+    assert_eq!(state.entry(ip("10.0.1.6")), Some(Endpoint { parent: 0, ..with }));
+    assert_eq!(state.entry_count(), state.tables().endpoints.len());
 }
