@@ -11,7 +11,9 @@
 //!                                                       the host stack  eth4 -> exclusive
 //! ```
 //!
-//! The host's own routes know the first segment only: what concerns the others is netpath's.
+//! The host's own routes know the first segment only: what concerns the others is netpath's. The second
+//! and third NIC are known to netpath by their Ethernet addresses; or, in a stacked fabric, the first one
+//! is a bond, and the second one a VLAN on it that the agent makes.
 
 use std::{
     net::IpAddr,
@@ -92,6 +94,18 @@ pub struct Plan {
     pub all: bool,
 }
 
+/// What the nodes' NICs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nics {
+    /// A cable each.
+    Plain,
+    /// A bond of two cables, a VLAN on it, and a cable.
+    Stacked,
+}
+
+/// The number of a stacked fabric's VLAN.
+const VLAN: u16 = 7;
+
 /// The pods' subnet on a segment.
 #[must_use]
 pub const fn subnet(segment: usize) -> Subnet {
@@ -147,15 +161,24 @@ impl Fabric {
     /// Builds everything, with agents that run and pods that are attached. Where the kernel has no
     /// ipvlan there are no pods of that kind.
     pub fn build(programs: &Programs, plan: Plan) -> Result<Self> {
+        Self::build_on(programs, plan, Nics::Plain)
+    }
+
+    /// The same with NICs on NICs.
+    pub fn build_stacked(programs: &Programs, plan: Plan) -> Result<Self> {
+        Self::build_on(programs, plan, Nics::Stacked)
+    }
+
+    fn build_on(programs: &Programs, plan: Plan, nics: Nics) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("npf{}-{}-", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let create = |name: &str, settings: &[(&str, &str)]| create(&prefix, name, settings);
         let ipvlan = kernel::has_ipvlan(&format!("{prefix}scratch"))?;
         let router = create("router", &ROUTER)?;
-        segments(&router)?;
+        segments(&router, nics)?;
         let address = Subnet::REMOTE.host(10);
         let remote = Place { name: "remote", namespace: create("remote", &[])?, address };
-        cable(&router, "remote", &remote.namespace, "eth0", None)?;
+        cable(&router, "remote", (&remote.namespace, "eth0", None), None)?;
         gateway(&router, "remote", Subnet::REMOTE)?;
         number(&remote.namespace, "eth0", (address, Subnet::REMOTE), true)?;
 
@@ -163,7 +186,7 @@ impl Fabric {
         for (name, number) in NODES {
             let namespace = create(name, &NODE)?;
             let node = Place { name, namespace, address: Subnet::NODES.host(number) };
-            furnish(&router, &node, number)?;
+            furnish(&router, &node, number, nics)?;
             nodes.push(node);
         }
         let mut pods = Vec::new();
@@ -185,9 +208,11 @@ impl Fabric {
             .context("make a folder for the agents' files")?;
         let files = nodes
             .iter()
-            .map(|node| {
+            .zip(NODES)
+            .map(|(node, (_, number))| {
                 let unique = format!("{prefix}{}", node.name);
-                Files::write(&folder.path().join(node.name), &unique, &settings(plan))
+                let settings = settings(plan, nics, number);
+                Files::write(&folder.path().join(node.name), &unique, &settings)
             })
             .collect::<Result<Vec<_>>>()?;
         let mut fabric = Self {
@@ -201,11 +226,60 @@ impl Fabric {
             prefix,
             _folder: folder,
         };
-        for (node, files) in fabric.nodes.iter().zip(&fabric.files) {
-            fabric.agents.push(Agent::start(programs, node, files)?);
+        for at in 0..NODES.len() {
+            fabric.start_agent(at)?;
+            if nics == Nics::Stacked {
+                fabric.number(at, 1)?;
+            }
         }
         fabric.pods.iter().try_for_each(|pod| fabric.add(pod))?;
         Ok(fabric)
+    }
+
+    /// Starts the agent of a node, with what the last one left.
+    pub fn start_agent(&mut self, node: usize) -> Result<()> {
+        let agent = Agent::start(&self.programs, &self.nodes[node], &self.files[node])?;
+        self.agents.insert(node, agent);
+        Ok(())
+    }
+
+    /// Runs `netpath-agent cleanup` on a node, whose agent has ended.
+    pub fn cleanup(&self, node: usize) -> Result<String> {
+        agent::cleanup(&self.programs, &self.nodes[node], &self.files[node])
+    }
+
+    /// Takes a NIC out of a node.
+    pub fn unplug(&self, node: usize, segment: usize) -> Result<()> {
+        self.router.ip(&[format!("link del {}", port(&self.nodes[node], segment))])
+    }
+
+    /// Puts it in again, with what a node's own tools give it.
+    pub fn plug_in(&self, node: usize, segment: usize) -> Result<()> {
+        plug(&self.router, &self.nodes[node], NODES[node].1, segment)?;
+        self.number(node, segment)
+    }
+
+    /// Gives a node its address on a NIC.
+    pub fn number(&self, node: usize, segment: usize) -> Result<()> {
+        let (subnet, _) = SUBNETS[segment];
+        let own = (self.address_of(node, segment), subnet);
+        number(&self.nodes[node].namespace, &nic(segment), own, segment == 0)
+    }
+
+    /// Has two of a node's NICs take each other's name, as they might at a boot.
+    pub fn swap_names(&self, node: usize, [one, other]: [usize; 2]) -> Result<()> {
+        let (one, other) = (nic(one), nic(other));
+        let Place { namespace, .. } = &self.nodes[node];
+        let names = [(&*one, "swap"), (&*other, &*one), ("swap", &*other)];
+        namespace.ip(&[&one, &other].map(|name| format!("link set {name} down")))?;
+        namespace.ip(&names.map(|(from, to)| format!("link set {from} name {to}")))?;
+        namespace.ip(&[&one, &other].map(|name| format!("link set {name} up")))
+    }
+
+    /// Gives a NIC that went down its IPv6 address again.
+    pub fn number_again(&self, node: usize, segment: usize, device: &str) -> Result<()> {
+        let v6 = self.address_of(node, segment).v6;
+        self.nodes[node].namespace.ip(&[format!("addr replace {v6}/64 dev {device} nodad")])
     }
 
     /// Attaches a pod.
@@ -270,15 +344,29 @@ pub fn nic(segment: usize) -> String {
     format!("eth{segment}")
 }
 
-fn settings(plan: Plan) -> Settings {
+/// The router's end of the cable to a NIC.
+fn port(node: &Place, segment: usize) -> String {
+    format!("{}-{segment}", node.name)
+}
+
+/// The Ethernet address of a NIC.
+fn mac(number: u8, segment: usize) -> String {
+    format!("02:00:00:00:{number:02x}:{segment:02x}")
+}
+
+fn settings(plan: Plan, nics: Nics, number: u8) -> Settings {
     let (first, second) =
         if plan.swapped { ("macvlan", "ipvlan-l2") } else { ("ipvlan-l2", "macvlan") };
     let parent = |segment: usize, more: &str| {
         let (nodes, pods) = SUBNETS[segment];
         let prefixes = [nodes, pods].map(|subnet| Family::BOTH.map(|family| subnet.prefix(family)));
         let routers = Family::BOTH.map(|family| pods.gateway().of(family).to_string());
+        let device = match (nics, segment) {
+            (Nics::Stacked, 1) => format!("vlan = {{ on = {:?}, id = {VLAN} }}", nic(0)),
+            _ => format!("mac = {:?}", mac(number, segment)),
+        };
         format!(
-            "[[parent]]\nname = {:?}\nsubnets = {:?}\nrouters = {routers:?}\n{more}\n",
+            "[[parent]]\nname = {:?}\n{device}\nsubnets = {:?}\nrouters = {routers:?}\n{more}\n",
             nic(segment),
             prefixes.concat()
         )
@@ -305,7 +393,7 @@ pub(super) fn create(prefix: &str, name: &str, settings: &[(&str, &str)]) -> Res
 }
 
 /// The router's bridges, one a segment, with the gateways of both subnets.
-fn segments(router: &Namespace) -> Result<()> {
+fn segments(router: &Namespace, nics: Nics) -> Result<()> {
     for (segment, (nodes, pods)) in SUBNETS.into_iter().enumerate() {
         let bridge = format!("seg{segment}");
         router.ip(&[
@@ -314,6 +402,12 @@ fn segments(router: &Namespace) -> Result<()> {
         ])?;
         gateway(router, &bridge, nodes)?;
         gateway(router, &bridge, pods)?;
+    }
+    if nics == Nics::Stacked {
+        router.ip(&[
+            format!("link add link seg0 name seg0.{VLAN} type vlan id {VLAN}"),
+            format!("link set seg0.{VLAN} master seg1 up"),
+        ])?;
     }
     Ok(())
 }
@@ -331,12 +425,13 @@ pub(super) fn gateway(router: &Namespace, interface: &str, subnet: Subnet) -> Re
 pub(super) fn cable(
     router: &Namespace,
     port: &str,
-    there: &Namespace,
-    interface: &str,
+    (there, interface, mac): (&Namespace, &str, Option<&str>),
     bridge: Option<&str>,
 ) -> Result<()> {
+    let address = mac.map_or_else(String::new, |mac| format!("address {mac}"));
+    let netns = there.name();
     let mut lines = vec![
-        format!("link add {port} type veth peer name {interface} netns {}", there.name()),
+        format!("link add {port} type veth peer name {interface} {address} netns {netns}"),
         format!("link set {port} up"),
     ];
     lines.extend(bridge.map(|bridge| format!("link set {port} master {bridge}")));
@@ -363,15 +458,43 @@ pub(super) fn number(
     there.ip(&lines)
 }
 
-/// A node's NICs and addresses, the one that is given away without. It finds pods on its first segment by itself.
-fn furnish(router: &Namespace, node: &Place, last: u8) -> Result<()> {
+/// A NIC of a node, and its cable.
+fn plug(router: &Namespace, node: &Place, number: u8, segment: usize) -> Result<()> {
+    let (bridge, mac) = (format!("seg{segment}"), mac(number, segment));
+    let end = (&node.namespace, &*nic(segment), Some(&*mac));
+    cable(router, &port(node, segment), end, Some(&bridge))
+}
+
+/// A bond of two cables in place of a NIC.
+fn bond(router: &Namespace, node: &Place, number: u8) -> Result<()> {
+    let (device, mac) = (nic(0), mac(number, 0));
+    node.namespace.ip(&[format!(
+        "link add {device} address {mac} type bond mode active-backup miimon 100"
+    )])?;
+    for (member, port) in [("nic0", port(node, 0)), ("nic1", format!("{}-0b", node.name))] {
+        cable(router, &port, (&node.namespace, member, None), Some("seg0"))?;
+        node.namespace.ip(&[
+            format!("link set {member} down"),
+            format!("link set {member} master {device}"),
+        ])?;
+    }
+    node.namespace.ip(&[format!("link set {device} up")])
+}
+
+/// A node's NICs and addresses, the one that is given away without. It finds pods on its first segment by
+/// itself.
+fn furnish(router: &Namespace, node: &Place, last: u8, nics: Nics) -> Result<()> {
     for (segment, (nodes, _)) in SUBNETS.into_iter().enumerate() {
-        let (port, bridge) = (format!("{}-{segment}", node.name), format!("seg{segment}"));
-        cable(router, &port, &node.namespace, &nic(segment), Some(&bridge))?;
+        match (nics, segment) {
+            (Nics::Stacked, 0) => bond(router, node, last)?,
+            // The agent makes it.
+            (Nics::Stacked, 1) => continue,
+            _ => plug(router, node, last, segment)?,
+        }
         number(&node.namespace, &nic(segment), (nodes.host(last), nodes), segment == 0)?;
     }
-    let port = format!("{}-{SEGMENTS}", node.name);
-    cable(router, &port, &node.namespace, &nic(SEGMENTS), Some("seg3"))?;
+    let given = (&node.namespace, &*nic(SEGMENTS), None);
+    cable(router, &port(node, SEGMENTS), given, Some("seg3"))?;
     let mut lines = vec![
         format!("addr add {}/32 dev lo", SERVICE.v4),
         format!("addr add {}/128 dev lo nodad", SERVICE.v6),

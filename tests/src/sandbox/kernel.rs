@@ -29,6 +29,13 @@ pub fn has_ipvlan(scratch: &str) -> Result<bool> {
     Ok(namespace.ip(&["link add i0 link p0 type ipvlan mode l2".to_owned()]).is_ok())
 }
 
+/// Whether it makes bonds and VLANs, tried in a namespace of that name.
+pub fn has_bonds_and_vlans(scratch: &str) -> Result<bool> {
+    let namespace = Namespace::create(scratch)?;
+    let lines = ["link add b0 type bond", "link add link b0 name v0 type vlan id 7"];
+    Ok(namespace.ip(&lines.map(str::to_owned)).is_ok())
+}
+
 /// Why something that takes long and depends on no kernel is left out on this one, if it is: it runs
 /// on Linux 6.12.
 pub fn left_out() -> Result<Option<String>> {

@@ -19,6 +19,7 @@ pub mod power;
 pub mod probe;
 pub mod process;
 pub mod question;
+pub mod recovery;
 pub mod report;
 pub mod runtime;
 pub mod scenario;

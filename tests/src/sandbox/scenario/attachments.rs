@@ -30,8 +30,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 /// One question.
-struct Ask<'a> {
-    from: (&'a str, &'a Namespace, Dual),
+pub(super) struct Ask<'a> {
+    pub(super) from: (&'a str, &'a Namespace, Dual),
     to: (&'a str, Dual),
     /// The path that the node which decides should name.
     path: Option<(usize, &'static str)>,
@@ -55,11 +55,7 @@ fn pairs(bench: &Bench, attach: &'static str) -> Result<Outcome> {
         "attachments: {} pairs, 2 families, 3 protocols; on the wires of the NICs {heard:?} packets",
         asks.len()
     );
-    let used = |segment| {
-        let mut pods = fabric.pods.iter().filter(|pod| !pod.sort.is_exclusive());
-        pods.any(|pod| pod.sort.segment == segment)
-    };
-    let silent = ports.iter().any(|port| port.heard == 0 && used(port.segment));
+    let silent = ports.iter().any(|port| port.is_silent(&fabric));
     ensure!(!silent, "nothing was heard on a wire");
     if wrong.is_empty() {
         return Ok(Outcome::Passed);
@@ -68,15 +64,15 @@ fn pairs(bench: &Bench, attach: &'static str) -> Result<Outcome> {
 }
 
 /// The router's end of a cable to a NIC of the first node.
-struct Port {
+pub(super) struct Port {
     segment: usize,
     wire: Wire,
     /// Packets of pods that may use it.
-    heard: usize,
+    pub(super) heard: usize,
 }
 
 impl Port {
-    fn all(fabric: &Fabric) -> Result<Vec<Self>> {
+    pub(super) fn all(fabric: &Fabric) -> Result<Vec<Self>> {
         let open = |segment| {
             let name = format!("{}-{segment}", fabric.nodes[0].name);
             Ok(Self { segment, wire: Wire::open(&fabric.router, &name)?, heard: 0 })
@@ -84,9 +80,15 @@ impl Port {
         (0..SEGMENTS).map(open).collect()
     }
 
+    /// Whether nothing was heard of the pods that use it.
+    pub(super) fn is_silent(&self, fabric: &Fabric) -> bool {
+        let mut own = fabric.pods.iter().filter(|pod| pod.node == 0 && !pod.sort.is_exclusive());
+        self.heard == 0 && own.any(|pod| pod.sort.segment == self.segment)
+    }
+
     /// What pods of the first node sent by a NIC that is not theirs, or to each other: that stays on
     /// the node.
-    fn strangers(&mut self, fabric: &Fabric) -> Result<Vec<String>> {
+    pub(super) fn strangers(&mut self, fabric: &Fabric) -> Result<Vec<String>> {
         let own: Vec<&Pod> = fabric.pods.iter().filter(|pod| pod.node == 0).collect();
         let find = |address: IpAddr| {
             let has = |pod: &&Pod| Family::BOTH.iter().any(|it| pod.address.of(*it) == address);
@@ -127,7 +129,7 @@ fn ends(frame: &[u8]) -> Option<(IpAddr, IpAddr)> {
 }
 
 /// Everybody on the first node asks everybody, and is asked by the host behind the router.
-fn questions(fabric: &Fabric) -> Vec<Ask<'_>> {
+pub(super) fn questions(fabric: &Fabric) -> Vec<Ask<'_>> {
     let node = &fabric.nodes[0];
     let host = (node.name, &node.namespace, node.address);
     let other = (fabric.nodes[1].name, fabric.nodes[1].address);
@@ -168,7 +170,7 @@ fn questions(fabric: &Fabric) -> Vec<Ask<'_>> {
 }
 
 /// Asks in both families by every protocol, all at once, and says what was not as expected.
-fn ask(fabric: &Fabric, asks: &[Ask<'_>]) -> Result<Vec<String>> {
+pub(super) fn ask(fabric: &Fabric, asks: &[Ask<'_>]) -> Result<Vec<String>> {
     thread::scope(|scope| {
         let mut running = Vec::new();
         for Ask { from, to, path } in asks {

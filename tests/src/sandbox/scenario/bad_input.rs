@@ -85,8 +85,19 @@ const FILES: [Case; 9] = [
     file("no capacity", ("routes = 1000", "routes = 0"), &["capacity.routes", "0"]),
 ];
 
-const PARENTS: [Case; 6] = [
+const PARENTS: [Case; 8] = [
     file("missing", (PARENT_ETH0, "name = \"eth9\""), &["eth9", "no such interface"]),
+    file(
+        "no such Ethernet address",
+        (PARENT_ETH0, "name = \"eth0\"\nmac = \"02:00:00:00:00:99\""),
+        &["eth0", "no interface has the Ethernet address 02:00:00:00:00:99", "eth0 ("],
+    ),
+    Case {
+        name: "a VLAN's name is taken",
+        trap: (&["link add trap type dummy"], &["link del trap"]),
+        edit: (PARENT_ETH0, "name = \"trap\"\nvlan = { on = \"eth0\", id = 7 }"),
+        words: &["trap", "VLAN 7 on eth0", "another interface of that name"],
+    },
     Case {
         name: "down",
         trap: (&["link add trap type dummy"], &["link del trap"]),

@@ -15,6 +15,7 @@ mod flows;
 mod inspect;
 mod matrix;
 mod next_hop;
+mod parents;
 mod pmtu;
 mod random;
 mod repair;
@@ -161,6 +162,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         restart::scenarios(),
         cleanup::scenarios(),
         attachments::scenarios(),
+        parents::scenarios(),
         matrix::scenarios(),
         pmtu::scenarios(),
         flows::scenarios(),

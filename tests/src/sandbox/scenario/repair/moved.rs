@@ -1,18 +1,14 @@
 //! The parent changes, or is another one: its pods are reached again.
 
-use std::{
-    net::IpAddr,
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Bench, Outcome};
 use crate::sandbox::{
     agent::Settings,
     host::{self, Host, pools},
-    probe::Pinger,
+    recovery::all_answer,
     topology::INTERFACE,
     wait,
 };
@@ -21,10 +17,6 @@ use crate::sandbox::{
 const PODS: u8 = 40;
 /// Within which all of them are to be reached again.
 const RECOVERY: Duration = Duration::from_secs(5);
-/// How long it is waited for, so that the figure of what falls short is known.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two questions to the same address: an emulated guest needs that long for all of them.
-const PACE: Duration = Duration::from_millis(500);
 
 pub(super) fn moved(bench: &Bench) -> Result<Outcome> {
     let settings = Settings {
@@ -40,14 +32,15 @@ pub(super) fn moved(bench: &Bench) -> Result<Outcome> {
         addresses.extend(host::addresses(&host.add(&pod)?.answer()?)?);
         pods.push(pod);
     }
-    let usual = all_answer(&host, &addresses).context("before anything happens")?;
+    let usual =
+        all_answer(&host.lab.topology.router, &addresses).context("before anything happens")?;
     eprintln!("  {:>5} ms nothing, {PODS} pods", usual.as_millis());
 
     let node = &host.node().namespace;
     let set = |what: &str| node.ip(&[format!("link set {INTERFACE} {what}")]);
     let mut problems = Vec::new();
     let mut recovers = |what: &str| -> Result<()> {
-        match all_answer(&host, &addresses) {
+        match all_answer(&host.lab.topology.router, &addresses) {
             Ok(time) => {
                 eprintln!("  {:>5} ms {what}, {PODS} pods", time.as_millis());
                 if time > RECOVERY {
@@ -81,41 +74,4 @@ pub(super) fn moved(bench: &Bench) -> Result<Outcome> {
     drop(pods);
     ensure!(problems.is_empty(), "{}", problems.join("\n  "));
     Ok(Outcome::Passed)
-}
-
-/// Asks all addresses from the router until each has answered. Returns how long that took.
-fn all_answer(host: &Host, addresses: &[IpAddr]) -> Result<Duration> {
-    let start = Instant::now();
-    let open = || addresses.iter().map(|address| Ok((*address, Pinger::open(*address)?))).collect();
-    let pingers: Vec<(IpAddr, Pinger)> = host.lab.topology.router.enter(open)?;
-    let silent: Vec<IpAddr> = thread::scope(|scope| {
-        let threads: Vec<_> = pingers
-            .into_iter()
-            .map(|(address, pinger)| {
-                scope.spawn(move || (!answers(pinger, start)).then_some(address))
-            })
-            .collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().map_err(|_| anyhow!("panicked"))
-        };
-        threads.into_iter().map(join).collect::<Result<Vec<_>>>()
-    })?
-    .into_iter()
-    .flatten()
-    .collect();
-    let time = start.elapsed();
-    ensure!(silent.is_empty(), "no answer after {} s: {silent:?}", time.as_secs());
-    Ok(time)
-}
-
-fn answers(mut pinger: Pinger, start: Instant) -> bool {
-    while start.elapsed() < PATIENCE {
-        let asked = Instant::now();
-        if pinger.ping(56, PACE).is_ok() {
-            return true;
-        }
-        // An error that comes at once, such as an unreachable host, is no reason to hurry.
-        thread::sleep(PACE.saturating_sub(asked.elapsed()));
-    }
-    false
 }
