@@ -34,8 +34,8 @@ impl Narrow {
             router.sysctl(&ERRORS)?;
         }
         router.ip(&["link del remote".to_owned()])?;
-        cable(router, "narrow", &far, "near", None)?;
-        cable(&far, "remote", &remote.namespace, "eth0", None)?;
+        cable(router, "narrow", (&far, "near", None), None)?;
+        cable(&far, "remote", (&remote.namespace, "eth0", None), None)?;
         router.ip(&[format!("link set narrow mtu {MTU}")])?;
         far.ip(&[format!("link set near mtu {MTU}")])?;
         gateway(router, "narrow", Subnet::LINK)?;
