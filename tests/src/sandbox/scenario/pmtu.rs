@@ -33,7 +33,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     vec![scenario("tcx"), scenario("netlink")]
 }
 
-const BYTES: u64 = 1_000_000;
+const BYTES: u64 = 200_000;
 /// What all other links carry, and a datagram of three fragments.
 const LOCAL: usize = 1_500;
 const DATAGRAM: usize = 4_000;
