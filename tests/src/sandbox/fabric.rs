@@ -105,6 +105,8 @@ enum Nics {
 
 /// The number of a stacked fabric's VLAN.
 const VLAN: u16 = 7;
+/// What it is called on the second node, which has it before the agent starts.
+pub const FOREIGN_VLAN: &str = "blue";
 
 /// The pods' subnet on a segment.
 #[must_use]
@@ -228,7 +230,7 @@ impl Fabric {
         };
         for at in 0..NODES.len() {
             fabric.start_agent(at)?;
-            if nics == Nics::Stacked {
+            if nics == Nics::Stacked && at == 0 {
                 fabric.number(at, 1)?;
             }
         }
@@ -485,13 +487,21 @@ fn bond(router: &Namespace, node: &Place, number: u8) -> Result<()> {
 /// itself.
 fn furnish(router: &Namespace, node: &Place, last: u8, nics: Nics) -> Result<()> {
     for (segment, (nodes, _)) in SUBNETS.into_iter().enumerate() {
+        let mut device = nic(segment);
         match (nics, segment) {
             (Nics::Stacked, 0) => bond(router, node, last)?,
             // The agent makes it.
-            (Nics::Stacked, 1) => continue,
+            (Nics::Stacked, 1) if node.name == NODES[0].0 => continue,
+            (Nics::Stacked, 1) => {
+                device = FOREIGN_VLAN.to_owned();
+                node.namespace.ip(&[
+                    format!("link add link {} name {device} type vlan id {VLAN}", nic(0)),
+                    format!("link set {device} up"),
+                ])?;
+            }
             _ => plug(router, node, last, segment)?,
         }
-        number(&node.namespace, &nic(segment), (nodes.host(last), nodes), segment == 0)?;
+        number(&node.namespace, &device, (nodes.host(last), nodes), segment == 0)?;
     }
     let given = (&node.namespace, &*nic(SEGMENTS), None);
     cable(router, &port(node, SEGMENTS), given, Some("seg3"))?;

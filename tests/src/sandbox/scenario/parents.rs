@@ -12,7 +12,7 @@ use super::{
 use crate::sandbox::{
     address::Family,
     command,
-    fabric::{Fabric, Plan, Pod, nic, subnet},
+    fabric::{FOREIGN_VLAN, Fabric, Plan, Pod, nic, subnet},
     kernel,
     namespace::Namespace,
     probe::{Patience, Proto, probe},
@@ -63,6 +63,8 @@ fn replugged(bench: &Bench, plan: Plan) -> Result<Outcome> {
         recovers(&fabric, &[segment], &format!("{name} replugged"))?;
         traffic.moves_on(STEPS, "with the NIC again")?;
         traffic.finish()?;
+        let hooks = parent(&fabric, segment)?["hooks"].as_array().map(Vec::len);
+        ensure!(hooks == Some(2), "{name} has {hooks:?} hooks");
         let new = index(&fabric, segment)?;
         ensure!(new.is_some() && new != old, "{name} has index {new:?}, and had {old:?}");
     }
@@ -164,8 +166,8 @@ fn outward(fabric: &Fabric) -> Result<()> {
     Ok(())
 }
 
-/// A bond, and a VLAN on it that the agent makes: all reach all; a cable of the bond and the VLAN may
-/// go.
+/// A bond, and a VLAN on it that the agent makes, or finds: all reach all; a cable of the bond and the
+/// VLAN may go.
 fn stacked(bench: &Bench) -> Result<Outcome> {
     let scratch = format!("npf{}-scratch", std::process::id());
     if !kernel::has_bonds_and_vlans(&scratch)? {
@@ -195,11 +197,14 @@ fn stacked(bench: &Bench) -> Result<Outcome> {
     recovers(&fabric, &[1], "the VLAN deleted")?;
     drop(servers);
 
-    fabric.agents.remove(0).end(Signal::SIGTERM)?;
-    let removed = fabric.cleanup(0)?;
-    ensure!(removed.contains("VLAN eth1"), "{removed}");
-    let left = show(&fabric.nodes[0].namespace, &["link", "show", "type", "vlan"])?;
-    ensure!(left.is_empty(), "{left}");
+    // The first node's VLAN is the agent's, the second one's is not.
+    for (node, ours) in [(0, true), (1, false)] {
+        fabric.agents.remove(0).end(Signal::SIGTERM)?;
+        let removed = fabric.cleanup(node)?;
+        ensure!(removed.contains("VLAN eth1") == ours, "{removed}");
+        let left = show(&fabric.nodes[node].namespace, &["link", "show", "type", "vlan"])?;
+        ensure!(left.is_empty() == ours && left.contains(FOREIGN_VLAN) != ours, "{left}");
+    }
     Ok(Outcome::Passed)
 }
 
