@@ -57,6 +57,9 @@ pub enum Invalid {
     /// The next hop can not be a neighbour.
     #[error("{0} is no unicast address; use the router's address on the parent's network")]
     ViaNotUnicast(IpAddr),
+    /// The node would be its own next hop.
+    #[error("{0} is an address of this node; use another router's, or path kernel")]
+    ViaIsNode(IpAddr),
 }
 
 impl Invalid {
@@ -65,7 +68,10 @@ impl Invalid {
     pub const fn field(&self) -> &'static str {
         match self {
             Self::HostBits { .. } | Self::Mapped(_) | Self::Multicast(_) => "prefix",
-            Self::ViaNotTaken(_) | Self::ViaFamily { .. } | Self::ViaNotUnicast(_) => "via",
+            Self::ViaNotTaken(_)
+            | Self::ViaFamily { .. }
+            | Self::ViaNotUnicast(_)
+            | Self::ViaIsNode(_) => "via",
         }
     }
 }

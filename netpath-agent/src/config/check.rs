@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
+use netpath_common::route::TABLE_MAIN;
 use tracing_subscriber::EnvFilter;
 
 use super::{Agent, Capacity, Config, Datapath, Log, Parent, error::Problem};
@@ -9,9 +10,6 @@ use crate::{attachment::Attachment, ipam, node::policy};
 
 /// The longest path that fits `sockaddr_un`, in bytes.
 const SOCKET_PATH_MAX: usize = 107;
-
-/// Unspecified, our own, and the kernel's default, main and local.
-const RESERVED: [u32; 5] = [0, policy::ENDPOINTS, 253, 254, 255];
 
 type Checked = Result<(), (String, Problem)>;
 
@@ -85,6 +83,10 @@ impl Config {
             route.check().map_err(|invalid| {
                 (format!("route[{index}].{}", invalid.field()), invalid.into())
             })?;
+            if policy::is_taken(self, route.table.0) {
+                let problem = Problem::ReservedTable(route.table.0);
+                return Err((format!("route[{index}].table"), problem));
+            }
             if let Some(first) = seen.insert((route.table, route.prefix), index) {
                 let problem =
                     Problem::DuplicateRoute { prefix: route.prefix, table: route.table, first };
@@ -124,7 +126,7 @@ impl Parent {
             }
         }
         match self.table {
-            Some(table) if RESERVED.contains(&table) => {
+            Some(table) if policy::is_reserved(table) || table == TABLE_MAIN => {
                 Err((field("table"), Problem::ReservedTable(table)))
             }
             _ => Ok(()),

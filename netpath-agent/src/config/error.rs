@@ -122,7 +122,7 @@ pub enum Problem {
     RouterNotUnicast(std::net::IpAddr),
     /// A table that is somebody else's.
     #[error(
-        "{0} is a table of the kernel's or of netpath's own; write another number from 1 to 252, or from 256 on"
+        "{0} is a table of the kernel's, of a parent's or of netpath's own; write another number from 1 to 252, or from 256 on"
     )]
     ReservedTable(u32),
     /// Two routes for one prefix in one table.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::Path, sync::Arc};
 use futures::future::{BoxFuture, Either, FutureExt as _, select};
 
 use super::{
-    Error, Node, Parent, Shared, neighbours,
+    Error, Node, Parent, Shared, neighbours, policy,
     remove::{self, Addresses},
     turns::Turn,
     watch,
@@ -204,6 +204,9 @@ impl Node {
     /// The record of an endpoint that is on its way in.
     pub(super) fn draft(&self, spec: EndpointSpec) -> Result<Record, Error> {
         spec.check()?;
+        if policy::is_taken(&self.config, spec.table.0) {
+            return Err(Error::TableTaken(spec.table));
+        }
         let (attachment, nic) = self.place(&spec)?;
         self.check_siblings(&spec, attachment)?;
         let namespace = number_of(&spec).map_err(Error::wire(&spec.name))?;

@@ -242,6 +242,11 @@ pub enum Error {
         /// The table.
         table: route::Table,
     },
+    /// A table that endpoints and routes can not have.
+    #[error(
+        "table: {0} is a table of the kernel's, of a parent's or of netpath's own; write another number from 1 to 252, or from 256 on"
+    )]
+    TableTaken(route::Table),
     /// A question that can not be asked.
     #[error("explain: {field}: {problem}")]
     Question {
@@ -382,6 +387,7 @@ impl Error {
             | Self::NoParentNamed(_)
             | Self::Pod { .. }
             | Self::Route(_)
+            | Self::TableTaken(_)
             | Self::Question { .. } => Kind::Invalid,
             Self::Wire { source, .. } => match source.as_ref() {
                 endpoint::Error::OwnNamespace(_)
@@ -458,6 +464,7 @@ impl Error {
             | Self::ParentGone(_)
             | Self::NoParentNamed(_)
             | Self::NicTaken { .. } => Some("parent"),
+            Self::TableTaken(_) => Some("table"),
             Self::PodTaken(_) => Some("id"),
             Self::NameTaken(_) => Some("name"),
             Self::RouteTaken { .. } | Self::RouteConfigured { .. } => Some("prefix"),

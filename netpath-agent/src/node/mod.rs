@@ -15,7 +15,7 @@
 //! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
 //! | `state`, `tables`, `journal` | what should be, in memory, in the kernel, on the disk |
 //! | `start`, `run`, `answer`, `cleanup` | the agent's life |
-//! | `policy` | rules and routes of the host stack |
+//! | `policy`, `mirror` | rules and routes of the host stack |
 //! | `devices` | the node's ends of endpoints' veth pairs |
 //! | `entry`, `parents`, `bpffs` | what the node needs around it |
 
@@ -34,6 +34,7 @@ mod error;
 mod explain;
 mod flows;
 mod journal;
+mod mirror;
 mod neighbours;
 mod parents;
 mod pods;

@@ -4,10 +4,12 @@
 //! | priority | rule | table |
 //! | --- | --- | --- |
 //! | 2110 | from all, but what our programs send by a parent | 110: endpoints with a device of their own; all where there are several parents |
+//! | 2115 | from an address of an endpoint that has a table of its own | the endpoint's |
 //! | 2120 | from an endpoint's address that no subnet of its parent has | the parent's |
 //! | 2130 and up | from a subnet of a parent, in the order of the configuration | the parent's |
 //!
-//! All of them, and the routes in these tables, bear protocol number 110. Where the node itself sends to
+//! All of them, and the routes in these tables, bear protocol number 110. An endpoint's own table holds
+//! what `mirror` makes of its routes. Where the node itself sends to
 //! an endpoint, it does so from its address on the endpoint's parent.
 
 use std::{collections::BTreeSet, net::IpAddr};
@@ -15,23 +17,29 @@ use std::{collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 use netpath_common::route::TABLE_MAIN;
 
-use super::{Error, Node, Parent};
+use super::{Error, Node, Parent, mirror};
 use crate::{
     attachment::Attachment,
     config::Config,
     endpoint::Record,
+    error::chain,
     name::InterfaceName,
-    netlink::{Route, Rule, TableRoute},
+    netlink::{Rule, TableRoute, Way},
     node::State,
     pod::Mismatch,
+    route::Table,
 };
 
 /// The table of endpoints that have a device of their own.
 pub const ENDPOINTS: u32 = 110;
 
 const PRIORITY_ENDPOINTS: u32 = 2110;
+const PRIORITY_OWN: u32 = 2115;
 const PRIORITY_ADDRESS: u32 = 2120;
 const PRIORITY_SUBNET: u32 = 2130;
+
+/// Unspecified, our own, and the kernel's default and local.
+const RESERVED: [u32; 4] = [0, ENDPOINTS, 253, 255];
 
 /// The table of the second parent; the next one has the next number.
 const FIRST_TABLE: u32 = 1001;
@@ -42,7 +50,7 @@ pub struct Policy {
     /// The rules.
     pub rules: BTreeSet<Rule>,
     /// The routes of our tables.
-    pub routes: Vec<TableRoute>,
+    pub routes: BTreeSet<TableRoute>,
 }
 
 impl Policy {
@@ -63,14 +71,16 @@ impl Policy {
             policy.rules.extend(rules_of(config, record));
             policy.routes.extend(routes_of(config, state, record));
         }
+        let routes = state.routes();
+        policy.routes.extend(routes.filter_map(|entry| mirror::of(config, state, &entry.spec)));
         policy
     }
 
     fn add_parent(&mut self, parent: &Parent, table: u32) {
         let index = parent.link.index;
         let mut add = |destination, gateway| {
-            let route = Route { destination, gateway, mtu: None, priority: 0 };
-            self.routes.push(TableRoute { table, index, route, source: None });
+            let way = Way::Device { index, gateway, source: None };
+            self.routes.insert(TableRoute { table, destination, priority: 0, way });
         };
         // A device that is down takes no routes.
         if !parent.link.up {
@@ -108,7 +118,14 @@ fn rules_of(config: &Config, record: &Record) -> Vec<Rule> {
             rules.push(rule(PRIORITY_ENDPOINTS, None, ENDPOINTS));
         }
         // What has a NIC of its own comes by the host stack for the node's sake only.
-        if record.attachment != Attachment::Exclusive && by_subnet(config, address) != own {
+        if record.attachment == Attachment::Exclusive {
+            continue;
+        }
+        let asked = record.spec.table;
+        if asked != Table::MAIN && !is_taken(config, asked.0) {
+            rules.push(rule(PRIORITY_OWN, Some(IpNet::from(address)), asked.0));
+        }
+        if by_subnet(config, address) != own {
             let table = own.unwrap_or(TABLE_MAIN);
             rules.push(rule(PRIORITY_ADDRESS, Some(IpNet::from(address)), table));
         }
@@ -134,13 +151,27 @@ fn routes_of(config: &Config, state: &State, record: &Record) -> Vec<TableRoute>
     let addresses = record.spec.addresses.iter().map(IpNet::addr);
     let ways = addresses.map(|address| {
         let destination = IpNet::from(address);
-        let route = Route { destination, gateway: None, mtu: None, priority: 0 };
         let on = |parent| state.address_on(parent, address.is_ipv6());
         let source = on(&record.spec.parent)
             .or_else(|| config.parents.iter().find_map(|parent| on(&parent.name)));
-        TableRoute { table: ENDPOINTS, index, route, source }
+        let way = Way::Device { index, gateway: None, source };
+        TableRoute { table: ENDPOINTS, destination, priority: 0, way }
     });
     ways.collect()
+}
+
+/// Whether a table is the kernel's or our own.
+#[must_use]
+pub fn is_reserved(number: u32) -> bool {
+    RESERVED.contains(&number)
+}
+
+/// Whether a table is the kernel's, our own or a parent's, so that endpoints and routes can not have
+/// it: what the host stack finds there is no mirror of theirs.
+#[must_use]
+pub fn is_taken(config: &Config, number: u32) -> bool {
+    let mut parents = (0..).zip(&config.parents);
+    is_reserved(number) || parents.any(|(place, parent)| table(parent, place) == Some(number))
 }
 
 /// The table of the parent in this place, if it has one.
@@ -202,10 +233,11 @@ impl Node {
             expected: "on the node".to_owned(),
             found: "missing".to_owned(),
         };
-        let there = self.netlink.table_routes(None).await?;
-        let routes = routes.iter().filter(|route| !there.contains(route)).map(|route| {
-            missing(format!("route {} in table {}", route.route.destination, route.table))
-        });
+        let there = self.netlink.table_routes().await?;
+        let routes = routes
+            .iter()
+            .filter(|route| !there.contains(route))
+            .map(|route| missing(format!("route {} in table {}", route.destination, route.table)));
         let mut list: Vec<_> = routes.collect();
         let there = self.netlink.rules().await?;
         list.extend(
@@ -218,45 +250,55 @@ impl Node {
     }
 
     /// Makes the host stack's rules and routes what they should be, and counts what was not. Routes
-    /// by devices that nobody knows yet are an endpoint's on its way in.
+    /// by devices that nobody knows yet are an endpoint's on its way in. What the kernel refuses
+    /// keeps nothing else from being put right.
     pub(super) async fn mend_policy(&mut self) -> Result<(), Error> {
         let Policy { rules, routes } = Policy::of(&self.config, &self.state);
         let found: BTreeSet<Rule> = self.netlink.rules().await?.into_iter().collect();
-        let there = self.netlink.table_routes(None).await?;
-        let known = |index: u32| {
-            let parents = self.state.parents.values();
-            self.state.devices.values().any(|device| *device == index)
-                || parents.into_iter().any(|parent| parent.link.index == index)
-        };
-        let mut changed = 0;
+        let there: BTreeSet<TableRoute> = self.netlink.table_routes().await?.into_iter().collect();
+        let mut results = Vec::new();
         // Routes before the rules that lead to them, and the other way round.
-        for route in routes.iter().filter(|route| !there.contains(route)) {
-            self.netlink.add_table_route(route).await?;
-            changed += 1;
+        for route in routes.difference(&there) {
+            results.push(self.netlink.add_table_route(route).await);
         }
         for rule in rules.difference(&found) {
-            self.netlink.add_rule(rule).await?;
-            changed += 1;
+            results.push(self.netlink.add_rule(rule).await);
         }
         for rule in found.difference(&rules) {
-            self.netlink.delete_rule(rule).await?;
-            changed += 1;
+            results.push(self.netlink.delete_rule(rule).await);
         }
-        let strays = there.iter().filter(|route| !routes.contains(route) && known(route.index));
-        for route in strays {
-            self.netlink.delete_table_route(route).await?;
-            changed += 1;
+        let places: BTreeSet<_> = routes.iter().map(TableRoute::place).collect();
+        let is_stray = |route: &&TableRoute| {
+            // An addition has replaced it.
+            self.is_known(&route.way) && !places.contains(&route.place())
+        };
+        for route in there.difference(&routes).filter(is_stray) {
+            results.push(self.netlink.delete_table_route(route).await);
         }
+        let all = results.len();
+        let refused: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+        let changed = all - refused.len();
         if changed > 0 {
             tracing::info!(changed, "the host stack's rules and routes were brought up to date");
         }
+        for error in refused {
+            tracing::warn!(error = chain(&error), "the host stack differs; will try again");
+        }
         Ok(())
+    }
+
+    /// Whether a route leads by a device that is a parent or an endpoint's, if by any.
+    fn is_known(&self, way: &Way) -> bool {
+        let Way::Device { index, .. } = way else { return true };
+        let mut parents = self.state.parents.values();
+        self.state.devices.values().any(|device| device == index)
+            || parents.any(|parent| parent.link.index == *index)
     }
 }
 
 /// Removes all rules and routes of ours.
 pub(super) async fn remove(netlink: &crate::netlink::Netlink) -> Result<usize, Error> {
-    let (rules, routes) = (netlink.rules().await?, netlink.table_routes(None).await?);
+    let (rules, routes) = (netlink.rules().await?, netlink.table_routes().await?);
     for rule in &rules {
         netlink.delete_rule(rule).await?;
     }

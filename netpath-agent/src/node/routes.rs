@@ -2,10 +2,10 @@
 
 use ipnet::IpNet;
 
-use super::{Error, Node, RouteEntry};
+use super::{Error, Node, RouteEntry, policy};
 use crate::{
     api::types::{Added, Route},
-    route::{RouteSpec, Table, key},
+    route::{self, RouteSpec, Table, key},
     store::Change,
 };
 
@@ -22,7 +22,13 @@ impl Node {
     /// Makes a route. The same one again is no error.
     pub(super) async fn add_route(&mut self, spec: RouteSpec) -> Result<Added<Route>, Error> {
         spec.check()?;
-        let RouteSpec { table, prefix, .. } = spec;
+        let RouteSpec { table, prefix, via, .. } = spec;
+        if policy::is_taken(&self.config, table.0) {
+            return Err(Error::TableTaken(table));
+        }
+        if let Some(via) = via.filter(|via| self.state.host.contains(via)) {
+            return Err(route::Invalid::ViaIsNode(via).into());
+        }
         if let Some(entry) = self.state.route(table, prefix) {
             return if entry.spec == spec {
                 Ok(Added { created: false, item: show(entry) })
@@ -33,7 +39,7 @@ impl Node {
         let (key, route) = spec.entry();
         // The map first: it is the one that may be full.
         self.datapath.put_route(&key, &route)?;
-        if let Err(error) = self.journal.write(vec![Change::PutRoute(spec.clone())]).await {
+        if let Err(error) = self.keep(&spec).await {
             self.datapath.remove_route(&key)?;
             return Err(error);
         }
@@ -55,13 +61,24 @@ impl Node {
         if entry.configured {
             return Err(Error::RouteConfigured { prefix, table });
         }
-        let removed = show(entry);
+        let (removed, spec) = (show(entry), entry.spec.clone());
         self.journal.write(vec![Change::RemoveRoute(table, prefix)]).await?;
         self.datapath.remove_route(&key(table, prefix))?;
         self.state.remove_route(table, prefix);
         self.follow(prefix)?;
+        self.blind(&spec).await?;
         tracing::info!(%table, %prefix, "route removed");
         Ok(removed)
+    }
+
+    /// Mirrors a new route and writes it down; neither, if one of them fails.
+    async fn keep(&mut self, spec: &RouteSpec) -> Result<(), Error> {
+        self.reflect(spec).await?;
+        let written = self.journal.write(vec![Change::PutRoute(spec.clone())]).await;
+        if written.is_err() {
+            self.blind(spec).await?;
+        }
+        written
     }
 
     /// Brings what depends on the routes in line: the flag of an endpoint that a route for

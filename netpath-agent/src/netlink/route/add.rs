@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures::StreamExt as _;
+use ipnet::IpNet;
 use rtnetlink::{
     RouteMessageBuilder,
     packet_core::{
@@ -71,20 +72,9 @@ fn describe(route: &Route) -> String {
 
 pub(super) fn message(index: u32, route: &Route) -> RouteMessage {
     let Route { destination, gateway, mtu, priority } = route;
-    let mut message = match destination.addr() {
-        IpAddr::V4(_) => RouteMessageBuilder::<Ipv4Addr>::new().build(),
-        IpAddr::V6(_) => RouteMessageBuilder::<Ipv6Addr>::new().build(),
-    };
-    message.header.protocol = PROTOCOL;
-    message.header.destination_prefix_length = destination.prefix_len();
+    let mut message = towards(*destination, *priority);
     let attributes = &mut message.attributes;
     attributes.push(RouteAttribute::Oif(index));
-    if destination.prefix_len() > 0 {
-        attributes.push(RouteAttribute::Destination(RouteAddress::from(destination.addr())));
-    }
-    if *priority > 0 {
-        attributes.push(RouteAttribute::Priority(*priority));
-    }
     if let Some(mtu) = mtu {
         attributes.push(RouteAttribute::Metrics(vec![RouteMetric::Mtu(*mtu)]));
     }
@@ -93,6 +83,24 @@ pub(super) fn message(index: u32, route: &Route) -> RouteMessage {
         message.header.flags.insert(RouteFlags::Onlink);
     } else if message.header.address_family == AddressFamily::Inet {
         message.header.scope = RouteScope::Link;
+    }
+    message
+}
+
+/// A route of ours to a destination, which leads nowhere yet.
+pub(super) fn towards(destination: IpNet, priority: u32) -> RouteMessage {
+    let mut message = match destination.addr() {
+        IpAddr::V4(_) => RouteMessageBuilder::<Ipv4Addr>::new().build(),
+        IpAddr::V6(_) => RouteMessageBuilder::<Ipv6Addr>::new().build(),
+    };
+    message.header.protocol = PROTOCOL;
+    message.header.destination_prefix_length = destination.prefix_len();
+    let attributes = &mut message.attributes;
+    if destination.prefix_len() > 0 {
+        attributes.push(RouteAttribute::Destination(RouteAddress::from(destination.addr())));
+    }
+    if priority > 0 {
+        attributes.push(RouteAttribute::Priority(priority));
     }
     message
 }

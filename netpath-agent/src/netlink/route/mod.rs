@@ -26,17 +26,43 @@ pub struct Route {
     pub priority: u32,
 }
 
-/// A route of ours by an interface, in a table other than the main one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A route of ours in a table other than the main one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TableRoute {
     /// The table.
     pub table: u32,
-    /// The interface.
-    pub index: u32,
-    /// The route.
-    pub route: Route,
-    /// The node's address to send from.
-    pub source: Option<IpAddr>,
+    /// What it leads to.
+    pub destination: IpNet,
+    /// The metric: the lowest wins. 0 is what the kernel takes if none is given.
+    pub priority: u32,
+    /// Where it leads.
+    pub way: Way,
+}
+
+impl TableRoute {
+    /// Where it stands: there is one of a kind in each place.
+    #[must_use]
+    pub const fn place(&self) -> (u32, IpNet, u32) {
+        (self.table, self.destination, self.priority)
+    }
+}
+
+/// Where a route of a table leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// To an interface.
+    Device {
+        /// Its index.
+        index: u32,
+        /// The next hop; `None`: the link itself.
+        gateway: Option<IpAddr>,
+        /// The node's address to send from.
+        source: Option<IpAddr>,
+    },
+    /// Nowhere: `blackhole`.
+    Blackhole,
+    /// Out of the table, to the rules behind the one that led here: `throw`.
+    Throw,
 }
 
 /// What IPv6 makes of priority 0 (`IP6_RT_PRIO_USER`).

@@ -6,18 +6,16 @@ use rtnetlink::packet_route::{
     route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType},
 };
 
-use super::{PROTOCOL, TableRoute, add, list};
+use super::{PROTOCOL, Route, TableRoute, Way, add, list};
 use crate::netlink::{Error, Netlink};
 
 impl Netlink {
-    /// The routes that bear our mark, of both families, in all tables but the main one; or only those
-    /// by one interface.
-    pub async fn table_routes(&self, index: Option<u32>) -> Result<Vec<TableRoute>, Error> {
+    /// The routes that bear our mark, of both families, in all tables but the main one.
+    pub async fn table_routes(&self) -> Result<Vec<TableRoute>, Error> {
         let mut routes = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut question = RouteMessage::default();
             question.header.address_family = family;
-            question.attributes.extend(index.map(RouteAttribute::Oif));
             let messages: Vec<RouteMessage> = self
                 .handle
                 .route()
@@ -29,7 +27,6 @@ impl Netlink {
             let ours = messages.iter().filter(|message| message.header.protocol == PROTOCOL);
             routes.extend(ours.filter_map(read));
         }
-        routes.retain(|found| index.is_none_or(|index| found.index == index));
         Ok(routes)
     }
 
@@ -39,7 +36,8 @@ impl Netlink {
         request.execute().await.map_err(Error::request(|| describe("add", route)))
     }
 
-    /// Removes a route; one that is gone already is no error.
+    /// Removes a route; one that is gone already is no error. IPv6 takes one that leads nowhere for
+    /// any to the same destination: who replaced it must not remove it.
     pub async fn delete_table_route(&self, route: &TableRoute) -> Result<(), Error> {
         let request = self.handle.route().del(message(route));
         let deleted = request.execute().await.map_err(Error::request(|| describe("remove", route)));
@@ -50,16 +48,29 @@ impl Netlink {
     }
 }
 
-fn describe(verb: &str, TableRoute { table, route, .. }: &TableRoute) -> String {
-    format!("{verb} the route to {} in table {table}", route.destination)
+fn describe(verb: &str, TableRoute { table, destination, .. }: &TableRoute) -> String {
+    format!("{verb} the route to {destination} in table {table}")
 }
 
-fn message(TableRoute { table, index, route, source }: &TableRoute) -> RouteMessage {
-    let mut message = add::message(*index, route);
+fn message(TableRoute { table, destination, priority, way }: &TableRoute) -> RouteMessage {
+    let (destination, priority) = (*destination, *priority);
+    let mut message = match way {
+        Way::Device { index, gateway, source } => {
+            let route = Route { destination, gateway: *gateway, mtu: None, priority };
+            let mut message = add::message(*index, &route);
+            let source = source.map(|it| RouteAttribute::PrefSource(RouteAddress::from(it)));
+            message.attributes.extend(source);
+            message
+        }
+        Way::Blackhole | Way::Throw => add::towards(destination, priority),
+    };
+    message.header.kind = match way {
+        Way::Device { .. } => RouteType::Unicast,
+        Way::Blackhole => RouteType::BlackHole,
+        Way::Throw => RouteType::Throw,
+    };
     message.header.table = RouteHeader::RT_TABLE_UNSPEC;
     message.attributes.push(RouteAttribute::Table(*table));
-    let source = source.map(|source| RouteAttribute::PrefSource(RouteAddress::from(source)));
-    message.attributes.extend(source);
     message
 }
 
@@ -74,8 +85,15 @@ fn read(message: &RouteMessage) -> Option<TableRoute> {
             _ => {}
         }
     }
-    if table == u32::from(RouteHeader::RT_TABLE_MAIN) || header.kind != RouteType::Unicast {
+    if table == u32::from(RouteHeader::RT_TABLE_MAIN) {
         return None;
     }
-    Some(TableRoute { table, index: index?, route: list::route(message)?, source })
+    let Route { destination, gateway, mtu: _, priority } = list::route(message)?;
+    let way = match header.kind {
+        RouteType::Unicast => Way::Device { index: index?, gateway, source },
+        RouteType::BlackHole => Way::Blackhole,
+        RouteType::Throw => Way::Throw,
+        _ => return None,
+    };
+    Some(TableRoute { table, destination, priority, way })
 }

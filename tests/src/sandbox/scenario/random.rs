@@ -1,5 +1,5 @@
-//! Endpoints and routes that come and go at random, and rules and routes of ours that somebody removes:
-//! the maps, the rules and the tables are what the sum of it asks for.
+//! Endpoints and routes that come and go at random, and rules and routes of ours that somebody removes
+//! from the host stack: the maps, the rules and the tables are what the sum of it asks for.
 //!
 //! What there should be is worked out here, apart from the agent.
 
@@ -10,15 +10,20 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use aya::maps::{HashMap, Map, MapData};
+use aya::maps::{HashMap, LpmTrie, Map, MapData};
 use fastrand::Rng;
-use netpath_common::{ABI, Address, Attachment, Endpoint, endpoint::FLAG_STACK};
+use netpath_common::{
+    ABI, Address, Attachment, Endpoint, Path, Route, RouteKey,
+    endpoint::FLAG_STACK,
+    route::{RouteData, TABLE_MAIN},
+};
 use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
 use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
     address::{Dual, Family, Subnet},
+    agent::Settings,
     command,
     fabric::{Fabric, Plan, SEGMENTS, nic, subnet},
     namespace::Namespace,
@@ -38,6 +43,9 @@ const PLACES: usize = 10;
 /// What was removed is back.
 const REPAIR: Duration = Duration::from_secs(10);
 
+/// Tables that endpoints and routes are of.
+const TABLES: [u32; 4] = [TABLE_MAIN, TABLE_MAIN, 100, 200];
+
 /// Protocol number of ours.
 const PROTOCOL: &str = "110";
 
@@ -47,25 +55,38 @@ struct Wanted {
     segment: usize,
     attachment: &'static str,
     address: Dual,
+    table: u32,
+}
+
+/// Where a route was asked to lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    path: Path,
+    /// The segment of the next hop, and its address.
+    via: Option<(usize, IpAddr)>,
 }
 
 /// A rule: IPv6, priority, source, table.
-type Rule = (bool, u64, String, String);
-/// A route: IPv6, table, destination, device.
-type Route = (bool, String, String, String);
+type KernelRule = (bool, u64, String, String);
+/// A route: IPv6, table, destination, and the way: its type, device and gateway.
+type KernelRoute = (bool, String, String, String);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Kernel {
-    rules: BTreeSet<Rule>,
-    routes: BTreeSet<Route>,
-    /// By address: attachment, parent, device, flags.
-    endpoints: BTreeMap<IpAddr, (u8, u32, bool, u8)>,
+    rules: BTreeSet<KernelRule>,
+    routes: BTreeSet<KernelRoute>,
+    /// By address: attachment, parent, device, flags, table.
+    endpoints: BTreeMap<IpAddr, (u8, u32, bool, u8, u32)>,
+    /// By table and prefix: path, next hop.
+    prefixes: BTreeMap<(u32, String), (u8, IpAddr)>,
 }
 
 struct Run<'a> {
     fabric: &'a Fabric,
     ipvlan: bool,
     places: Vec<(Namespace, Option<Wanted>)>,
+    /// By table and prefix.
+    routes: BTreeMap<(u32, String), Way>,
     rng: Rng,
 }
 
@@ -87,6 +108,7 @@ fn random(bench: &Bench) -> Result<Outcome> {
         ipvlan: fabric.pods.iter().any(|pod| pod.sort.attachment == "ipvlan-l2"),
         fabric: &fabric,
         places: places.collect::<Result<_>>()?,
+        routes: configured(),
         rng: Rng::with_seed(seed),
     };
     let mut done = BTreeMap::<&str, u32>::new();
@@ -103,21 +125,24 @@ fn random(bench: &Bench) -> Result<Outcome> {
 
 impl Run<'_> {
     fn operation(&mut self) -> Result<&'static str> {
-        if self.rng.u32(..10) == 0 {
-            return self.remove_something();
+        match self.rng.u32(..10) {
+            0 => return self.remove_something(),
+            1..5 => return self.change_route(),
+            _ => {}
         }
         let place = self.rng.usize(..PLACES);
         let name = format!("r{place}");
         let agent = &self.fabric.agents[0];
         if self.places[place].1.take().is_some() {
             agent.netpath(&["endpoint", "del", &name])?;
-            return Ok("removed");
+            return Ok("endpoints removed");
         }
         let wanted = self.choose();
-        let Wanted { segment, attachment, address } = &wanted;
+        let Wanted { segment, attachment, address, table } = &wanted;
         let (parent, netns) = (nic(*segment), self.places[place].0.path());
         let netns = netns.to_string_lossy();
         let (v4, v6) = (format!("{}/24", address.v4), format!("{}/64", address.v6));
+        let table = table_name(*table);
         agent.netpath(&[
             "endpoint",
             "add",
@@ -132,9 +157,45 @@ impl Run<'_> {
             &v4,
             "--address",
             &v6,
+            "--table",
+            &table,
         ])?;
         self.places[place].1 = Some(wanted);
-        Ok("added")
+        Ok("endpoints added")
+    }
+
+    /// Adds the route of some table and prefix, or removes it if it is there.
+    fn change_route(&mut self) -> Result<&'static str> {
+        let agent = &self.fabric.agents[0];
+        let table = TABLES[self.rng.usize(..TABLES.len())];
+        let (net, v4) = (self.rng.u8(1..6), self.rng.bool());
+        let prefix = match (v4, self.rng.u8(..4)) {
+            (true, 0) => "0.0.0.0/0".to_owned(),
+            (true, 1) => format!("10.60.{net}.7/32"),
+            (true, 2) => format!("10.60.{net}.0/24"),
+            (true, _) => "10.60.0.0/16".to_owned(),
+            (false, 0) => "::/0".to_owned(),
+            (false, 1) => format!("fd00:60:{net}::7/128"),
+            (false, 2) => format!("fd00:60:{net}::/48"),
+            (false, _) => "fd00:60::/32".to_owned(),
+        };
+        let name = table_name(table);
+        if self.routes.remove(&(table, prefix.clone())).is_some() {
+            agent.netpath(&["route", "del", &prefix, "--table", &name])?;
+            return Ok("routes removed");
+        }
+        let path = Path::ALL[self.rng.usize(..Path::ALL.len())];
+        let via = (path == Path::Router && self.rng.u8(..4) > 0).then(|| {
+            let segment = self.rng.usize(..SEGMENTS);
+            let family = if v4 { Family::Ipv4 } else { Family::Ipv6 };
+            (segment, subnet(segment).host(self.rng.u8(200..210)).of(family))
+        });
+        let mut words = vec!["route", "add", &prefix, path.name(), "--table", &name];
+        let address = via.map(|(_, address)| address.to_string());
+        words.extend(address.iter().flat_map(|address| ["--via", address]));
+        agent.netpath(&words)?;
+        self.routes.insert((table, prefix), Way { path, via });
+        Ok("routes added")
     }
 
     /// An address that nobody has, now and then of another parent's subnet.
@@ -146,12 +207,13 @@ impl Run<'_> {
             _ => "policy-route",
         };
         let attachment = if self.rng.bool() { child } else { "policy-route" };
+        let table = TABLES[self.rng.usize(..TABLES.len())];
         let of = if self.rng.u32(..5) == 0 { self.rng.usize(..SEGMENTS) } else { segment };
         loop {
             let address = subnet(of).host(self.rng.u8(50..90));
             let taken = self.places.iter().flat_map(|(_, wanted)| wanted);
             if taken.into_iter().all(|other| other.address != address) {
-                return Wanted { segment, attachment, address };
+                return Wanted { segment, attachment, address, table };
             }
         }
     }
@@ -162,7 +224,7 @@ impl Run<'_> {
         let node = &self.fabric.nodes[0].namespace;
         let rule = self.rng.bool();
         if rule && !kernel.rules.is_empty() {
-            let rules: Vec<&Rule> = kernel.rules.iter().collect();
+            let rules: Vec<&KernelRule> = kernel.rules.iter().collect();
             let (ipv6, priority, source, table) = rules[self.rng.usize(..rules.len())];
             let family = if *ipv6 { "-6" } else { "-4" };
             // The agent may have been faster with a change of its own.
@@ -173,10 +235,11 @@ impl Run<'_> {
         if kernel.routes.is_empty() {
             return Ok("nothing to take away");
         }
-        let routes: Vec<&Route> = kernel.routes.iter().collect();
-        let (ipv6, table, destination, device) = routes[self.rng.usize(..routes.len())];
+        let routes: Vec<&KernelRoute> = kernel.routes.iter().collect();
+        let (ipv6, table, destination, way) = routes[self.rng.usize(..routes.len())];
         let family = if *ipv6 { "-6" } else { "-4" };
-        let _ = ip(node, &format!("{family} route del {destination} dev {device} table {table}"));
+        let kind = if way.contains("dev") { "unicast" } else { way };
+        let _ = ip(node, &format!("{family} route del {kind} {destination} table {table}"));
         Ok("routes taken away")
     }
 
@@ -196,7 +259,7 @@ impl Run<'_> {
     fn expected(&self) -> Result<Kernel> {
         let mut kernel = Kernel::default();
         for segment in 1..SEGMENTS {
-            let (table, device) = (table(segment), nic(segment));
+            let (table, device) = (table(segment), format!("dev {}", nic(segment)));
             let priority = 2130 + segment as u64;
             for family in Family::BOTH {
                 let ipv6 = family == Family::Ipv6;
@@ -205,14 +268,17 @@ impl Run<'_> {
                     kernel.rules.insert((ipv6, priority, prefix.clone(), table.clone()));
                     kernel.routes.insert((ipv6, table.clone(), prefix, device.clone()));
                 }
-                kernel.routes.insert((ipv6, table.clone(), "default".into(), device.clone()));
+                let router = format!("{device} via {}", subnet(segment).gateway().of(family));
+                kernel.routes.insert((ipv6, table.clone(), "default".into(), router));
             }
         }
         let index = |name: &str| {
             self.fabric.nodes[0].namespace.enter(|| Ok(if_nametoindex(name).unwrap_or(0)))
         };
         for (place, (_, wanted)) in self.places.iter().enumerate() {
-            let Some(Wanted { segment, attachment, address }) = wanted else { continue };
+            let Some(Wanted { segment, attachment, address, table: own }) = wanted else {
+                continue;
+            };
             let routed = *attachment == "policy-route";
             let device = if routed { self.device(place)? } else { nic(*segment) };
             let of = (0..SEGMENTS)
@@ -220,7 +286,11 @@ impl Run<'_> {
             for family in Family::BOTH {
                 let (ipv6, address) = (family == Family::Ipv6, address.of(family));
                 kernel.rules.insert((ipv6, 2110, "all".into(), PROTOCOL.into()));
-                kernel.routes.insert((ipv6, PROTOCOL.into(), address.to_string(), device.clone()));
+                let way = format!("dev {device}");
+                kernel.routes.insert((ipv6, PROTOCOL.into(), address.to_string(), way));
+                if *own != TABLE_MAIN {
+                    kernel.rules.insert((ipv6, 2115, address.to_string(), own.to_string()));
+                }
                 if of != Some(*segment) {
                     kernel.rules.insert((ipv6, 2120, address.to_string(), table(*segment)));
                 }
@@ -230,9 +300,31 @@ impl Run<'_> {
                     _ => Attachment::PolicyRoute,
                 };
                 let flags = if routed && *segment == 2 { FLAG_STACK } else { 0 };
-                let entry = (kind as u8, index(&nic(*segment))?, routed, flags);
+                let entry = (kind as u8, index(&nic(*segment))?, routed, flags, *own);
                 kernel.endpoints.insert(address, entry);
             }
+        }
+        for ((table, prefix), way) in &self.routes {
+            let none = IpAddr::from([0; 16]);
+            let next_hop = way.via.map_or(none, |(_, address)| address);
+            kernel.prefixes.insert((*table, prefix.clone()), (way.path as u8, next_hop));
+            if *table == TABLE_MAIN {
+                continue;
+            }
+            let way = match way {
+                Way { path: Path::Drop, .. } => "blackhole".to_owned(),
+                // The first parent's subnets are not configured: what is in none of the others' is its.
+                Way { via: Some((segment, via)), .. } => format!("dev {} via {via}", nic(*segment)),
+                Way { .. } => "throw".to_owned(),
+            };
+            let destination = match &**prefix {
+                "0.0.0.0/0" | "::/0" => "default",
+                prefix => prefix.trim_end_matches("/32").trim_end_matches("/128"),
+            };
+            // Not every prefix of that length is a single address.
+            let destination = if prefix == "fd00:60::/32" { prefix } else { destination };
+            let entry = (prefix.contains(':'), table.to_string(), destination.to_owned(), way);
+            kernel.routes.insert(entry);
         }
         Ok(kernel)
     }
@@ -265,24 +357,52 @@ impl Run<'_> {
             }
             let words = [family, "-N", "-j", "route", "show", "table", "all", "proto", PROTOCOL];
             for route in json(node, &words)? {
-                let entry = (ipv6, text(&route["table"]), text(&route["dst"]), text(&route["dev"]));
+                // Types are numbers as well.
+                let way = match (route["type"].as_str(), route["gateway"].as_str()) {
+                    (Some("6"), _) => "blackhole".to_owned(),
+                    (Some("9"), _) => "throw".to_owned(),
+                    (_, Some(gateway)) => format!("dev {} via {gateway}", text(&route["dev"])),
+                    (_, None) => format!("dev {}", text(&route["dev"])),
+                };
+                let entry = (ipv6, text(&route["table"]), text(&route["dst"]), way);
                 kernel.routes.insert(entry);
             }
         }
-        let pin = self.fabric.agents[0].files.pins.join(format!("v{ABI}")).join("endpoints");
+        let pins = self.fabric.agents[0].files.pins.join(format!("v{ABI}"));
         let map: HashMap<_, Address, Endpoint> =
-            HashMap::try_from(Map::HashMap(MapData::from_pin(pin)?))?;
+            HashMap::try_from(Map::HashMap(MapData::from_pin(pins.join("endpoints"))?))?;
         for entry in &map {
             let (address, endpoint) = entry?;
             let address = IpAddr::from(address);
             let local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
             if !endpoint.is_host() && !local {
-                let Endpoint { attachment, parent, device, flags, .. } = endpoint;
-                kernel.endpoints.insert(address, (attachment, parent, device != 0, flags));
+                let Endpoint { attachment, parent, device, flags, table, .. } = endpoint;
+                kernel.endpoints.insert(address, (attachment, parent, device != 0, flags, table));
             }
+        }
+        let map: LpmTrie<_, RouteData, Route> =
+            LpmTrie::try_from(Map::LpmTrie(MapData::from_pin(pins.join("routes"))?))?;
+        for entry in map.iter() {
+            let (key, route) = entry?;
+            let RouteData { table, address } = key.data();
+            let address = Address::v6(address);
+            let length = RouteKey { prefix_len: key.prefix_len(), table, address }.length();
+            let prefix = format!("{}/{length}", IpAddr::from(address));
+            kernel.prefixes.insert((table, prefix), (route.path, route.next_hop().into()));
         }
         Ok(kernel)
     }
+}
+
+/// The routes of the configuration.
+fn configured() -> BTreeMap<(u32, String), Way> {
+    let kernel = Way { path: Path::Kernel, via: None };
+    let routes = Settings::default().routes.into_iter();
+    routes.map(|(prefix, _)| ((TABLE_MAIN, prefix), kernel)).collect()
+}
+
+fn table_name(table: u32) -> String {
+    if table == TABLE_MAIN { "main".to_owned() } else { table.to_string() }
 }
 
 fn table(segment: usize) -> String {
