@@ -36,6 +36,9 @@ impl RouteKey {
     /// Bits of a key that matches one address only.
     pub const FULL: u32 = 32 + 128;
 
+    /// Bits in front of an IPv4 address: a key of fewer is IPv6's.
+    const MAPPED: u32 = 32 + 96;
+
     /// The key that looks up the longest prefix of `address` in `table`.
     #[inline(always)]
     #[must_use]
@@ -108,6 +111,14 @@ impl Route {
     pub const fn has_next_hop(&self) -> bool {
         let [a, b, c, d] = self.next_hop;
         a | b | c | d != 0
+    }
+
+    /// Whether the prefix is of the family of an address that it holds: `::/0` holds IPv4 addresses
+    /// in their mapped form, and has nothing to say of them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_for(&self, address: &Address) -> bool {
+        self.prefix_len as u32 >= RouteKey::MAPPED || !address.is_v4()
     }
 
     /// Whether the prefix is a single address.

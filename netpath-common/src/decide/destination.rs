@@ -51,11 +51,22 @@ pub(super) fn route<'a, T: Tables>(
     address: &Address,
 ) -> Option<T::Ref<'a, Route>> {
     if table != TABLE_MAIN
-        && let Some(route) = tables.route(&RouteKey::lookup(table, *address))
+        && let Some(route) = look_up(tables, table, address)
     {
         return Some(route);
     }
-    tables.route(&RouteKey::lookup(TABLE_MAIN, *address))
+    look_up(tables, TABLE_MAIN, address)
+}
+
+/// The most specific prefix of a table.
+#[inline(always)]
+fn look_up<'a, T: Tables>(
+    tables: &'a T,
+    table: u32,
+    address: &Address,
+) -> Option<T::Ref<'a, Route>> {
+    let route = tables.route(&RouteKey::lookup(table, *address))?;
+    if route.is_for(address) { Some(route) } else { None }
 }
 
 /// A prefix of full length in the sender's table, else in the main one.
@@ -66,12 +77,12 @@ fn full_route<'a, T: Tables>(
     address: &Address,
 ) -> Option<T::Ref<'a, Route>> {
     if table != TABLE_MAIN
-        && let Some(route) = tables.route(&RouteKey::lookup(table, *address))
+        && let Some(route) = look_up(tables, table, address)
         && route.is_full()
     {
         return Some(route);
     }
-    let route = tables.route(&RouteKey::lookup(TABLE_MAIN, *address))?;
+    let route = look_up(tables, TABLE_MAIN, address)?;
     if route.is_full() { Some(route) } else { None }
 }
 
@@ -123,8 +134,14 @@ pub(super) fn follow<T: Tables>(
 /// The next hop of a packet whose verdict is [`Action::NextHop`].
 #[inline(always)]
 pub fn next_hop<T: Tables>(tables: &T, packet: &Packet) -> Option<Address> {
+    Some(route_of(tables, packet)?.next_hop())
+}
+
+/// The route of a packet whose verdict is [`Action::NextHop`].
+#[inline(always)]
+pub fn route_of<'a, T: Tables>(tables: &'a T, packet: &Packet) -> Option<T::Ref<'a, Route>> {
     let table = tables.endpoint(&packet.source)?.table;
-    Some(route(tables, table, &packet.destination)?.next_hop())
+    route(tables, table, &packet.destination)
 }
 
 /// The kernel path: by the kernel entry, a device without an rx_handler that could take the packet.
@@ -142,7 +159,5 @@ pub(super) fn enter<T: Tables>(tables: &T, reason: Reason) -> Verdict {
 #[inline(always)]
 pub(super) fn is_blackhole<T: Tables>(tables: &T, address: &Address) -> bool {
     tables.node().is_some_and(|node| node.has_blackholes())
-        && tables
-            .route(&RouteKey::lookup(TABLE_MAIN, *address))
-            .is_some_and(|route| route.path == Path::Drop as u8)
+        && look_up(tables, TABLE_MAIN, address).is_some_and(|route| route.path == Path::Drop as u8)
 }

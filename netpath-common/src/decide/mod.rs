@@ -14,7 +14,7 @@ mod neighbour;
 mod source;
 mod wire;
 
-pub use destination::next_hop;
+pub use destination::{next_hop, route_of};
 pub use device::{from_endpoint, to_endpoint};
 pub use egress::{Origin, egress};
 pub use ingress::ingress;

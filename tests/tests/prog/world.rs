@@ -338,6 +338,10 @@ fn tables(room: &Room) -> Plain {
         let key = RouteKey::prefix(TABLE_MAIN, at(prefix), length);
         plain.route(key, Route::new(&key, Path::Router).via(at(next_hop)));
     }
+    // IPv6's, and nobody's: IPv4 addresses in their mapped form have its bits, as those of ::/0.
+    let mapped: IpAddr = "::8000:0:0".parse().expect("address");
+    let key = RouteKey::prefix(TABLE_MAIN, mapped.into(), 81);
+    plain.route(key, Route::new(&key, Path::Drop));
     plain.namespaces.extend([room.pod.number, ANOTHER]);
     plain.parents.insert(parents[0], Parent { mac: PARENT[0], flags: 0 });
     let flags = FLAG_DRIVER | FLAG_XDP_NATIVE;
