@@ -252,6 +252,9 @@ pub struct Question {
     /// The parent that the packet crosses; where only one can be meant, it is found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<InterfaceName>,
+    /// The mark that the host stack is asked with, as netfilter may have set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<u32>,
 }
 
 /// An IP protocol.
@@ -329,6 +332,34 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// The answer.
     pub verdict: Verdict,
+    /// The host stack's answer for the same packet; none to what never comes to the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelAnswer>,
+    /// Both disagree on the device or the next hop.
+    pub drift: bool,
+}
+
+/// What the host stack would do with a packet that reached it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "lowercase")]
+pub enum KernelAnswer {
+    /// Send it.
+    Sent {
+        /// By this interface.
+        interface: String,
+        /// To this next hop; the destination itself, if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gateway: Option<IpAddr>,
+        /// The table that says so.
+        table: Table,
+    },
+    /// Take it for the node's own.
+    Received,
+    /// Neither.
+    Refused {
+        /// The kernel's word for it.
+        reason: String,
+    },
 }
 
 /// A question that the decision asked of a table.
@@ -349,6 +380,9 @@ pub struct Verdict {
     pub reason: String,
     /// What the program does with it.
     pub action: String,
+    /// The next hop, where a route chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<IpAddr>,
 }
 
 /// Why a request failed.

@@ -4,8 +4,8 @@ use std::{cell::RefCell, fmt, net::IpAddr, ops::Deref};
 
 use aya::maps::MapError;
 use netpath_common::{
-    Address, Attachment, Endpoint, FlowKey, Hook, Kind, Mac, Node, Packet, Parent, Path, Route,
-    RouteKey, Tables, Verdict,
+    Action, Address, Attachment, Endpoint, FlowKey, Hook, Kind, Mac, Node, Packet, Parent, Path,
+    Route, RouteKey, Tables, Verdict,
     decide::{self, Origin},
     endpoint::DEVICE_MAC,
 };
@@ -47,6 +47,10 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// The decision.
     pub verdict: Verdict,
+    /// The next hop, where a route chose it.
+    pub next_hop: Option<IpAddr>,
+    /// All that the route has.
+    pub hops: Vec<IpAddr>,
 }
 
 impl Datapath {
@@ -95,7 +99,15 @@ impl Datapath {
             Some(_) => Hook::Egress,
             None => Hook::Ingress,
         };
-        Ok(Explanation { hook, steps: tables.steps.into_inner(), verdict })
+        let steps = tables.steps.take();
+        let (next_hop, hops) = if verdict.action == Action::NextHop {
+            let hops = decide::route_of(&tables, &packet).map(|route| vec![route.next_hop()]);
+            let hops = hops.into_iter().flatten().map(IpAddr::from).collect();
+            (decide::next_hop(&tables, &packet).map(IpAddr::from), hops)
+        } else {
+            (None, Vec::new())
+        };
+        Ok(Explanation { hook, steps, verdict, next_hop, hops })
     }
 }
 
@@ -157,6 +169,9 @@ impl Tables for Live<'_> {
         let found = self.datapath.routes.get(&to_trie(key), 0).ok();
         let question = format!("routes: {} in table {}", key.address, key.table);
         self.note(question, found, |route| {
+            if !route.is_for(&key.address) {
+                return "only a prefix of IPv6".to_owned();
+            }
             let path = Path::from_u8(route.path).map_or("drop", Path::name);
             let key = RouteKey { prefix_len: route.prefix_len.into(), ..*key };
             let via = Via(route);

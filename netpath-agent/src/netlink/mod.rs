@@ -20,7 +20,7 @@ pub use self::{
     link::{IpvlanFlags, IpvlanMode, IpvlanPort, Link, LinkKind, MacvlanMode},
     monitor::{Change, Monitor},
     namespace::{Namespace, Visit},
-    route::{Route, TableRoute, Way},
+    route::{Answer, Inquiry, Route, TableRoute, Way},
     rule::Rule,
 };
 

@@ -50,7 +50,7 @@ pub(super) async fn answer(node: Shared, request: Command) {
             drop(reply.send(node.lock().await.endpoint_counters()));
         }
         Command::Explain(question, reply) => {
-            drop(reply.send(node.lock().await.explain(&question)));
+            drop(reply.send(node.lock().await.explain(&question).await));
         }
     }
 }

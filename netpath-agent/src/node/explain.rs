@@ -1,18 +1,21 @@
-//! Asking the decision what it would do.
+//! Asking the decision what it would do, and the host stack beside it.
 
 use std::net::IpAddr;
 
 use netpath_common::{Action, Path, Reason};
 
-use super::{Error, Node};
+use super::{Error, Node, drift};
 use crate::{
-    api::types::{Explanation, Question, Step, Verdict},
+    api::types::{Explanation, KernelAnswer, Question, Step, Verdict},
     datapath::{self, Explanation as Explained, Query},
+    netlink::{Answer, Inquiry},
+    route::Table,
 };
 
 impl Node {
-    /// Runs the very decision of the programs over the live maps.
-    pub(super) fn explain(&self, question: &Question) -> Result<Explanation, Error> {
+    /// Runs the very decision of the programs over the live maps, and asks the host stack for the way
+    /// of the same packet.
+    pub(super) async fn explain(&self, question: &Question) -> Result<Explanation, Error> {
         let source = self.resolve("source", &question.source, None)?;
         let destination = self.resolve("destination", &question.destination, Some(source))?;
         if source.is_ipv4() != destination.is_ipv4() {
@@ -22,14 +25,16 @@ impl Node {
         if self.is_by_own_nic(source, destination) {
             return Ok(by_own_nic());
         }
-        let Explained { hook, steps, verdict } = self.datapath.explain(&Query {
+        let query = Query {
             ifindex: self.crossing(question, source, destination)?,
             source,
             destination,
             protocol: question.protocol.number(destination),
             source_port: question.source_port.unwrap_or(0),
             destination_port: question.destination_port.unwrap_or(0),
-        })?;
+        };
+        let Explained { hook, steps, verdict, next_hop, hops } = self.datapath.explain(&query)?;
+        let kernel = self.netlink.way_of(&self.inquiry(&query, question.mark)).await?;
         let step = |step: datapath::Step| Step { question: step.question, answer: step.answer };
         Ok(Explanation {
             hook: hook.name().to_owned(),
@@ -38,7 +43,36 @@ impl Node {
                 path: verdict.path.name().to_owned(),
                 reason: verdict.reason.name().to_owned(),
                 action: describe(verdict.action).to_owned(),
+                next_hop,
             },
+            drift: drift::differs(&verdict, query.ifindex, &hops, &kernel),
+            kernel: Some(self.show_answer(kernel).await?),
+        })
+    }
+
+    /// The question to the host stack. What an endpoint sends comes to it by the kernel entry, or by
+    /// the endpoint's own device.
+    fn inquiry(&self, query: &Query, mark: Option<u32>) -> Inquiry {
+        let Query { ifindex, source, destination, protocol, source_port, destination_port } =
+            *query;
+        let input = match self.state.owner(source) {
+            Some(owner) => Some(*self.state.devices.get(owner).unwrap_or(&self.entry.ifindex)),
+            None if self.state.host.contains(&source) => None,
+            None => Some(ifindex),
+        };
+        let mark = mark.unwrap_or(0);
+        Inquiry { source, destination, input, protocol, source_port, destination_port, mark }
+    }
+
+    async fn show_answer(&self, answer: Answer) -> Result<KernelAnswer, Error> {
+        Ok(match answer {
+            Answer::Sent { index, gateway, table } => {
+                let link = self.netlink.link_by_index(index).await?;
+                let interface = link.map_or_else(|| index.to_string(), |link| link.name);
+                KernelAnswer::Sent { interface, gateway, table: Table(table) }
+            }
+            Answer::Received => KernelAnswer::Received,
+            Answer::Refused(reason) => KernelAnswer::Refused { reason },
         })
     }
 
@@ -109,7 +143,10 @@ fn by_own_nic() -> Explanation {
             path: Path::Router.name().to_owned(),
             reason: Reason::NoRoute.name().to_owned(),
             action: "sent by the endpoint's own NIC".to_owned(),
+            next_hop: None,
         },
+        kernel: None,
+        drift: false,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `pods`, `endpoints` | what runtimes and operators ask for |
 //! | `addresses` | those of the agent's pools |
 //! | `neighbours` | what the wire is asked and told |
+//! | `explain`, `drift` | what the decision would do, and the host stack |
 //! | `flows` | what takes the kernel path |
 //! | `check` | is a pod what it should be |
 //! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
@@ -28,6 +29,7 @@ mod cleanup;
 mod convert;
 mod counters;
 mod devices;
+mod drift;
 mod endpoints;
 mod entry;
 mod error;

@@ -65,7 +65,7 @@ pub(super) enum Command {
         #[arg(long)]
         endpoints: bool,
     },
-    /// Ask the decision what it would do with a packet, over the live maps.
+    /// Ask the decision what it would do with a packet, over the live maps, and the host stack for its way.
     #[command(after_help = "\
 Examples:
   netpath explain web-0 10.0.2.7 --proto tcp --dport 80
@@ -196,12 +196,23 @@ pub(super) struct Explain {
     /// The parent that the packet crosses; found by itself where the addresses tell.
     #[arg(long, value_name = "NAME")]
     parent: Option<InterfaceName>,
+    /// The mark that the host stack is asked with, as netfilter may have set it; 0x and hexadecimal
+    /// digits, or decimal.
+    #[arg(long, value_name = "MARK", value_parser = parse_mark)]
+    mark: Option<u32>,
 }
 
 impl From<Explain> for Question {
     fn from(explain: Explain) -> Self {
-        let Explain { source, destination, protocol, source_port, destination_port, parent } =
+        let Explain { source, destination, protocol, source_port, destination_port, parent, mark } =
             explain;
-        Self { source, destination, protocol, source_port, destination_port, parent }
+        Self { source, destination, protocol, source_port, destination_port, parent, mark }
     }
+}
+
+fn parse_mark(text: &str) -> Result<u32, String> {
+    let number = text
+        .strip_prefix("0x")
+        .map_or_else(|| text.parse().ok(), |digits| u32::from_str_radix(digits, 16).ok());
+    number.ok_or_else(|| format!("{text:?} is no mark; write a number such as 0x10 or 16"))
 }

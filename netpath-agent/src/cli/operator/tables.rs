@@ -5,7 +5,8 @@ use std::{fmt::Write as _, net::SocketAddr};
 use super::output::table;
 use crate::{
     api::types::{
-        Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, Parent, Route, Status, Step,
+        Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, KernelAnswer, Parent, Route,
+        Status, Step, Verdict,
     },
     attachment::Attachment,
     config::Vlan,
@@ -203,9 +204,9 @@ pub(super) fn endpoint_counters(counters: &[EndpointCounter]) -> String {
     table(&header, &[1, 2, 3, 4], rows.collect())
 }
 
-/// What the decision asked and answered.
+/// What the decision asked and answered, and what the host stack says.
 pub(super) fn explanation(explanation: &Explanation) -> String {
-    let Explanation { hook, steps, verdict } = explanation;
+    let Explanation { hook, steps, verdict, kernel, drift } = explanation;
     let rows = steps
         .iter()
         .enumerate()
@@ -214,6 +215,21 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
         })
         .collect();
     let mut text = table(&["step", "question", "answer"], &[0], rows);
-    let _ = writeln!(text, "\n{} ({}): {} at {hook}", verdict.path, verdict.reason, verdict.action);
+    let Verdict { path, reason, action, next_hop } = verdict;
+    let hop = next_hop.map(|hop| format!(", {hop},")).unwrap_or_default();
+    let _ = writeln!(text, "\n{path} ({reason}): {action}{hop} at {hook}");
+    let Some(kernel) = kernel else { return text };
+    let answer = match kernel {
+        KernelAnswer::Sent { interface, gateway, table } => {
+            let via = gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
+            format!("by {interface}{via}, table {table}")
+        }
+        KernelAnswer::Received => "received by the node".to_owned(),
+        KernelAnswer::Refused { reason } => format!("refused: {reason}"),
+    };
+    let _ = writeln!(text, "the host stack: {answer}");
+    if *drift {
+        text.push_str("drift: the host stack leads it elsewhere\n");
+    }
     text
 }

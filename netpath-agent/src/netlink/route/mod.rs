@@ -1,6 +1,7 @@
 //! Routes of the kernel.
 
 mod add;
+mod ask;
 mod list;
 mod table;
 
@@ -8,6 +9,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use rtnetlink::packet_route::route::RouteProtocol;
+
+pub use self::ask::{Answer, Inquiry};
 
 /// The mark of our routes: the number of who made them, as `ip route` shows it ("n", taken by
 /// nobody in iproute2's `rt_protos`).

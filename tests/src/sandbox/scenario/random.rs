@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{HashMap, LpmTrie, Map, MapData};
 use fastrand::Rng;
+use ipnet::IpNet;
 use netpath_common::{
     ABI, Address, Attachment, Endpoint, Path, Route, RouteKey,
     endpoint::FLAG_STACK,
@@ -116,7 +117,8 @@ fn random(bench: &Bench) -> Result<Outcome> {
         let what = run.operation().with_context(|| format!("operation {number}, seed {seed}"))?;
         *done.entry(what).or_default() += 1;
         if number % STEP == 0 {
-            run.compare().with_context(|| format!("after operation {number}, seed {seed}"))?;
+            let compared = run.compare().and_then(|()| run.ask());
+            compared.with_context(|| format!("after operation {number}, seed {seed}"))?;
         }
     }
     eprintln!("random: {OPERATIONS} operations: {done:?}; rules, tables and maps agree");
@@ -256,6 +258,54 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// `netpath explain` says of every pod where the host stack would lead its packets elsewhere.
+    fn ask(&mut self) -> Result<()> {
+        for (_, wanted) in &self.places {
+            let Some(wanted) = wanted else { continue };
+            for family in Family::BOTH {
+                let net = self.rng.u8(1..6);
+                let to: IpAddr = match family {
+                    Family::Ipv4 => [10, 60, net, 7].into(),
+                    Family::Ipv6 => [0xfd00, 0x60, net.into(), 0, 0, 0, 0, 7].into(),
+                };
+                let words = [wanted.address.of(family).to_string(), to.to_string()];
+                let words = ["explain", &words[0], &words[1]];
+                let answer = self.fabric.agents[0].netpath_json(&words)?;
+                let expected = self.drifts(wanted, to);
+                ensure!(
+                    answer["drift"] == expected,
+                    "{words:?}, not {expected}: {answer} {wanted:?} {:?}",
+                    self.routes
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the host stack knows another way than the programs: of a route without a mirror, or
+    /// whose next hop is not on the pod's parent.
+    fn drifts(&self, wanted: &Wanted, to: IpAddr) -> bool {
+        let find = |table: u32| {
+            let there = self.routes.iter().filter_map(|((of, prefix), way)| {
+                let prefix: IpNet = prefix.parse().ok()?;
+                (*of == table && prefix.contains(&to)).then_some((prefix.prefix_len(), *way))
+            });
+            there.max_by_key(|(length, _)| *length).map(|(_, way)| way)
+        };
+        let own = if wanted.table == TABLE_MAIN { None } else { find(wanted.table) };
+        // The host stack carries the packets of the third segment's.
+        let Some(way) = own.or_else(|| find(TABLE_MAIN)).filter(|_| wanted.segment != 2) else {
+            return false;
+        };
+        let elsewhere = |(segment, _)| own.is_none() || segment != wanted.segment;
+        match way.path {
+            Path::Kernel => false,
+            Path::Drop => own.is_none(),
+            Path::Host | Path::Local => true,
+            Path::Router => way.via.is_some_and(elsewhere),
+        }
+    }
+
     fn expected(&self) -> Result<Kernel> {
         let mut kernel = Kernel::default();
         for segment in 1..SEGMENTS {
@@ -382,7 +432,7 @@ impl Run<'_> {
         }
         let map: LpmTrie<_, RouteData, Route> =
             LpmTrie::try_from(Map::LpmTrie(MapData::from_pin(pins.join("routes"))?))?;
-        for entry in map.iter() {
+        for entry in &map {
             let (key, route) = entry?;
             let RouteData { table, address } = key.data();
             let address = Address::v6(address);
