@@ -4,7 +4,10 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use documented::{Documented, DocumentedFields};
 use ipnet::IpNet;
-use netpath_common::{Address, Path, RouteKey, route::TABLE_MAIN};
+use netpath_common::{
+    Address, Path, RouteKey,
+    route::{MAX_HOPS, TABLE_MAIN},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A route: what a destination prefix leads to. The most specific prefix wins; an endpoint's own
@@ -21,9 +24,10 @@ pub struct RouteSpec {
     /// kernel: the host stack with its netfilter, rules and routes. drop: nowhere.
     #[serde(with = "path_name")]
     pub path: Path,
-    /// With router: the next hop, if not the one that the endpoint itself chose.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub via: Option<IpAddr>,
+    /// With router: the next hop, or a list of up to 8 among which flows are shared out, if not the one
+    /// that the endpoint itself chose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]
+    pub via: Vec<IpAddr>,
 }
 
 /// Why a route was refused.
@@ -57,6 +61,12 @@ pub enum Invalid {
     /// The next hop can not be a neighbour.
     #[error("{0} is no unicast address; use the router's address on the parent's network")]
     ViaNotUnicast(IpAddr),
+    /// A next hop that would have a second share.
+    #[error("{0} is given twice; all next hops have the same share, remove one")]
+    ViaTwice(IpAddr),
+    /// More than the map's value holds.
+    #[error("{0} next hops; a route has at most {MAX_HOPS}")]
+    TooManyHops(usize),
     /// The node would be its own next hop.
     #[error("{0} is an address of this node; use another router's, or path kernel")]
     ViaIsNode(IpAddr),
@@ -71,6 +81,8 @@ impl Invalid {
             Self::ViaNotTaken(_)
             | Self::ViaFamily { .. }
             | Self::ViaNotUnicast(_)
+            | Self::ViaTwice(_)
+            | Self::TooManyHops(_)
             | Self::ViaIsNode(_) => "via",
         }
     }
@@ -92,15 +104,22 @@ impl RouteSpec {
         if prefix.addr().is_multicast() {
             return Err(Invalid::Multicast(prefix));
         }
-        let Some(via) = *via else { return Ok(()) };
-        if path != Path::Router {
+        if !via.is_empty() && path != Path::Router {
             return Err(Invalid::ViaNotTaken(path));
         }
-        if via.is_ipv4() != prefix.addr().is_ipv4() {
-            return Err(Invalid::ViaFamily { via, prefix });
+        if via.len() > MAX_HOPS {
+            return Err(Invalid::TooManyHops(via.len()));
         }
-        if via.is_unspecified() || via.is_multicast() || via.is_loopback() {
-            return Err(Invalid::ViaNotUnicast(via));
+        for (at, hop) in via.iter().copied().enumerate() {
+            if hop.is_ipv4() != prefix.addr().is_ipv4() {
+                return Err(Invalid::ViaFamily { via: hop, prefix });
+            }
+            if hop.is_unspecified() || hop.is_multicast() || hop.is_loopback() {
+                return Err(Invalid::ViaNotUnicast(hop));
+            }
+            if via[..at].contains(&hop) {
+                return Err(Invalid::ViaTwice(hop));
+            }
         }
         Ok(())
     }
@@ -111,9 +130,22 @@ impl RouteSpec {
         let Self { table, prefix, path, via } = self;
         let key = key(*table, *prefix);
         let route = netpath_common::Route::new(&key, *path);
-        let route = via.map_or(route, |via| route.via(via.into()));
-        (key, route)
+        (key, via.iter().fold(route, |route, hop| route.via((*hop).into())))
     }
+}
+
+/// A next hop, or a list of them.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected an address such as \"10.0.1.254\", or a list of them")]
+    enum Written {
+        One(IpAddr),
+        Many(Vec<IpAddr>),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::One(hop) => vec![hop],
+        Written::Many(hops) => hops,
+    })
 }
 
 /// The key of a prefix in the kernel's table.

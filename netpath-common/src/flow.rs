@@ -56,6 +56,28 @@ impl FlowKey {
     pub const fn of_fragments(self) -> Self {
         Self { source_port: 0, destination_port: 0, ..self }
     }
+
+    /// A number to share flows out by. The mixing steps are those of MurmurHash3, which spreads
+    /// neighbouring addresses and ports.
+    #[inline(always)]
+    #[must_use]
+    pub const fn digest(&self) -> u32 {
+        let [a, b, c, d] = self.source.to_words();
+        let [e, f, g, h] = self.destination.to_words();
+        let ports = (self.source_port as u32) << 16 | self.destination_port as u32;
+        let hash = mix(mix(mix(mix(0, a), b), c), d);
+        let hash = mix(mix(mix(mix(hash, e), f), g), h);
+        let hash = mix(mix(hash, ports), self.protocol);
+        let hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
+        let hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
+        hash ^ hash >> 16
+    }
+}
+
+#[inline(always)]
+const fn mix(hash: u32, word: u32) -> u32 {
+    let word = word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+    (hash ^ word).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
 }
 
 /// What is known of a flow whose packets take the kernel path.
@@ -65,4 +87,38 @@ pub struct Flow {
     /// When the host stack last forwarded the direction that the flow answers, in nanoseconds of
     /// `CLOCK_MONOTONIC`.
     pub seen: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(source_port: u16) -> Packet {
+        let source = Address::v4([10, 0, 1, 11]);
+        let destination = Address::v4([192, 0, 2, 9]);
+        Packet {
+            source,
+            speaks_for: source,
+            destination,
+            source_port,
+            protocol: 6,
+            ..Packet::default()
+        }
+    }
+
+    #[test]
+    fn flows_are_spread_evenly() {
+        let mut counts = [0_u32; 8];
+        for port in 0..8000_u16 {
+            counts[(FlowKey::of(&packet(port)).digest() >> 29) as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn fragments_go_together() {
+        let digest = |fragment, port| FlowKey::of(&Packet { fragment, ..packet(port) }).digest();
+        assert_eq!(digest(true, 80), digest(true, 0));
+        assert_ne!(digest(false, 80), digest(false, 81));
+    }
 }

@@ -67,21 +67,27 @@ impl RouteKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Route {
-    /// For [`Path::Router`]: the next hop on the endpoint's parent; unspecified leaves the
-    /// neighbour that the sender chose.
+    /// For [`Path::Router`]: next hops on the endpoint's parent, among which flows are shared out;
+    /// none leaves the neighbour that the sender chose. In the value itself, so that a change of
+    /// them all is one step.
     /// The words of an [`Address`] in the order of memory; the trie aligns to four bytes only.
-    pub next_hop: [u32; 4],
+    pub next_hops: [[u32; 4]; MAX_HOPS],
     /// The path, as [`Path`].
     pub path: u8,
     /// The key's `prefix_len`: a lookup returns the value only, and a full-length prefix is as
     /// specific as an endpoint.
     pub prefix_len: u8,
+    /// How many next hops there are.
+    pub hops: u8,
     /// Keeps the layout free of padding.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
+/// Next hops of one route.
+pub const MAX_HOPS: usize = 8;
+
 // The trie wants a value alignment that divides the key's data size of 20.
-const _: () = assert!(size_of::<Route>() == 20 && 20 % align_of::<Route>() == 0);
+const _: () = assert!(size_of::<Route>() == 132 && 20 % align_of::<Route>() == 0);
 
 impl Route {
     /// The route of `key` to a path, without a next hop.
@@ -89,28 +95,42 @@ impl Route {
     pub const fn new(key: &RouteKey, path: Path) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "at most 160")]
         let prefix_len = key.prefix_len as u8;
-        Self { next_hop: [0; 4], path: path as u8, prefix_len, reserved: [0; 2] }
+        let next_hops = [[0; 4]; MAX_HOPS];
+        Self { next_hops, path: path as u8, prefix_len, hops: 0, reserved: 0 }
     }
 
-    /// The same route, to the router at `next_hop`.
+    /// The same route by one more router; by no more than [`MAX_HOPS`].
     #[must_use]
-    pub const fn via(self, next_hop: Address) -> Self {
-        Self { next_hop: next_hop.to_words(), ..self }
+    pub fn via(mut self, next_hop: Address) -> Self {
+        if let Some(free) = self.next_hops.get_mut(usize::from(self.hops)) {
+            *free = next_hop.to_words();
+            self.hops += 1;
+        }
+        self
     }
 
-    /// The next hop; unspecified if there is none.
+    /// The next hop of a flow, by its [`digest`](crate::FlowKey::digest): all have the same share.
     #[inline(always)]
     #[must_use]
-    pub const fn next_hop(&self) -> Address {
-        Address::from_words(self.next_hop)
+    pub fn next_hop(&self, flow: u32) -> Option<Address> {
+        let share = (u64::from(flow) * u64::from(self.hops)) >> 32;
+        if !self.has_next_hop() {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "less than the number of hops")]
+        self.next_hops.get(share as usize).map(|words| Address::from_words(*words))
+    }
+
+    /// All next hops.
+    pub fn next_hops(&self) -> impl Iterator<Item = Address> {
+        self.next_hops.into_iter().take(self.hops.into()).map(Address::from_words)
     }
 
     /// Whether there is a next hop.
     #[inline(always)]
     #[must_use]
     pub const fn has_next_hop(&self) -> bool {
-        let [a, b, c, d] = self.next_hop;
-        a | b | c | d != 0
+        self.hops != 0
     }
 
     /// Whether the prefix is of the family of an address that it holds: `::/0` holds IPv4 addresses

@@ -38,7 +38,7 @@ fn route() -> Route {
         table: Table::MAIN,
         prefix: "fd00:96::/112".parse().expect("prefix"),
         path: RoutePath::Router,
-        via: Some("fd00::1".parse().expect("address")),
+        via: vec!["fd00::1".parse().expect("address")],
     };
     Route { spec, origin: "runtime".to_owned() }
 }

@@ -40,7 +40,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
 /// A cluster's Services, left to the host's kube-proxy.
 fn example_route() -> RouteSpec {
     let prefix = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12);
-    RouteSpec { table: Table::MAIN, prefix: IpNet::V4(prefix), path: Path::Kernel, via: None }
+    RouteSpec { table: Table::MAIN, prefix: IpNet::V4(prefix), path: Path::Kernel, via: Vec::new() }
 }
 
 /// A part of the node's subnet, with its router.

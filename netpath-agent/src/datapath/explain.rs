@@ -47,7 +47,7 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// The decision.
     pub verdict: Verdict,
-    /// The next hop, where a route chose it.
+    /// The flow's next hop, where a route has chosen it.
     pub next_hop: Option<IpAddr>,
     /// All that the route has.
     pub hops: Vec<IpAddr>,
@@ -101,9 +101,9 @@ impl Datapath {
         };
         let steps = tables.steps.take();
         let (next_hop, hops) = if verdict.action == Action::NextHop {
-            let hops = decide::route_of(&tables, &packet).map(|route| vec![route.next_hop()]);
-            let hops = hops.into_iter().flatten().map(IpAddr::from).collect();
-            (decide::next_hop(&tables, &packet).map(IpAddr::from), hops)
+            let hops = decide::route_of(&tables, &packet)
+                .map(|route| route.next_hops().map(IpAddr::from).collect());
+            (decide::next_hop(&tables, &packet).map(IpAddr::from), hops.unwrap_or_default())
         } else {
             (None, Vec::new())
         };
@@ -174,8 +174,7 @@ impl Tables for Live<'_> {
             }
             let path = Path::from_u8(route.path).map_or("drop", Path::name);
             let key = RouteKey { prefix_len: route.prefix_len.into(), ..*key };
-            let via = Via(route);
-            format!("a prefix of length {}: {path}{via}", key.length())
+            format!("a prefix of length {}: {path}{}", key.length(), Hops(route))
         })
     }
 
@@ -208,12 +207,16 @@ impl Tables for Live<'_> {
     }
 }
 
-/// The next hop of a route, if it has one.
-struct Via<'a>(&'a Route);
+/// The next hops of a route, if it has any.
+struct Hops<'a>(&'a Route);
 
-impl fmt::Display for Via<'_> {
+impl fmt::Display for Hops<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(route) = self;
-        if route.has_next_hop() { write!(f, " via {}", route.next_hop()) } else { Ok(()) }
+        for (number, hop) in route.next_hops().enumerate() {
+            let word = if number == 0 { "via" } else { "or" };
+            write!(f, " {word} {hop}")?;
+        }
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | path | in the kernel |
 //! | --- | --- |
-//! | router, with a next hop | by that, on the parent in whose subnets it is, else on the first |
+//! | router, with next hops | by those, on the parent in whose subnets the first is, else on the first |
 //! | drop | `blackhole` |
 //! | router without a next hop, kernel, host, local | `throw`: as if the table did not have it |
 //!
@@ -29,13 +29,13 @@ pub(super) fn of(config: &Config, state: &State, route: &RouteSpec) -> Option<Ta
     if *table == Table::MAIN || policy::is_taken(config, table.0) {
         return None;
     }
-    let way = match (path, via) {
+    let way = match (path, via.first()) {
         (Path::Drop, _) => Way::Blackhole,
-        (Path::Router, Some(via)) => {
-            let parent = parent_of(config, state, *via)?;
+        (Path::Router, Some(first)) => {
+            let parent = parent_of(config, state, *first)?;
             // A device that is down takes no routes.
             let index = parent.link.up.then_some(parent.link.index)?;
-            Way::Device { index, gateway: Some(*via), source: None }
+            Way::Device { index, gateways: via.iter().copied().collect(), source: None }
         }
         (Path::Router | Path::Kernel | Path::Host | Path::Local, _) => Way::Throw,
     };

@@ -78,8 +78,8 @@ impl Policy {
 
     fn add_parent(&mut self, parent: &Parent, table: u32) {
         let index = parent.link.index;
-        let mut add = |destination, gateway| {
-            let way = Way::Device { index, gateway, source: None };
+        let mut add = |destination, gateways| {
+            let way = Way::Device { index, gateways, source: None };
             self.routes.insert(TableRoute { table, destination, priority: 0, way });
         };
         // A device that is down takes no routes.
@@ -87,11 +87,11 @@ impl Policy {
             return;
         }
         for subnet in &parent.config.subnets {
-            add(*subnet, None);
+            add(*subnet, BTreeSet::new());
         }
         for router in &parent.config.routers {
             let any = IpNet::new_assert(*router, 0).trunc();
-            add(any, Some(*router));
+            add(any, BTreeSet::from([*router]));
         }
     }
 
@@ -154,7 +154,7 @@ fn routes_of(config: &Config, state: &State, record: &Record) -> Vec<TableRoute>
         let on = |parent| state.address_on(parent, address.is_ipv6());
         let source = on(&record.spec.parent)
             .or_else(|| config.parents.iter().find_map(|parent| on(&parent.name)));
-        let way = Way::Device { index, gateway: None, source };
+        let way = Way::Device { index, gateways: BTreeSet::new(), source };
         TableRoute { table: ENDPOINTS, destination, priority: 0, way }
     });
     ways.collect()

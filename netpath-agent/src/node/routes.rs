@@ -22,12 +22,12 @@ impl Node {
     /// Makes a route. The same one again is no error.
     pub(super) async fn add_route(&mut self, spec: RouteSpec) -> Result<Added<Route>, Error> {
         spec.check()?;
-        let RouteSpec { table, prefix, via, .. } = spec;
+        let RouteSpec { table, prefix, .. } = spec;
         if policy::is_taken(&self.config, table.0) {
             return Err(Error::TableTaken(table));
         }
-        if let Some(via) = via.filter(|via| self.state.host.contains(via)) {
-            return Err(route::Invalid::ViaIsNode(via).into());
+        if let Some(via) = spec.via.iter().find(|via| self.state.host.contains(via)) {
+            return Err(route::Invalid::ViaIsNode(*via).into());
         }
         if let Some(entry) = self.state.route(table, prefix) {
             return if entry.spec == spec {

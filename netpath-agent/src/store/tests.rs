@@ -36,7 +36,7 @@ fn record(name: &str, slot: u32) -> Record {
 }
 
 fn route(prefix: &str, table: Table, path: RoutePath) -> RouteSpec {
-    RouteSpec { table, prefix: prefix.parse().expect("prefix"), path, via: None }
+    RouteSpec { table, prefix: prefix.parse().expect("prefix"), path, via: Vec::new() }
 }
 
 #[test]

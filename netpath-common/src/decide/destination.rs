@@ -1,8 +1,8 @@
 //! Where an address leads: endpoints, then the sender's table, then the main one.
 
 use crate::{
-    Action, Address, Endpoint, Mac, Packet, Path, Reason, Route, RouteKey, Tables, Verdict,
-    route::TABLE_MAIN,
+    Action, Address, Endpoint, FlowKey, Mac, Packet, Path, Reason, Route, RouteKey, Tables,
+    Verdict, route::TABLE_MAIN,
 };
 
 /// Where an address leads. It borrows from the tables: copies of their values would cost the
@@ -134,7 +134,7 @@ pub(super) fn follow<T: Tables>(
 /// The next hop of a packet whose verdict is [`Action::NextHop`].
 #[inline(always)]
 pub fn next_hop<T: Tables>(tables: &T, packet: &Packet) -> Option<Address> {
-    Some(route_of(tables, packet)?.next_hop())
+    route_of(tables, packet)?.next_hop(FlowKey::of(packet).digest())
 }
 
 /// The route of a packet whose verdict is [`Action::NextHop`].

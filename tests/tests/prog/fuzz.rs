@@ -8,7 +8,7 @@ use netpath_common::{
     Address, Attachment, Endpoint, Hook, MARK_REDIRECTED, Mac, Node, Parent, Path, Route, RouteKey,
     endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
     parent::{FLAG_DRIVER, FLAG_XDP_NATIVE},
-    route::TABLE_MAIN,
+    route::{MAX_HOPS, TABLE_MAIN},
 };
 use netpath_tests::program::{
     Arrival, Counters,
@@ -257,8 +257,10 @@ impl Random {
         let key = RouteKey { prefix_len: 32 + bits, table, address: prefix };
         let path = self.pick(&Path::ALL);
         let mut route = Route::new(&key, path);
-        if path == Path::Router && self.rng.bool() {
-            route = route.via(self.address(v4).into());
+        if path == Path::Router {
+            for _ in 0..self.rng.usize(..=MAX_HOPS) {
+                route = route.via(self.address(v4).into());
+            }
         }
         plain.route(key, route);
     }

@@ -140,6 +140,7 @@ pub(super) enum Route {
 Examples:
   netpath route add 10.96.0.0/12 kernel
   netpath route add 0.0.0.0/0 router --via 10.0.1.254 --table 100
+  netpath route add ::/0 router --via fd00:1::fd --via fd00:1::fe --table 100
   netpath route add fd00:bad::/32 drop")]
     Add {
         /// The destination.
@@ -147,9 +148,9 @@ Examples:
         /// local, host, router, kernel or drop.
         #[arg(value_parser = parse_path)]
         path: Path,
-        /// With router: the next hop.
+        /// With router: the next hop; can be repeated, for flows to be shared out among up to 8.
         #[arg(long, value_name = "ADDRESS")]
-        via: Option<IpAddr>,
+        via: Vec<IpAddr>,
         /// The route table.
         #[arg(long, value_name = "main|NUMBER", default_value_t = Table::MAIN)]
         table: Table,

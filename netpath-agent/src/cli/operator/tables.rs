@@ -1,6 +1,9 @@
 //! What each answer looks like to people.
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+};
 
 use super::output::table;
 use crate::{
@@ -147,11 +150,18 @@ pub(super) fn routes(routes: &[Route]) -> String {
             spec.table.to_string(),
             spec.prefix.to_string(),
             spec.path.name().to_owned(),
-            spec.via.map_or_else(|| "-".to_owned(), |via| via.to_string()),
+            hops(&spec.via),
             origin.clone(),
         ]
     });
     table(&["table", "prefix", "path", "via", "origin"], &[], rows.collect())
+}
+
+fn hops(via: &[IpAddr]) -> String {
+    if via.is_empty() {
+        return "-".to_owned();
+    }
+    via.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// Flows.

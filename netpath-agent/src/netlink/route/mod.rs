@@ -5,7 +5,7 @@ mod ask;
 mod list;
 mod table;
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 use rtnetlink::packet_route::route::RouteProtocol;
@@ -57,8 +57,8 @@ pub enum Way {
     Device {
         /// Its index.
         index: u32,
-        /// The next hop; `None`: the link itself.
-        gateway: Option<IpAddr>,
+        /// The next hops, of equal weight; none: the link itself.
+        gateways: BTreeSet<IpAddr>,
         /// The node's address to send from.
         source: Option<IpAddr>,
     },

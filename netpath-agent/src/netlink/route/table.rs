@@ -1,9 +1,14 @@
 //! Routes of tables other than the main one.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use futures::TryStreamExt as _;
 use rtnetlink::packet_route::{
     AddressFamily,
-    route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType},
+    route::{
+        RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteNextHopFlags,
+        RouteType,
+    },
 };
 
 use super::{PROTOCOL, Route, TableRoute, Way, add, list};
@@ -55,9 +60,19 @@ fn describe(verb: &str, TableRoute { table, destination, .. }: &TableRoute) -> S
 fn message(TableRoute { table, destination, priority, way }: &TableRoute) -> RouteMessage {
     let (destination, priority) = (*destination, *priority);
     let mut message = match way {
-        Way::Device { index, gateway, source } => {
-            let route = Route { destination, gateway: *gateway, mtu: None, priority };
-            let mut message = add::message(*index, &route);
+        Way::Device { index, gateways, source } => {
+            let mut message = match gateways.first() {
+                Some(_) if gateways.len() > 1 => {
+                    let mut message = add::towards(destination, priority);
+                    let hops = gateways.iter().map(|gateway| hop(*index, *gateway));
+                    message.attributes.push(RouteAttribute::MultiPath(hops.collect()));
+                    message
+                }
+                first => {
+                    let gateway = first.copied();
+                    add::message(*index, &Route { destination, gateway, mtu: None, priority })
+                }
+            };
             let source = source.map(|it| RouteAttribute::PrefSource(RouteAddress::from(it)));
             message.attributes.extend(source);
             message
@@ -74,14 +89,35 @@ fn message(TableRoute { table, destination, priority, way }: &TableRoute) -> Rou
     message
 }
 
+/// A next hop that is taken to be on the link, as that of a route with no other.
+fn hop(index: u32, gateway: IpAddr) -> RouteNextHop {
+    let mut hop = RouteNextHop::default();
+    hop.flags = RouteNextHopFlags::Onlink;
+    hop.interface_index = index;
+    hop.attributes.push(RouteAttribute::Gateway(RouteAddress::from(gateway)));
+    hop
+}
+
+fn gateways_of(hop: &RouteNextHop) -> impl Iterator<Item = IpAddr> {
+    hop.attributes.iter().filter_map(|attribute| match attribute {
+        RouteAttribute::Gateway(address) => list::plain(address),
+        _ => None,
+    })
+}
+
 fn read(message: &RouteMessage) -> Option<TableRoute> {
     let header = &message.header;
     let (mut table, mut index, mut source) = (u32::from(header.table), None, None);
+    let mut gateways = BTreeSet::new();
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Table(number) => table = *number,
             RouteAttribute::Oif(by) => index = Some(*by),
             RouteAttribute::PrefSource(address) => source = list::plain(address),
+            RouteAttribute::MultiPath(hops) => {
+                index = hops.first().map(|hop| hop.interface_index);
+                gateways.extend(hops.iter().flat_map(gateways_of));
+            }
             _ => {}
         }
     }
@@ -89,8 +125,9 @@ fn read(message: &RouteMessage) -> Option<TableRoute> {
         return None;
     }
     let Route { destination, gateway, mtu: _, priority } = list::route(message)?;
+    gateways.extend(gateway);
     let way = match header.kind {
-        RouteType::Unicast => Way::Device { index: index?, gateway, source },
+        RouteType::Unicast => Way::Device { index: index?, gateways, source },
         RouteType::BlackHole => Way::Blackhole,
         RouteType::Throw => Way::Throw,
         _ => return None,

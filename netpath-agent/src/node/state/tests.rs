@@ -71,7 +71,7 @@ fn record(name: &str, slot: u32, addresses: &[&str]) -> Record {
 }
 
 fn route(table: Table, prefix: &str, path: Path) -> RouteEntry {
-    let spec = RouteSpec { table, prefix: net(prefix), path, via: None };
+    let spec = RouteSpec { table, prefix: net(prefix), path, via: Vec::new() };
     RouteEntry { spec, configured: false }
 }
 

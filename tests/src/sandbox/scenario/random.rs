@@ -60,11 +60,12 @@ struct Wanted {
 }
 
 /// Where a route was asked to lead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Way {
     path: Path,
-    /// The segment of the next hop, and its address.
-    via: Option<(usize, IpAddr)>,
+    /// The next hops, and the segment that they are on.
+    via: Vec<IpAddr>,
+    segment: usize,
 }
 
 /// A rule: IPv6, priority, source, table.
@@ -78,8 +79,8 @@ struct Kernel {
     routes: BTreeSet<KernelRoute>,
     /// By address: attachment, parent, device, flags, table.
     endpoints: BTreeMap<IpAddr, (u8, u32, bool, u8, u32)>,
-    /// By table and prefix: path, next hop.
-    prefixes: BTreeMap<(u32, String), (u8, IpAddr)>,
+    /// By table and prefix: path, next hops.
+    prefixes: BTreeMap<(u32, String), (u8, Vec<IpAddr>)>,
 }
 
 struct Run<'a> {
@@ -187,16 +188,17 @@ impl Run<'_> {
             return Ok("routes removed");
         }
         let path = Path::ALL[self.rng.usize(..Path::ALL.len())];
-        let via = (path == Path::Router && self.rng.u8(..4) > 0).then(|| {
-            let segment = self.rng.usize(..SEGMENTS);
-            let family = if v4 { Family::Ipv4 } else { Family::Ipv6 };
-            (segment, subnet(segment).host(self.rng.u8(200..210)).of(family))
-        });
+        let segment = self.rng.usize(..SEGMENTS);
+        let hops = if path == Path::Router { self.rng.u8(..4) } else { 0 };
+        let first = self.rng.u8(200..210);
+        let family = if v4 { Family::Ipv4 } else { Family::Ipv6 };
+        let hop = |number| subnet(segment).host(first + number).of(family);
+        let via: Vec<IpAddr> = (0..hops).map(hop).collect();
         let mut words = vec!["route", "add", &prefix, path.name(), "--table", &name];
-        let address = via.map(|(_, address)| address.to_string());
-        words.extend(address.iter().flat_map(|address| ["--via", address]));
+        let addresses: Vec<String> = via.iter().map(ToString::to_string).collect();
+        words.extend(addresses.iter().flat_map(|address| ["--via", address]));
         agent.netpath(&words)?;
-        self.routes.insert((table, prefix), Way { path, via });
+        self.routes.insert((table, prefix), Way { path, via, segment });
         Ok("routes added")
     }
 
@@ -288,7 +290,7 @@ impl Run<'_> {
         let find = |table: u32| {
             let there = self.routes.iter().filter_map(|((of, prefix), way)| {
                 let prefix: IpNet = prefix.parse().ok()?;
-                (*of == table && prefix.contains(&to)).then_some((prefix.prefix_len(), *way))
+                (*of == table && prefix.contains(&to)).then_some((prefix.prefix_len(), way))
             });
             there.max_by_key(|(length, _)| *length).map(|(_, way)| way)
         };
@@ -297,12 +299,12 @@ impl Run<'_> {
         let Some(way) = own.or_else(|| find(TABLE_MAIN)).filter(|_| wanted.segment != 2) else {
             return false;
         };
-        let elsewhere = |(segment, _)| own.is_none() || segment != wanted.segment;
         match way.path {
             Path::Kernel => false,
             Path::Drop => own.is_none(),
             Path::Host | Path::Local => true,
-            Path::Router => way.via.is_some_and(elsewhere),
+            Path::Router if way.via.is_empty() => false,
+            Path::Router => own.is_none() || way.segment != wanted.segment,
         }
     }
 
@@ -355,17 +357,19 @@ impl Run<'_> {
             }
         }
         for ((table, prefix), way) in &self.routes {
-            let none = IpAddr::from([0; 16]);
-            let next_hop = way.via.map_or(none, |(_, address)| address);
-            kernel.prefixes.insert((*table, prefix.clone()), (way.path as u8, next_hop));
+            let hops = (way.path as u8, way.via.clone());
+            kernel.prefixes.insert((*table, prefix.clone()), hops);
             if *table == TABLE_MAIN {
                 continue;
             }
             let way = match way {
                 Way { path: Path::Drop, .. } => "blackhole".to_owned(),
+                Way { via, .. } if via.is_empty() => "throw".to_owned(),
                 // The first parent's subnets are not configured: what is in none of the others' is its.
-                Way { via: Some((segment, via)), .. } => format!("dev {} via {via}", nic(*segment)),
-                Way { .. } => "throw".to_owned(),
+                Way { via, segment, .. } => {
+                    let hops = via.iter().map(|via| format!("dev {} via {via}", nic(*segment)));
+                    hops.collect::<Vec<_>>().join(", ")
+                }
             };
             let destination = match &**prefix {
                 "0.0.0.0/0" | "::/0" => "default",
@@ -407,12 +411,16 @@ impl Run<'_> {
             }
             let words = [family, "-N", "-j", "route", "show", "table", "all", "proto", PROTOCOL];
             for route in json(node, &words)? {
+                let hop = |hop: &Value| match hop["gateway"].as_str() {
+                    Some(gateway) => format!("dev {} via {gateway}", text(&hop["dev"])),
+                    None => format!("dev {}", text(&hop["dev"])),
+                };
                 // Types are numbers as well.
-                let way = match (route["type"].as_str(), route["gateway"].as_str()) {
+                let way = match (route["type"].as_str(), route["nexthops"].as_array()) {
                     (Some("6"), _) => "blackhole".to_owned(),
                     (Some("9"), _) => "throw".to_owned(),
-                    (_, Some(gateway)) => format!("dev {} via {gateway}", text(&route["dev"])),
-                    (_, None) => format!("dev {}", text(&route["dev"])),
+                    (_, Some(hops)) => hops.iter().map(hop).collect::<Vec<_>>().join(", "),
+                    (_, None) => hop(&route),
                 };
                 let entry = (ipv6, text(&route["table"]), text(&route["dst"]), way);
                 kernel.routes.insert(entry);
@@ -438,7 +446,8 @@ impl Run<'_> {
             let address = Address::v6(address);
             let length = RouteKey { prefix_len: key.prefix_len(), table, address }.length();
             let prefix = format!("{}/{length}", IpAddr::from(address));
-            kernel.prefixes.insert((table, prefix), (route.path, route.next_hop().into()));
+            let hops = route.next_hops().map(IpAddr::from).collect();
+            kernel.prefixes.insert((table, prefix), (route.path, hops));
         }
         Ok(kernel)
     }
@@ -446,9 +455,9 @@ impl Run<'_> {
 
 /// The routes of the configuration.
 fn configured() -> BTreeMap<(u32, String), Way> {
-    let kernel = Way { path: Path::Kernel, via: None };
+    let kernel = Way { path: Path::Kernel, via: Vec::new(), segment: 0 };
     let routes = Settings::default().routes.into_iter();
-    routes.map(|(prefix, _)| ((TABLE_MAIN, prefix), kernel)).collect()
+    routes.map(|(prefix, _)| ((TABLE_MAIN, prefix), kernel.clone())).collect()
 }
 
 fn table_name(table: u32) -> String {
