@@ -20,4 +20,5 @@ pub mod node;
 pub mod pci;
 pub mod pod;
 pub mod route;
+pub mod rule;
 pub mod store;

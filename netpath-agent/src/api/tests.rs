@@ -125,6 +125,7 @@ async fn refusals_say_what_and_where() {
         source_port: None,
         destination_port: Some(80),
         parent: Some(InterfaceName::ETH0),
+        mark: None,
     };
     let failure = refused(agent.explain(&question).await.expect_err("refused"));
     let asked = serde_json::to_string(&question).expect("JSON");

@@ -6,7 +6,12 @@ use netpath_common::route::TABLE_MAIN;
 use tracing_subscriber::EnvFilter;
 
 use super::{Agent, Capacity, Config, Datapath, Log, Parent, error::Problem};
-use crate::{attachment::Attachment, ipam, node::policy};
+use crate::{
+    attachment::Attachment,
+    ipam,
+    node::policy,
+    rule::{self, RuleSpec},
+};
 
 /// The longest path that fits `sockaddr_un`, in bytes.
 const SOCKET_PATH_MAX: usize = 107;
@@ -26,6 +31,7 @@ impl Config {
             ipam: _,
             parents: _,
             routes: _,
+            rules: _,
             pools,
         } = self;
         agent.check()?;
@@ -35,6 +41,7 @@ impl Config {
         positive("announce.timeout_ms", announce.timeout_ms)?;
         self.check_parents()?;
         self.check_routes()?;
+        self.check_rules()?;
         ipam::check(pools).map_err(|(index, invalid)| {
             (format!("pool[{index}].{}", invalid.field()), Box::new(invalid).into())
         })
@@ -94,6 +101,22 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+impl Config {
+    fn check_rules(&self) -> Checked {
+        rule::check(&self.rules).map_err(|(index, invalid)| {
+            (format!("rule[{index}].{}", invalid.field()), invalid.into())
+        })?;
+        let taken = |rule: &RuleSpec| policy::is_taken(self, rule.table.0);
+        match self.rules.iter().position(taken) {
+            Some(index) => {
+                let problem = Problem::ReservedTable(self.rules[index].table.0);
+                Err((format!("rule[{index}].table"), problem))
+            }
+            None => Ok(()),
+        }
     }
 }
 

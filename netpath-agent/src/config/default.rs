@@ -11,6 +11,7 @@ use super::{Config, Parent};
 use crate::{
     ipam::PoolSpec,
     route::{RouteSpec, Table},
+    rule::RuleSpec,
 };
 
 /// The width of the file, in columns.
@@ -19,11 +20,21 @@ const WIDTH: usize = 92;
 /// What stands in front of a key that is not set.
 const OFF: &str = "# ";
 
-/// Every key with its default value and what it means. The parent is an example to edit, the route
-/// and the pool are examples behind `#`.
+/// Every key with its default value and what it means. The parent is an example to edit, the
+/// route, the rule and the pool are examples behind `#`.
 pub fn default_file() -> Result<String, toml::ser::Error> {
-    let Config { agent, log, datapath, capacity, announce, ipam, parents: _, routes: _, pools: _ } =
-        Config::default();
+    let Config {
+        agent,
+        log,
+        datapath,
+        capacity,
+        announce,
+        ipam,
+        parents: _,
+        routes: _,
+        rules: _,
+        pools: _,
+    } = Config::default();
     let mut file = String::from("# The configuration of netpath-agent.\n");
     section(&mut file, "", "[agent]", &agent)?;
     section(&mut file, "", "[log]", &log)?;
@@ -33,6 +44,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
     section(&mut file, "", "[ipam]", &ipam)?;
     section(&mut file, "", "[[parent]]", &Parent::example())?;
     section(&mut file, OFF, "[[route]]", &example_route())?;
+    section(&mut file, OFF, "[[rule]]", &example_rule())?;
     section(&mut file, OFF, "[[pool]]", &example_pool())?;
     Ok(file)
 }
@@ -41,6 +53,12 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
 fn example_route() -> RouteSpec {
     let prefix = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 12);
     RouteSpec { table: Table::MAIN, prefix: IpNet::V4(prefix), path: Path::Kernel, via: Vec::new() }
+}
+
+/// Pods of a subnet with a way out of their own.
+fn example_rule() -> RuleSpec {
+    let subnet = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 2, 0), 24);
+    RuleSpec { from: Some(subnet.into()), to: None, mark: None, table: Table(100) }
 }
 
 /// A part of the node's subnet, with its router.

@@ -6,6 +6,7 @@ use crate::{
     ipam,
     name::InterfaceName,
     route::{self, Table},
+    rule,
 };
 
 /// Reading, parsing or checking the file failed.
@@ -138,6 +139,9 @@ pub enum Problem {
     /// A route that is wrong by itself.
     #[error(transparent)]
     Route(#[from] route::Invalid),
+    /// A rule that is wrong by itself, or beside another.
+    #[error(transparent)]
+    Rule(#[from] rule::Invalid),
     /// A pool that is wrong by itself, or beside another.
     #[error(transparent)]
     Pool(#[from] Box<ipam::Invalid>),

@@ -24,6 +24,7 @@ pub use self::{
 };
 use crate::{
     attachment::Attachment, ipam::PoolSpec, name::InterfaceName, pci::PciAddress, route::RouteSpec,
+    rule::RuleSpec,
 };
 
 /// The whole file.
@@ -48,6 +49,9 @@ pub struct Config {
     /// Routes that are there from the start.
     #[serde(rename = "route")]
     pub routes: Vec<RouteSpec>,
+    /// Which table is asked for whom. The order counts for those by source.
+    #[serde(rename = "rule")]
+    pub rules: Vec<RuleSpec>,
     /// Addresses for pods. The order counts.
     #[serde(rename = "pool")]
     pub pools: Vec<PoolSpec>,

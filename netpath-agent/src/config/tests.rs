@@ -30,7 +30,8 @@ fn the_default_files_examples_are_valid() {
         .collect();
     let values = values.join("\n");
     let config = parse(&format!("{head}[[route]]\n{values}")).expect("valid");
-    assert_eq!((config.routes.len(), config.pools.len()), (1, 1), "{values}");
+    let found = (config.routes.len(), config.rules.len(), config.pools.len());
+    assert_eq!(found, (1, 1, 1), "{values}");
 }
 
 #[test]
@@ -92,6 +93,20 @@ fn every_setting_can_be_given() {
         path = "router"
         via = "10.0.0.1"
         [[route]]
+        table = 100
+        prefix = "::/0"
+        path = "router"
+        via = ["fd00::1", "fd00::2"]
+        [[rule]]
+        from = "10.0.2.0/24"
+        table = 100
+        [[rule]]
+        to = "fd00:9::/64"
+        table = 100
+        [[rule]]
+        mark = 16
+        table = "main"
+        [[route]]
         table = "main"
         prefix = "fd00:96::/112"
         path = "kernel"
@@ -107,7 +122,9 @@ fn every_setting_can_be_given() {
     let pci = "0000:00:04.0".parse().expect("place");
     assert_eq!(config.parents[3].identity(), Identity::Pci(pci));
     assert_eq!(config.routes[0].table, crate::route::Table(100));
-    assert_eq!(config.routes[1].path, netpath_common::Path::Kernel);
+    assert_eq!(config.routes[1].via.len(), 2);
+    assert_eq!(config.routes[2].path, netpath_common::Path::Kernel);
+    assert_eq!((config.rules.len(), config.rules[2].mark), (3, Some(16)));
     assert_eq!((config.pools[0].ranges.len(), config.pools[0].default), (2, false));
     assert!(config.pools[1].default, "where nothing is said");
 }
@@ -183,6 +200,35 @@ fn bad_files_are_told_what_is_wrong_and_where() {
         (
             route("prefix = \"10.0.0.0/8\"\npath = \"router\"\nvia = \"0.0.0.0\""),
             "route[0].via: 0.0.0.0 is no unicast address",
+        ),
+        (
+            route("prefix = \"10.0.0.0/8\"\npath = \"router\"\nvia = [\"10.0.0.1\", \"10.0.0.1\"]"),
+            "route[0].via: 10.0.0.1 is given twice",
+        ),
+        (
+            route("prefix = \"10.0.0.0/8\"\npath = \"router\"\nvia = \"gate\""),
+            "expected an address such as \"10.0.1.254\", or a list of them",
+        ),
+        (
+            route("prefix = \"10.0.0.0/8\"\npath = \"drop\"\ntable = 110"),
+            "route[0].table: 110 is a table of the kernel's, of a parent's or of netpath's own",
+        ),
+        ("[[rule]]\ntable = 100".to_owned(), "rule[0].from: a rule has from, to or mark"),
+        (
+            "[[rule]]\nfrom = \"10.0.0.1/8\"\ntable = 100".to_owned(),
+            "rule[0].from: 10.0.0.1/8 has bits set behind its length; write 10.0.0.0/8",
+        ),
+        ("[[rule]]\nmark = 0\ntable = 100".to_owned(), "rule[0].mark: 0 is no mark"),
+        ("[[rule]]\nmark = 7\ntable = 255".to_owned(), "rule[0].table: 255 is a table of"),
+        ("[[rule]]\nto = \"::/0\"\ntable = \"main\"".to_owned(), "rule[0].table: the main table"),
+        (
+            "[[rule]]\nto = \"10.0.0.0/8\"\ntable = 7\n[[rule]]\nto = \"10.1.0.0/16\"\ntable = 8"
+                .to_owned(),
+            "rule[1].to: 10.1.0.0/16 and 10.0.0.0/8 of rule[0] overlap",
+        ),
+        (
+            "[[rule]]\nmark = 7\ntable = 7\n[[rule]]\nmark = 7\ntable = 8".to_owned(),
+            "rule[1].mark: 7 is the mark of rule[0] already",
         ),
         (
             route("prefix = \"10.0.0.0/8\"\npath = \"drop\"\ntable = 0"),

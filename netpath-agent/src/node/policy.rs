@@ -4,7 +4,9 @@
 //! | priority | rule | table |
 //! | --- | --- | --- |
 //! | 2110 | from all, but what our programs send by a parent | 110: endpoints with a device of their own; all where there are several parents |
-//! | 2115 | from an address of an endpoint that has a table of its own | the endpoint's |
+//! | 2112 | with the mark of a `[[rule]]` | the rule's |
+//! | 2115 | from an address of an endpoint that has a table, of its own or by a `[[rule]]` | that |
+//! | 2117 | to the prefix of a `[[rule]]` | the rule's |
 //! | 2120 | from an endpoint's address that no subnet of its parent has | the parent's |
 //! | 2130 and up | from a subnet of a parent, in the order of the configuration | the parent's |
 //!
@@ -28,13 +30,16 @@ use crate::{
     node::State,
     pod::Mismatch,
     route::Table,
+    rule::{self, RuleSpec},
 };
 
 /// The table of endpoints that have a device of their own.
 pub const ENDPOINTS: u32 = 110;
 
 const PRIORITY_ENDPOINTS: u32 = 2110;
+const PRIORITY_MARK: u32 = 2112;
 const PRIORITY_OWN: u32 = 2115;
+const PRIORITY_DESTINATION: u32 = 2117;
 const PRIORITY_ADDRESS: u32 = 2120;
 const PRIORITY_SUBNET: u32 = 2130;
 
@@ -61,7 +66,7 @@ impl Policy {
         for (place, parent) in (0..).zip(&config.parents) {
             let Some(table) = table(parent, place) else { continue };
             for subnet in &parent.subnets {
-                policy.rule(PRIORITY_SUBNET + place, *subnet, table);
+                policy.rules.insert(Rule::from(*subnet, PRIORITY_SUBNET + place, table));
             }
             if let Some(parent) = state.parents.get(&parent.name) {
                 policy.add_parent(parent, table);
@@ -71,6 +76,7 @@ impl Policy {
             policy.rules.extend(rules_of(config, record));
             policy.routes.extend(routes_of(config, state, record));
         }
+        policy.rules.extend(config.rules.iter().flat_map(rules_by));
         let routes = state.routes();
         policy.routes.extend(routes.filter_map(|entry| mirror::of(config, state, &entry.spec)));
         policy
@@ -94,12 +100,18 @@ impl Policy {
             add(any, BTreeSet::from([*router]));
         }
     }
+}
 
-    fn rule(&mut self, priority: u32, source: IpNet, table: u32) {
-        let ipv6 = source.addr().is_ipv6();
-        let source = Some(source);
-        self.rules.insert(Rule { ipv6, priority, source, table, unmarked: false });
+/// The rules by destination and by mark. Those by source are endpoints' own: see [`rules_of`].
+fn rules_by(rule: &RuleSpec) -> Vec<Rule> {
+    let RuleSpec { from: _, to, mark, table } = rule;
+    let mut rules = Vec::new();
+    rules.extend(to.map(|prefix| Rule::to(prefix, PRIORITY_DESTINATION, table.0)));
+    for ipv6 in [false, true] {
+        let all = Rule::for_all(ipv6, PRIORITY_MARK, table.0);
+        rules.extend(mark.map(|mark| Rule { mark: Some(mark), ..all }));
     }
+    rules
 }
 
 /// The rules that an endpoint needs: for all that have a device of their own the same, and for each
@@ -108,26 +120,22 @@ fn rules_of(config: &Config, record: &Record) -> Vec<Rule> {
     let own = own_table(config, &record.spec.parent);
     let mut rules = Vec::new();
     for address in record.spec.addresses.iter().map(IpNet::addr) {
-        let rule = |priority, source, table| {
-            let ipv6 = address.is_ipv6();
-            // A program that has a parent send leaves the way to endpoints behind it.
-            let unmarked = priority == PRIORITY_ENDPOINTS;
-            Rule { ipv6, priority, source, table, unmarked }
-        };
+        let from = |priority, table| Rule::from(IpNet::from(address), priority, table);
         if is_routed(config, record) {
-            rules.push(rule(PRIORITY_ENDPOINTS, None, ENDPOINTS));
+            let all = Rule::for_all(address.is_ipv6(), PRIORITY_ENDPOINTS, ENDPOINTS);
+            // A program that has a parent send leaves the way to endpoints behind it.
+            rules.push(Rule { unmarked: true, ..all });
         }
         // What has a NIC of its own comes by the host stack for the node's sake only.
         if record.attachment == Attachment::Exclusive {
             continue;
         }
-        let asked = record.spec.table;
+        let asked = rule::table_of(&config.rules, record.spec.table, address);
         if asked != Table::MAIN && !is_taken(config, asked.0) {
-            rules.push(rule(PRIORITY_OWN, Some(IpNet::from(address)), asked.0));
+            rules.push(from(PRIORITY_OWN, asked.0));
         }
         if by_subnet(config, address) != own {
-            let table = own.unwrap_or(TABLE_MAIN);
-            rules.push(rule(PRIORITY_ADDRESS, Some(IpNet::from(address)), table));
+            rules.push(from(PRIORITY_ADDRESS, own.unwrap_or(TABLE_MAIN)));
         }
     }
     rules

@@ -154,15 +154,11 @@ impl Node {
             count(self.state.entry(address.into()) == Some(endpoint));
         })?;
         self.datapath.each_namespace(|namespace| count(self.state.is_pod(namespace)))?;
-        let routes = self.state.routes().map(|route| route.spec.entry());
-        let mut ways = 0;
-        for (key, route) in routes.chain(self.state.ways().inspect(|_| ways += 1)) {
+        let mut expected = self.state.entry_count() + self.state.namespaces().len();
+        for (key, route) in self.state.map_routes() {
+            expected += 1;
             count(self.datapath.route(&key)? == Some(route));
         }
-        let expected = self.state.entry_count()
-            + self.state.namespaces().len()
-            + self.state.routes().len()
-            + ways;
         Ok(wrong > 0 || right != expected)
     }
 

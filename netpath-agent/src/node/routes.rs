@@ -36,17 +36,14 @@ impl Node {
                 Err(Error::RouteTaken { prefix, table })
             };
         }
-        let (key, route) = spec.entry();
-        // The map first: it is the one that may be full.
-        self.datapath.put_route(&key, &route)?;
-        if let Err(error) = self.keep(&spec).await {
-            self.datapath.remove_route(&key)?;
-            return Err(error);
-        }
-        let entry = RouteEntry { spec, configured: false };
+        let entry = RouteEntry { spec: spec.clone(), configured: false };
         let item = show(&entry);
         self.state.insert_route(entry);
-        self.follow(prefix)?;
+        if let Err(error) = self.put(&spec).await {
+            self.state.remove_route(table, prefix);
+            self.follow(table, prefix)?;
+            return Err(error);
+        }
         tracing::info!(%table, %prefix, path = item.spec.path.name(), "route added");
         Ok(Added { created: true, item })
     }
@@ -63,16 +60,16 @@ impl Node {
         }
         let (removed, spec) = (show(entry), entry.spec.clone());
         self.journal.write(vec![Change::RemoveRoute(table, prefix)]).await?;
-        self.datapath.remove_route(&key(table, prefix))?;
         self.state.remove_route(table, prefix);
-        self.follow(prefix)?;
+        self.follow(table, prefix)?;
         self.blind(&spec).await?;
         tracing::info!(%table, %prefix, "route removed");
         Ok(removed)
     }
 
-    /// Mirrors a new route and writes it down; neither, if one of them fails.
-    async fn keep(&mut self, spec: &RouteSpec) -> Result<(), Error> {
+    /// Writes a new route to the map, which is the one that may be full, to its mirror and down.
+    async fn put(&mut self, spec: &RouteSpec) -> Result<(), Error> {
+        self.follow(spec.table, spec.prefix)?;
         self.reflect(spec).await?;
         let written = self.journal.write(vec![Change::PutRoute(spec.clone())]).await;
         if written.is_err() {
@@ -81,9 +78,16 @@ impl Node {
         written
     }
 
-    /// Brings what depends on the routes in line: the flag of an endpoint that a route for
-    /// exactly its address overrides, and the node's flag that some prefix is dropped.
-    fn follow(&mut self, prefix: IpNet) -> Result<(), Error> {
+    /// Brings what depends on a route in line: the prefixes of the map that it concerns, the flag of
+    /// an endpoint that a route for exactly its address overrides, and the node's flag that some
+    /// prefix is dropped.
+    fn follow(&mut self, table: Table, prefix: IpNet) -> Result<(), Error> {
+        for (table, prefix) in self.state.concerned(table, prefix) {
+            match self.state.map_route(table, prefix) {
+                Some((key, route)) => self.datapath.put_route(&key, &route)?,
+                None => self.datapath.remove_route(&key(table, prefix))?,
+            }
+        }
         if prefix.prefix_len() == prefix.max_prefix_len()
             && self.state.entry(prefix.addr()).is_some()
         {

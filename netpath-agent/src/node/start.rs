@@ -152,6 +152,7 @@ fn restore(config: &Config, store: &Store, records: Vec<Record>) -> Result<State
     state.namespace = Namespace::own()?.number()?;
     let stacked = config.parents.iter().filter(|parent| !parent.accelerate);
     state.stacked = stacked.map(|parent| parent.name.clone()).collect();
+    state.rules.clone_from(&config.rules);
     for record in records {
         state.insert(record);
     }

@@ -20,6 +20,7 @@ use crate::{
     name::{EndpointName, InterfaceName},
     netlink::{IpvlanFlags, IpvlanMode, Link, MacvlanMode},
     route::{RouteSpec, Table},
+    rule::{self, RuleSpec},
 };
 
 /// A configured parent and the device it was found to be.
@@ -85,6 +86,8 @@ pub struct State {
     pub nics: BTreeMap<InterfaceName, Nic>,
     /// Number of the node's own network namespace.
     pub namespace: u32,
+    /// Which table is asked for whom.
+    pub rules: Vec<RuleSpec>,
     endpoints: BTreeMap<EndpointName, Arc<Record>>,
     owners: HashMap<IpAddr, Arc<Record>>,
     slots: BTreeSet<u32>,
@@ -189,10 +192,9 @@ impl State {
     /// What the `endpoints` map should hold for an address.
     #[must_use]
     pub fn entry(&self, address: IpAddr) -> Option<Endpoint> {
-        let flags = self.flags(address);
         match self.holder(address) {
-            Some(record) => self.endpoint_entry(record, flags),
-            None => self.host.contains(&address).then(|| self.host_entry(flags)),
+            Some(record) => self.address_entry(record, address),
+            None => self.host.contains(&address).then(|| self.host_entry(self.flags(address))),
         }
     }
 
@@ -218,7 +220,8 @@ impl State {
         let prefixes = addresses.map(|address| IpNet::from(address.addr()));
         let free = prefixes.filter(|prefix| self.route(Table::MAIN, *prefix).is_none());
         free.map(|prefix| {
-            let spec = RouteSpec { table: Table::MAIN, prefix, path: Path::Router, via: None };
+            let spec =
+                RouteSpec { table: Table::MAIN, prefix, path: Path::Router, via: Vec::new() };
             spec.entry()
         })
     }
@@ -273,6 +276,12 @@ impl State {
         }
     }
 
+    /// The entry of an endpoint's address, with the table that is asked for it.
+    fn address_entry(&self, record: &Record, address: IpAddr) -> Option<Endpoint> {
+        let table = rule::table_of(&self.rules, record.spec.table, address).0;
+        Some(Endpoint { table, ..self.endpoint_entry(record, self.flags(address))? })
+    }
+
     /// `None` while its parent is missing, or its device: a dead index must not be written. An endpoint
     /// with a device of its own lacks nothing but the wire without its parent.
     fn endpoint_entry(&self, record: &Record, flags: u8) -> Option<Endpoint> {
@@ -317,10 +326,7 @@ impl State {
         Tables {
             endpoints: self.entries().collect(),
             namespaces: self.namespaces().collect(),
-            routes: self
-                .ways()
-                .chain(self.routes.values().map(|route| route.spec.entry()))
-                .collect(),
+            routes: self.map_routes().collect(),
         }
     }
 
@@ -330,9 +336,9 @@ impl State {
         let host = self.host.iter().filter(|address| self.holder(**address).is_none());
         let host = host.map(|address| (*address, self.host_entry(self.flags(*address))));
         let endpoints = self.ready().flat_map(move |record| {
-            record.addresses().filter_map(move |address| {
-                Some((address, self.endpoint_entry(record, self.flags(address))?))
-            })
+            record
+                .addresses()
+                .filter_map(move |address| Some((address, self.address_entry(record, address)?)))
         });
         host.chain(endpoints).map(|(address, endpoint)| (Address::from(address), endpoint))
     }
@@ -375,5 +381,6 @@ fn alone(prefix: IpNet) -> Option<IpAddr> {
     (prefix.prefix_len() == prefix.max_prefix_len()).then(|| prefix.addr())
 }
 
+mod prefixes;
 #[cfg(test)]
 mod tests;

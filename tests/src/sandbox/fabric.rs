@@ -92,6 +92,14 @@ pub struct Plan {
     pub swapped: bool,
     /// There are pods by the other modes of ipvlan, and with a NIC of their own, as well.
     pub all: bool,
+    /// What else stands in the nodes' configuration.
+    pub more: &'static str,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { attach: "auto", swapped: false, all: false, more: "" }
+    }
 }
 
 /// What the nodes' NICs are.
@@ -381,7 +389,8 @@ fn settings(plan: Plan, nics: Nics, number: u8) -> Settings {
             + &parent(1, &format!("attachment = {second:?}"))
             + &parent(2, "attachment = \"policy-route\"\naccelerate = false")
             + &parent(3, "attachment = \"ipvlan-l3s\"")
-            + "[[parent]]\nname = \"eth4\"\nattachment = \"exclusive\"\n",
+            + "[[parent]]\nname = \"eth4\"\nattachment = \"exclusive\"\n"
+            + plan.more,
         ..Settings::default()
     }
 }

@@ -33,13 +33,15 @@ impl Netlink {
 }
 
 fn describe(verb: &str, rule: &Rule) -> String {
-    let Rule { ipv6: _, priority, source, table, unmarked: _ } = rule;
+    let Rule { ipv6: _, priority, source, destination, mark, table, unmarked: _ } = rule;
     let from = source.map_or_else(|| "all".to_owned(), |source| source.to_string());
-    format!("{verb} the rule {priority}: from {from} lookup {table}")
+    let to = destination.map(|destination| format!(" to {destination}")).unwrap_or_default();
+    let marked = mark.map(|mark| format!(" fwmark {mark:#x}")).unwrap_or_default();
+    format!("{verb} the rule {priority}: from {from}{to}{marked} lookup {table}")
 }
 
 fn message(rule: &Rule) -> RuleMessage {
-    let Rule { ipv6, priority, source, table, unmarked } = *rule;
+    let Rule { ipv6, priority, source, destination, mark, table, unmarked } = *rule;
     let mut message = RuleMessage::default();
     message.header.family = if ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
     message.header.action = RuleAction::ToTable;
@@ -56,5 +58,10 @@ fn message(rule: &Rule) -> RuleMessage {
         message.header.src_len = source.prefix_len();
         attributes.push(RuleAttribute::Source(source.addr()));
     }
+    if let Some(destination) = destination {
+        message.header.dst_len = destination.prefix_len();
+        attributes.push(RuleAttribute::Destination(destination.addr()));
+    }
+    attributes.extend(mark.map(RuleAttribute::FwMark));
     message
 }

@@ -37,13 +37,8 @@ impl Netlink {
 fn read(message: &RuleMessage) -> Option<Rule> {
     let header = &message.header;
     let ipv6 = header.family == AddressFamily::Inet6;
-    let mut rule = Rule {
-        ipv6,
-        priority: 0,
-        source: None,
-        table: header.table.into(),
-        unmarked: header.flags.contains(RuleFlags::Invert),
-    };
+    let unmarked = header.flags.contains(RuleFlags::Invert);
+    let mut rule = Rule { unmarked, ..Rule::for_all(ipv6, 0, header.table.into()) };
     let mut ours = false;
     for attribute in &message.attributes {
         match attribute {
@@ -51,6 +46,10 @@ fn read(message: &RuleMessage) -> Option<Rule> {
             RuleAttribute::Priority(priority) => rule.priority = *priority,
             RuleAttribute::Table(table) => rule.table = *table,
             RuleAttribute::Source(address) => rule.source = prefix(*address, header.src_len),
+            RuleAttribute::Destination(address) => {
+                rule.destination = prefix(*address, header.dst_len);
+            }
+            RuleAttribute::FwMark(mark) if !unmarked => rule.mark = Some(*mark),
             _ => {}
         }
     }

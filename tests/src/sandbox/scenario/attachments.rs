@@ -38,7 +38,7 @@ pub(super) struct Ask<'a> {
 }
 
 fn pairs(bench: &Bench, attach: &'static str) -> Result<Outcome> {
-    let fabric = Fabric::build(&bench.programs, Plan { attach, swapped: false, all: true })?;
+    let fabric = Fabric::build(&bench.programs, Plan { attach, all: true, ..Plan::default() })?;
     let _servers = fabric.start_servers()?;
     let mut ports = Port::all(&fabric)?;
     let asks = questions(&fabric);

@@ -60,7 +60,7 @@ struct Flow {
 }
 
 fn age(bench: &Bench) -> Result<Outcome> {
-    let plan = Plan { attach: "auto", swapped: false, all: false };
+    let plan = Plan::default();
     let mut fabric = Fabric::build(&bench.programs, plan)?;
     let _servers = fabric.start_servers()?;
     translate(&fabric)?;

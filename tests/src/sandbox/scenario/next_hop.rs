@@ -1,6 +1,9 @@
 //! Routes with a next hop: what a pod sends to their prefix goes by the neighbour that they name.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, UdpSocket},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -10,6 +13,7 @@ use crate::sandbox::{
     agent::Settings,
     lab::Lab,
     probe::{self, Patience, Pinger, Proto},
+    server::ECHO_PORT,
     table,
     topology::{INTERFACE, Place},
     wait,
@@ -28,6 +32,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 
 /// Bytes of a ping that takes more than one packet.
 const LARGE: usize = 4000;
+/// Ports of flows, which are shared out, and packets of each.
+const FLOWS: std::ops::Range<u16> = 40_000..40_012;
+const PACKETS: u8 = 3;
 /// How long a packet and its reply may take, with a neighbour to find on the way.
 const ROUND: Duration = Duration::from_secs(5);
 
@@ -42,6 +49,11 @@ fn other_node(lab: &Lab, _: Effort) -> Result<Outcome> {
         by_next_hop(lab, family, via).with_context(|| format!("{prefix} via {via}"))?;
         lab.agents[0].netpath(&["route", "del", &prefix])?;
         as_before(lab, family).with_context(|| format!("{prefix} without a route"))?;
+
+        let router = Subnet::NODES.gateway().of(family).to_string();
+        lab.agents[0].netpath(&[&add[..], &["--via", &router]].concat())?;
+        by_both(lab, family, via).with_context(|| format!("{prefix} via {via} and {router}"))?;
+        lab.agents[0].netpath(&["route", "del", &prefix])?;
     }
     drop(servers);
     Ok(Outcome::Passed)
@@ -69,6 +81,35 @@ fn by_next_hop(lab: &Lab, family: Family, via: IpAddr) -> Result<()> {
     let answered = probe::ping_of(&pod.namespace, to, LARGE, Patience::EXPECTED)?;
     ensure!(answered, "no reply to {LARGE} bytes");
     passing.all_went_on().context("fragments")
+}
+
+/// Of two next hops, each flow takes the one that `netpath explain` says, with all its packets.
+fn by_both(lab: &Lab, family: Family, via: IpAddr) -> Result<()> {
+    let [pod, remote] = ["a1", "remote"].map(|name| lab.topology.place(name));
+    let (from, to) = (pod.address.of(family), remote.address.of(family));
+    let mut passing = Passing::watch(lab, pod, remote, family)?;
+    let mut expected = 0;
+    for port in FLOWS {
+        let socket = pod.namespace.enter(|| Ok(UdpSocket::bind((from, port))?))?;
+        socket.set_read_timeout(Some(ROUND))?;
+        for number in 0..PACKETS {
+            socket.send_to(&[number], (to, ECHO_PORT))?;
+            socket.recv(&mut [0]).with_context(|| format!("packet {number} from port {port}"))?;
+        }
+        let words = [from, to].map(|address| address.to_string());
+        let [source, destination] = [port, ECHO_PORT].map(|port| port.to_string());
+        let ports = ["--proto", "udp", "--sport", &source, "--dport", &destination];
+        let words = [&["explain", &words[0], &words[1]][..], &ports].concat();
+        let explanation = lab.agents[0].netpath_json(&words)?;
+        if explanation["verdict"]["next_hop"] == via.to_string() {
+            expected += usize::from(PACKETS);
+        }
+    }
+    passing.look()?;
+    let all = FLOWS.len() * usize::from(PACKETS);
+    ensure!((1..all).contains(&expected), "{expected} of {all} packets by one of two next hops");
+    ensure!(passing.came == expected, "{} packets came, not {expected}", passing.came);
+    Ok(())
 }
 
 /// Without the route nothing passes by the other node.

@@ -28,11 +28,9 @@ const STEPS: u64 = 100;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::own("parents::replugged", |bench| {
-            replugged(bench, Plan { attach: "auto", swapped: false, all: false })
-        }),
+        Scenario::own("parents::replugged", |bench| replugged(bench, Plan::default())),
         Scenario::once("parents::replugged::swapped", |bench| {
-            replugged(bench, Plan { attach: "netlink", swapped: true, all: false })
+            replugged(bench, Plan { attach: "netlink", swapped: true, ..Plan::default() })
         }),
         Scenario::once("parents::renamed", renamed),
         Scenario::once("parents::stacked", stacked),
@@ -114,8 +112,7 @@ fn unplugged(fabric: &Fabric, segment: usize) -> Result<()> {
 
 /// Two NICs change names while no agent runs: each one's pods still leave by it.
 fn renamed(bench: &Bench) -> Result<Outcome> {
-    let mut fabric =
-        Fabric::build(&bench.programs, Plan { attach: "auto", swapped: false, all: false })?;
+    let mut fabric = Fabric::build(&bench.programs, Plan::default())?;
     let _servers = fabric.start_servers()?;
     let before = policy(&fabric)?;
     let mut ports = Port::all(&fabric)?;
@@ -173,10 +170,7 @@ fn stacked(bench: &Bench) -> Result<Outcome> {
     if !kernel::has_bonds_and_vlans(&scratch)? {
         return Ok(Outcome::Ignored("the kernel has no bonds or no VLANs".to_owned()));
     }
-    let mut fabric = Fabric::build_stacked(
-        &bench.programs,
-        Plan { attach: "auto", swapped: false, all: false },
-    )?;
+    let mut fabric = Fabric::build_stacked(&bench.programs, Plan::default())?;
     let servers = fabric.start_servers()?;
     let mut wrong = Vec::new();
     for same in questions(&fabric).chunk_by(|a, b| a.from.0 == b.from.0) {

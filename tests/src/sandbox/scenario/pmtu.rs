@@ -89,7 +89,7 @@ impl What {
 }
 
 fn pmtu(bench: &Bench, attach: &'static str) -> Result<Outcome> {
-    let fabric = Fabric::build(&bench.programs, Plan { attach, swapped: false, all: true })?;
+    let fabric = Fabric::build(&bench.programs, Plan { attach, all: true, ..Plan::default() })?;
     let addresses = What::ALL.map(What::remote);
     let _narrow = Narrow::build(&fabric, &addresses[1..])?;
     translate(&fabric)?;

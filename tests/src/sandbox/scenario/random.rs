@@ -47,6 +47,27 @@ const REPAIR: Duration = Duration::from_secs(10);
 /// Tables that endpoints and routes are of.
 const TABLES: [u32; 4] = [TABLE_MAIN, TABLE_MAIN, 100, 200];
 
+/// Rules of the configuration.
+const RULES: &str = r#"
+[[rule]]
+from = "10.0.11.64/26"
+table = 100
+[[rule]]
+from = "fd00:11::/64"
+table = 200
+[[rule]]
+to = "10.60.1.0/24"
+table = 200
+[[rule]]
+to = "fd00:60:2::/48"
+table = 100
+[[rule]]
+mark = 16
+table = 200
+"#;
+const BY_SOURCE: [(&str, u32); 2] = [("10.0.11.64/26", 100), ("fd00:11::/64", 200)];
+const BY_DESTINATION: [(&str, u32); 2] = [("10.60.1.0/24", 200), ("fd00:60:2::/48", 100)];
+
 /// Protocol number of ours.
 const PROTOCOL: &str = "110";
 
@@ -68,7 +89,7 @@ struct Way {
     segment: usize,
 }
 
-/// A rule: IPv6, priority, source, table.
+/// A rule: IPv6, priority, what it goes by, table.
 type KernelRule = (bool, u64, String, String);
 /// A route: IPv6, table, destination, and the way: its type, device and gateway.
 type KernelRoute = (bool, String, String, String);
@@ -95,8 +116,7 @@ struct Run<'a> {
 fn random(bench: &Bench) -> Result<Outcome> {
     let seed = bench.effort.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("random: seed {seed}");
-    let fabric =
-        Fabric::build(&bench.programs, Plan { attach: "auto", swapped: false, all: false })?;
+    let fabric = Fabric::build(&bench.programs, Plan { more: RULES, ..Plan::default() })?;
     for pod in &fabric.pods {
         fabric.agents[pod.node].netpath(&["endpoint", "del", &pod.name])?;
     }
@@ -229,10 +249,10 @@ impl Run<'_> {
         let rule = self.rng.bool();
         if rule && !kernel.rules.is_empty() {
             let rules: Vec<&KernelRule> = kernel.rules.iter().collect();
-            let (ipv6, priority, source, table) = rules[self.rng.usize(..rules.len())];
+            let (ipv6, priority, selector, table) = rules[self.rng.usize(..rules.len())];
             let family = if *ipv6 { "-6" } else { "-4" };
             // The agent may have been faster with a change of its own.
-            let line = format!("{family} rule del pref {priority} from {source} table {table}");
+            let line = format!("{family} rule del pref {priority} from {selector} table {table}");
             let _ = ip(node, &line);
             return Ok("rules taken away");
         }
@@ -270,23 +290,20 @@ impl Run<'_> {
                     Family::Ipv4 => [10, 60, net, 7].into(),
                     Family::Ipv6 => [0xfd00, 0x60, net.into(), 0, 0, 0, 0, 7].into(),
                 };
-                let words = [wanted.address.of(family).to_string(), to.to_string()];
+                let from = wanted.address.of(family);
+                let words = [from, to].map(|address| address.to_string());
                 let words = ["explain", &words[0], &words[1]];
                 let answer = self.fabric.agents[0].netpath_json(&words)?;
-                let expected = self.drifts(wanted, to);
-                ensure!(
-                    answer["drift"] == expected,
-                    "{words:?}, not {expected}: {answer} {wanted:?} {:?}",
-                    self.routes
-                );
+                let expected = self.drifts(wanted, from, to);
+                ensure!(answer["drift"] == expected, "{words:?}, not {expected}: {answer}");
             }
         }
         Ok(())
     }
 
     /// Whether the host stack knows another way than the programs: of a route without a mirror, or
-    /// whose next hop is not on the pod's parent.
-    fn drifts(&self, wanted: &Wanted, to: IpAddr) -> bool {
+    /// whose next hop is not on the pod's parent, or where a second table is asked after a `throw`.
+    fn drifts(&self, wanted: &Wanted, from: IpAddr, to: IpAddr) -> bool {
         let find = |table: u32| {
             let there = self.routes.iter().filter_map(|((of, prefix), way)| {
                 let prefix: IpNet = prefix.parse().ok()?;
@@ -294,17 +311,21 @@ impl Run<'_> {
             });
             there.max_by_key(|(length, _)| *length).map(|(_, way)| way)
         };
-        let own = if wanted.table == TABLE_MAIN { None } else { find(wanted.table) };
+        let own = Some(table_of(wanted, from)).filter(|table| *table != TABLE_MAIN);
+        let led = BY_DESTINATION.iter().find(|(prefix, _)| holds(prefix, to));
+        let tables = own.into_iter().chain(led.map(|(_, table)| *table));
+        let asked: Vec<&Way> = tables.filter_map(find).collect();
+        let way = asked.first().copied().or_else(|| find(TABLE_MAIN));
+        let mirrored = |way: &&&Way| way.path == Path::Drop || !way.via.is_empty();
+        let kernel = asked.iter().find(mirrored);
         // The host stack carries the packets of the third segment's.
-        let Some(way) = own.or_else(|| find(TABLE_MAIN)).filter(|_| wanted.segment != 2) else {
-            return false;
-        };
-        match way.path {
-            Path::Kernel => false,
-            Path::Drop => own.is_none(),
-            Path::Host | Path::Local => true,
-            Path::Router if way.via.is_empty() => false,
-            Path::Router => own.is_none() || way.segment != wanted.segment,
+        let Some(way) = way.filter(|_| wanted.segment != 2) else { return false };
+        match (way.path, kernel) {
+            (Path::Kernel, _) => false,
+            (Path::Host, _) => true,
+            (Path::Drop | Path::Local, kernel) => kernel.is_none_or(|way| way.path != Path::Drop),
+            (Path::Router, None) => !way.via.is_empty(),
+            (Path::Router, Some(way)) => way.path == Path::Drop || way.segment != wanted.segment,
         }
     }
 
@@ -328,9 +349,8 @@ impl Run<'_> {
             self.fabric.nodes[0].namespace.enter(|| Ok(if_nametoindex(name).unwrap_or(0)))
         };
         for (place, (_, wanted)) in self.places.iter().enumerate() {
-            let Some(Wanted { segment, attachment, address, table: own }) = wanted else {
-                continue;
-            };
+            let Some(wanted) = wanted else { continue };
+            let Wanted { segment, attachment, address, table: _ } = wanted;
             let routed = *attachment == "policy-route";
             let device = if routed { self.device(place)? } else { nic(*segment) };
             let of = (0..SEGMENTS)
@@ -340,7 +360,8 @@ impl Run<'_> {
                 kernel.rules.insert((ipv6, 2110, "all".into(), PROTOCOL.into()));
                 let way = format!("dev {device}");
                 kernel.routes.insert((ipv6, PROTOCOL.into(), address.to_string(), way));
-                if *own != TABLE_MAIN {
+                let own = table_of(wanted, address);
+                if own != TABLE_MAIN {
                     kernel.rules.insert((ipv6, 2115, address.to_string(), own.to_string()));
                 }
                 if of != Some(*segment) {
@@ -352,13 +373,19 @@ impl Run<'_> {
                     _ => Attachment::PolicyRoute,
                 };
                 let flags = if routed && *segment == 2 { FLAG_STACK } else { 0 };
-                let entry = (kind as u8, index(&nic(*segment))?, routed, flags, *own);
+                let entry = (kind as u8, index(&nic(*segment))?, routed, flags, own);
                 kernel.endpoints.insert(address, entry);
             }
         }
+        for (prefix, table) in BY_DESTINATION {
+            let selector = format!("all to {prefix}");
+            kernel.rules.insert((prefix.contains(':'), 2117, selector, table.to_string()));
+        }
+        for ipv6 in [false, true] {
+            kernel.rules.insert((ipv6, 2112, "all fwmark 0x10".into(), "200".into()));
+        }
+        kernel.prefixes = self.prefixes();
         for ((table, prefix), way) in &self.routes {
-            let hops = (way.path as u8, way.via.clone());
-            kernel.prefixes.insert((*table, prefix.clone()), hops);
             if *table == TABLE_MAIN {
                 continue;
             }
@@ -383,6 +410,34 @@ impl Run<'_> {
         Ok(kernel)
     }
 
+    /// The prefixes of the map: rules by destination lay a part of their table over the main one.
+    fn prefixes(&self) -> BTreeMap<(u32, String), (u8, Vec<IpAddr>)> {
+        let way = |way: &Way| (way.path as u8, way.via.clone());
+        let mut prefixes: BTreeMap<_, _> =
+            self.routes.iter().map(|(place, asked)| (place.clone(), way(asked))).collect();
+        for (to, table) in BY_DESTINATION {
+            let to: IpNet = to.parse().expect("prefix");
+            let mut laid = BTreeMap::<IpNet, (u8, &Way)>::new();
+            for ((_, prefix), way) in self.routes.iter().filter(|((of, _), _)| *of == table) {
+                let prefix: IpNet = prefix.parse().expect("prefix");
+                let part = if to.contains(&prefix) { prefix } else { to };
+                let length = prefix.prefix_len();
+                let is_longer = laid.get(&part).is_none_or(|(other, _)| *other < length);
+                if prefix.contains(&part) && is_longer {
+                    laid.insert(part, (length, way));
+                }
+            }
+            prefixes.retain(|(table, prefix), _| {
+                let prefix: IpNet = prefix.parse().expect("prefix");
+                *table != TABLE_MAIN || !laid.keys().any(|part| part.contains(&prefix))
+            });
+            prefixes.extend(
+                laid.iter().map(|(part, (_, asked))| ((TABLE_MAIN, part.to_string()), way(asked))),
+            );
+        }
+        prefixes
+    }
+
     /// The device whose alias names a pod.
     fn device(&self, place: usize) -> Result<String> {
         let links = json(&self.fabric.nodes[0].namespace, &["-d", "-j", "link", "show"])?;
@@ -402,12 +457,18 @@ impl Run<'_> {
                     continue;
                 }
                 let length = rule["srclen"].as_u64();
-                let source = match length {
+                let mut selector = match length {
                     Some(length) => format!("{}/{length}", text(&rule["src"])),
                     None => text(&rule["src"]),
                 };
+                if let Some(length) = rule["dstlen"].as_u64() {
+                    selector += &format!(" to {}/{length}", text(&rule["dst"]));
+                }
+                if let Some(mark) = rule["fwmark"].as_str() {
+                    selector += &format!(" fwmark {mark}");
+                }
                 let priority = rule["priority"].as_u64().unwrap_or_default();
-                kernel.rules.insert((ipv6, priority, source, text(&rule["table"])));
+                kernel.rules.insert((ipv6, priority, selector, text(&rule["table"])));
             }
             let words = [family, "-N", "-j", "route", "show", "table", "all", "proto", PROTOCOL];
             for route in json(node, &words)? {
@@ -451,6 +512,19 @@ impl Run<'_> {
         }
         Ok(kernel)
     }
+}
+
+/// The table of a pod's address.
+fn table_of(wanted: &Wanted, address: IpAddr) -> u32 {
+    let by = BY_SOURCE.iter().find(|(prefix, _)| holds(prefix, address));
+    match (wanted.table, by) {
+        (TABLE_MAIN, Some((_, table))) => *table,
+        (own, _) => own,
+    }
+}
+
+fn holds(prefix: &str, address: IpAddr) -> bool {
+    prefix.parse::<IpNet>().is_ok_and(|prefix| prefix.contains(&address))
 }
 
 /// The routes of the configuration.

@@ -106,7 +106,7 @@ struct Ask<'a> {
 }
 
 fn matrix(bench: &Bench, by: Netfilter, swapped: bool) -> Result<Outcome> {
-    let fabric = Fabric::build(&bench.programs, Plan { attach: "auto", swapped, all: false })?;
+    let fabric = Fabric::build(&bench.programs, Plan { swapped, ..Plan::default() })?;
     let node = &fabric.nodes[0].namespace;
     by.set_up(node, &Services::of(&fabric))?;
     lead_to_node(&fabric)?;
