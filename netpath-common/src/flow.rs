@@ -57,7 +57,7 @@ impl FlowKey {
         Self { source_port: 0, destination_port: 0, ..self }
     }
 
-    /// A number to share flows out by. The mixing steps are those of MurmurHash3, which spreads
+    /// A number to share flows out by. The mixing steps are those of `MurmurHash3`, which spreads
     /// neighbouring addresses and ports.
     #[inline(always)]
     #[must_use]

@@ -117,8 +117,8 @@ impl Route {
         if !self.has_next_hop() {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "less than the number of hops")]
-        self.next_hops.get(share as usize).map(|words| Address::from_words(*words))
+        let share = usize::try_from(share).ok()?;
+        self.next_hops.get(share).map(|words| Address::from_words(*words))
     }
 
     /// All next hops.

@@ -129,7 +129,14 @@ fn every_setting_can_be_given() {
     assert!(config.pools[1].default, "where nothing is said");
 }
 
-/// The text behind a valid parent, and what the error must contain.
+/// The text behind a valid parent is refused, by an error that contains something.
+fn refuses(text: &str, expected: &str) {
+    let error = parse(&format!("{PARENT}{text}")).expect_err(text);
+    assert!(error.contains(expected), "{text}\n{error}\nshould contain\n{expected}");
+    assert!(!error.contains('\n'), "{error:?} has more than one line");
+    assert!(error.starts_with("netpath.toml:"), "{error}");
+}
+
 #[test]
 fn bad_files_are_told_what_is_wrong_and_where() {
     let route = |body: &str| format!("[[route]]\n{body}");
@@ -213,6 +220,15 @@ fn bad_files_are_told_what_is_wrong_and_where() {
             route("prefix = \"10.0.0.0/8\"\npath = \"drop\"\ntable = 110"),
             "route[0].table: 110 is a table of the kernel's, of a parent's or of netpath's own",
         ),
+    ] {
+        refuses(&text, expected);
+    }
+}
+
+#[test]
+fn bad_rules_and_routes_are_told_what_is_wrong_and_where() {
+    let route = |body: &str| format!("[[route]]\n{body}");
+    for (text, expected) in [
         ("[[rule]]\ntable = 100".to_owned(), "rule[0].from: a rule has from, to or mark"),
         (
             "[[rule]]\nfrom = \"10.0.0.1/8\"\ntable = 100".to_owned(),
@@ -247,10 +263,7 @@ fn bad_files_are_told_what_is_wrong_and_where() {
             "route[1].prefix: 10.0.0.0/8 in table main is already route[0]",
         ),
     ] {
-        let error = parse(&format!("{PARENT}{text}")).expect_err(&text);
-        assert!(error.contains(expected), "{text}\n{error}\nshould contain\n{expected}");
-        assert!(!error.contains('\n'), "{error:?} has more than one line");
-        assert!(error.starts_with("netpath.toml:"), "{error}");
+        refuses(&text, expected);
     }
 }
 

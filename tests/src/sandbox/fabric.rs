@@ -502,7 +502,7 @@ fn furnish(router: &Namespace, node: &Place, last: u8, nics: Nics) -> Result<()>
             // The agent makes it.
             (Nics::Stacked, 1) if node.name == NODES[0].0 => continue,
             (Nics::Stacked, 1) => {
-                device = FOREIGN_VLAN.to_owned();
+                FOREIGN_VLAN.clone_into(&mut device);
                 node.namespace.ip(&[
                     format!("link add link {} name {device} type vlan id {VLAN}", nic(0)),
                     format!("link set {device} up"),

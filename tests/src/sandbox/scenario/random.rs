@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     net::IpAddr,
     time::Duration,
 };
@@ -462,10 +463,10 @@ impl Run<'_> {
                     None => text(&rule["src"]),
                 };
                 if let Some(length) = rule["dstlen"].as_u64() {
-                    selector += &format!(" to {}/{length}", text(&rule["dst"]));
+                    write!(selector, " to {}/{length}", text(&rule["dst"]))?;
                 }
                 if let Some(mark) = rule["fwmark"].as_str() {
-                    selector += &format!(" fwmark {mark}");
+                    write!(selector, " fwmark {mark}")?;
                 }
                 let priority = rule["priority"].as_u64().unwrap_or_default();
                 kernel.rules.insert((ipv6, priority, selector, text(&rule["table"])));
