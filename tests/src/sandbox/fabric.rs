@@ -92,13 +92,15 @@ pub struct Plan {
     pub swapped: bool,
     /// There are pods by the other modes of ipvlan, and with a NIC of their own, as well.
     pub all: bool,
+    /// How many nodes: one, or two.
+    pub nodes: usize,
     /// What else stands in the nodes' configuration.
     pub more: &'static str,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { attach: "auto", swapped: false, all: false, more: "" }
+        Self { attach: "auto", swapped: false, all: false, nodes: NODES.len(), more: "" }
     }
 }
 
@@ -193,14 +195,14 @@ impl Fabric {
         number(&remote.namespace, "eth0", (address, Subnet::REMOTE), true)?;
 
         let mut nodes = Vec::new();
-        for (name, number) in NODES {
+        for (name, number) in NODES.into_iter().take(plan.nodes) {
             let namespace = create(name, &NODE)?;
             let node = Place { name, namespace, address: Subnet::NODES.host(number) };
             furnish(&router, &node, number, nics)?;
             nodes.push(node);
         }
         let mut pods = Vec::new();
-        for (node, (_, last)) in NODES.iter().enumerate() {
+        for (node, (_, last)) in NODES.iter().enumerate().take(plan.nodes) {
             for (place, sort) in (20..).zip(plan.sorts()) {
                 if sort.attachment.starts_with("ipvlan") && !ipvlan {
                     continue;
@@ -236,7 +238,7 @@ impl Fabric {
             prefix,
             _folder: folder,
         };
-        for at in 0..NODES.len() {
+        for at in 0..fabric.nodes.len() {
             fabric.start_agent(at)?;
             if nics == Nics::Stacked && at == 0 {
                 fabric.number(at, 1)?;

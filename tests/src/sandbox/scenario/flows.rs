@@ -60,7 +60,7 @@ struct Flow {
 }
 
 fn age(bench: &Bench) -> Result<Outcome> {
-    let plan = Plan::default();
+    let plan = Plan { nodes: 1, ..Plan::default() };
     let mut fabric = Fabric::build(&bench.programs, plan)?;
     let _servers = fabric.start_servers()?;
     translate(&fabric)?;

@@ -20,14 +20,18 @@ use crate::sandbox::{
     traffic::exchange,
 };
 
-/// With both generations of hooks, where there are two.
+/// With both generations of hooks: one on the oldest kernel, the other on the newest.
 pub(super) fn scenarios() -> Vec<Scenario> {
     let scenario = |attach: &'static str| {
         Scenario::own(format!("pmtu::attach_{attach}"), move |bench| {
-            match kernel::without_hooks(attach)? {
-                Some(why) => Ok(Outcome::Ignored(why)),
-                None => pmtu(bench, attach),
+            let other = if attach == "tcx" { (5, 10) } else { (7, 3) };
+            for (major, minor) in [(6, 1), (6, 12), other] {
+                if kernel::is(major, minor)? {
+                    let why = "tcx runs on Linux 7.3, netlink on 5.10";
+                    return Ok(Outcome::Ignored(why.to_owned()));
+                }
             }
+            pmtu(bench, attach)
         })
     };
     vec![scenario("tcx"), scenario("netlink")]
@@ -89,7 +93,8 @@ impl What {
 }
 
 fn pmtu(bench: &Bench, attach: &'static str) -> Result<Outcome> {
-    let fabric = Fabric::build(&bench.programs, Plan { attach, all: true, ..Plan::default() })?;
+    let fabric =
+        Fabric::build(&bench.programs, Plan { attach, all: true, nodes: 1, ..Plan::default() })?;
     let addresses = What::ALL.map(What::remote);
     let _narrow = Narrow::build(&fabric, &addresses[1..])?;
     translate(&fabric)?;
