@@ -471,15 +471,16 @@ pub(super) fn number(
     there.ip(&lines)
 }
 
-/// A NIC of a node, and its cable.
-fn plug(router: &Namespace, node: &Place, number: u8, segment: usize) -> Result<()> {
-    let (bridge, mac) = (format!("seg{segment}"), mac(number, segment));
-    let end = (&node.namespace, &*nic(segment), Some(&*mac));
-    cable(router, &port(node, segment), end, Some(&bridge))
+/// A NIC of a node, and its cable. Returns what it is called, as the next ones do.
+fn plug(router: &Namespace, node: &Place, number: u8, segment: usize) -> Result<String> {
+    let (device, bridge, mac) = (nic(segment), format!("seg{segment}"), mac(number, segment));
+    let end = (&node.namespace, &*device, Some(&*mac));
+    cable(router, &port(node, segment), end, Some(&bridge))?;
+    Ok(device)
 }
 
 /// A bond of two cables in place of a NIC.
-fn bond(router: &Namespace, node: &Place, number: u8) -> Result<()> {
+fn bond(router: &Namespace, node: &Place, number: u8) -> Result<String> {
     let (device, mac) = (nic(0), mac(number, 0));
     node.namespace.ip(&[format!(
         "link add {device} address {mac} type bond mode active-backup miimon 100"
@@ -491,27 +492,31 @@ fn bond(router: &Namespace, node: &Place, number: u8) -> Result<()> {
             format!("link set {member} master {device}"),
         ])?;
     }
-    node.namespace.ip(&[format!("link set {device} up")])
+    node.namespace.ip(&[format!("link set {device} up")])?;
+    Ok(device)
+}
+
+/// A VLAN that the agent finds.
+fn foreign_vlan(node: &Place) -> Result<String> {
+    let device = FOREIGN_VLAN.to_owned();
+    node.namespace.ip(&[
+        format!("link add link {} name {device} type vlan id {VLAN}", nic(0)),
+        format!("link set {device} up"),
+    ])?;
+    Ok(device)
 }
 
 /// A node's NICs and addresses, the one that is given away without. It finds pods on its first segment by
 /// itself.
 fn furnish(router: &Namespace, node: &Place, last: u8, nics: Nics) -> Result<()> {
     for (segment, (nodes, _)) in SUBNETS.into_iter().enumerate() {
-        let mut device = nic(segment);
-        match (nics, segment) {
-            (Nics::Stacked, 0) => bond(router, node, last)?,
+        let device = match (nics, segment) {
             // The agent makes it.
             (Nics::Stacked, 1) if node.name == NODES[0].0 => continue,
-            (Nics::Stacked, 1) => {
-                FOREIGN_VLAN.clone_into(&mut device);
-                node.namespace.ip(&[
-                    format!("link add link {} name {device} type vlan id {VLAN}", nic(0)),
-                    format!("link set {device} up"),
-                ])?;
-            }
+            (Nics::Stacked, 1) => foreign_vlan(node)?,
+            (Nics::Stacked, 0) => bond(router, node, last)?,
             _ => plug(router, node, last, segment)?,
-        }
+        };
         number(&node.namespace, &device, (nodes.host(last), nodes), segment == 0)?;
     }
     let given = (&node.namespace, &*nic(SEGMENTS), None);
