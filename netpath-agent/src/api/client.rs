@@ -26,6 +26,7 @@ use crate::{
     name::EndpointName,
     pod::{Collected, Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
     route::{RouteSpec, Table},
+    rule::RuleSpec,
 };
 
 /// A request that brought no answer, or a bad one.
@@ -107,6 +108,11 @@ impl Client {
     /// Removes a route.
     pub async fn remove_route(&self, table: Table, prefix: IpNet) -> Result<Route, Error> {
         self.delete("/v1/routes", &RouteName { table, prefix }).await
+    }
+
+    /// The rules of the configuration.
+    pub async fn rules(&self) -> Result<Vec<RuleSpec>, Error> {
+        self.get("/v1/rules", &()).await
     }
 
     /// The flows that take the kernel path.

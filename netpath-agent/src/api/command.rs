@@ -16,6 +16,7 @@ use crate::{
     node::Error,
     pod::{Collected, Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
     route::{RouteSpec, Table},
+    rule::RuleSpec,
 };
 
 /// Where the answer goes.
@@ -60,6 +61,8 @@ pub enum Command {
     AddRoute(RouteSpec, Reply<Added<Route>>),
     /// Remove a route.
     RemoveRoute(Table, IpNet, Reply<Route>),
+    /// The rules of the configuration.
+    Rules(Reply<Vec<RuleSpec>>),
     /// The flows that take the kernel path.
     Flows(Reply<Vec<Flow>>),
     /// Counters by parent, hook, path and reason.

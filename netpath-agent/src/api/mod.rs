@@ -6,6 +6,7 @@
 //! GET    /v1/pods                 POST /v1/pods         POST /v1/pods/del
 //! POST   /v1/pods/check           POST /v1/pods/gc      GET  /v1/ready[?network=]
 //! GET    /v1/routes[?table=]      POST /v1/routes       DELETE /v1/routes?table=&prefix=
+//! GET    /v1/rules
 //! GET    /v1/counters             GET  /v1/counters/endpoints
 //! GET    /v1/explain?source=&destination=[&protocol=&source_port=&destination_port=&parent=&mark=]
 //! GET    /v1/ipam/pools           GET  /v1/ipam/addresses   GET /v1/ipam/check

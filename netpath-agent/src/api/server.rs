@@ -32,6 +32,7 @@ use crate::{
     node::{self, Kind},
     pod::{Collected, Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
     route::RouteSpec,
+    rule::RuleSpec,
 };
 
 type Node = State<mpsc::Sender<Command>>;
@@ -56,6 +57,7 @@ pub async fn serve(
         .route("/v1/ipam/release", post(release))
         .route("/v1/ipam/reserve", post(reserve))
         .route("/v1/ipam/check", get(check_addresses))
+        .route("/v1/rules", get(rules))
         .route("/v1/routes", get(routes).post(add_route).delete(remove_route))
         .route("/v1/flows", get(flows))
         .route("/v1/counters", get(counters))
@@ -141,6 +143,10 @@ async fn reserve(State(node): Node, Body(what): Body<Reserve>) -> Result<Json<Al
 
 async fn check_addresses(State(node): Node) -> Result<Json<Vec<Problem>>, Error> {
     Ok(Json(ask(&node, Command::CheckAddresses).await?))
+}
+
+async fn rules(State(node): Node) -> Result<Json<Vec<RuleSpec>>, Error> {
+    Ok(Json(ask(&node, Command::Rules).await?))
 }
 
 async fn flows(State(node): Node) -> Result<Json<Vec<Flow>>, Error> {

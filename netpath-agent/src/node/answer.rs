@@ -44,6 +44,7 @@ pub(super) async fn answer(node: Shared, request: Command) {
             tell_exclusive(&node).await;
             drop(reply.send(removed));
         }
+        Command::Rules(reply) => drop(reply.send(Ok(node.lock().await.list_rules()))),
         Command::Flows(reply) => drop(reply.send(node.lock().await.flows())),
         Command::Counters(reply) => drop(reply.send(node.lock().await.counters())),
         Command::EndpointCounters(reply) => {

@@ -6,6 +6,7 @@ use super::{Error, Node, RouteEntry, policy};
 use crate::{
     api::types::{Added, Route},
     route::{self, RouteSpec, Table, key},
+    rule::RuleSpec,
     store::Change,
 };
 
@@ -17,6 +18,11 @@ impl Node {
             .filter(|entry| table.is_none_or(|table| entry.spec.table == table))
             .map(show)
             .collect()
+    }
+
+    /// The rules of the configuration, in its order.
+    pub(super) fn list_rules(&self) -> Vec<RuleSpec> {
+        self.config.rules.clone()
     }
 
     /// Makes a route. The same one again is no error.

@@ -53,6 +53,9 @@ pub(super) enum Command {
     /// Destination prefixes and the paths they lead to.
     #[command(subcommand)]
     Route(Route),
+    /// Which route table is asked for whom.
+    #[command(subcommand)]
+    Rule(Rule),
     /// Flows that come back through the host stack, for it forwarded them there.
     #[command(subcommand)]
     Flow(Flow),
@@ -169,6 +172,12 @@ Examples:
         #[arg(long, value_name = "main|NUMBER")]
         table: Option<Table>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Rule {
+    /// List those of the agent's file, in its order.
+    List,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ mod output;
 mod tables;
 
 use self::{
-    arguments::{Cli, Command, Endpoint, Flow, Route},
+    arguments::{Cli, Command, Endpoint, Flow, Route, Rule},
     output::{show, show_change},
 };
 use super::{FAILED, OK, UNREACHABLE, complain, completions, parse};
@@ -74,6 +74,9 @@ async fn execute(cli: Cli) -> Result<u8, client::Error> {
         Command::Route(Route::Del { prefix, table }) => {
             let removed = agent.remove_route(table, prefix).await?;
             show_change(output, &removed, &format!("route {prefix} in table {table} removed"));
+        }
+        Command::Rule(Rule::List) => {
+            show(output, &agent.rules().await?, |list| tables::rules(list));
         }
         Command::Flow(Flow::List) => {
             show(output, &agent.flows().await?, |list| tables::flows(list));

@@ -13,6 +13,7 @@ use crate::{
     },
     attachment::Attachment,
     config::Vlan,
+    rule::RuleSpec,
 };
 
 /// How the node is doing.
@@ -162,6 +163,20 @@ fn hops(via: &[IpAddr]) -> String {
         return "-".to_owned();
     }
     via.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Rules.
+pub(super) fn rules(rules: &[RuleSpec]) -> String {
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let rows = rules.iter().map(|RuleSpec { from, to, mark, table }| {
+        vec![
+            shown(from.map(|prefix| prefix.to_string())),
+            shown(to.map(|prefix| prefix.to_string())),
+            shown(mark.map(|mark| format!("{mark:#x}"))),
+            table.to_string(),
+        ]
+    });
+    table(&["from", "to", "mark", "table"], &[], rows.collect())
 }
 
 /// Flows.
