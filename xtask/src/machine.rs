@@ -129,6 +129,11 @@ impl Machine {
         (self.timeout, self.silence) = (Duration::MAX, Duration::MAX);
     }
 
+    /// Lets guest time count instructions, of one processor.
+    pub(crate) fn count_instructions(&mut self) {
+        (self.icount, self.cpus) = (true, 1);
+    }
+
     /// Starts the guest, runs its command, and waits for the end of both.
     pub(crate) fn run(&self, workspace: &Workspace, channel: Channel<'_>) -> Result<Outcome> {
         self.run_until(workspace, channel, &|| false)?.context("nobody cut the guest's power")

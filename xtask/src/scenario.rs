@@ -36,27 +36,30 @@ enum Group {
     Runtime,
     /// A disk whose guest loses its power.
     Power,
+    /// The sandbox in a guest whose clock counts instructions.
+    Cost,
 }
 
 impl Group {
-    const ALL: [Self; 3] = [Self::Scenario, Self::Runtime, Self::Power];
+    const ALL: [Self; 4] = [Self::Scenario, Self::Runtime, Self::Power, Self::Cost];
 
     fn name(self) -> &'static str {
         match self {
             Self::Scenario => "scenario",
             Self::Runtime => "runtime",
             Self::Power => "power",
+            Self::Cost => "cost",
         }
     }
 
     /// Kernels, unless the user chose. Runtimes ask nothing of the dataplane that another kernel
     /// would answer differently, but each generation of TC hooks: clsact and tcx. What a disk
-    /// keeps is the store's business, and the same everywhere.
+    /// keeps is the store's business, and the same everywhere. Costs are compared on one kernel.
     fn kernels(self) -> &'static [Series] {
         match self {
             Self::Scenario => &Series::ALL,
             Self::Runtime => &[Series::V6_1, Series::V6_12],
-            Self::Power => &[Series::V6_12],
+            Self::Power | Self::Cost => &[Series::V6_12],
         }
     }
 
@@ -185,6 +188,9 @@ fn run(
     machine.files = guest_programs(programs);
     machine.timeout = LIMIT;
     machine.silence = SILENCE;
+    if group == Group::Cost {
+        machine.count_instructions();
+    }
     if group == Group::Runtime {
         // Runtimes look for plugins where Debian's are.
         let guest = "/usr/lib/cni/netpath-cni".to_owned();

@@ -28,6 +28,7 @@ const ROOT: [&str; 3] = ["prog", "announce", "replace"];
   replace     programs replaced at their hooks under 20,000 packets a second, in the running kernel
   scenario    whole nodes, routers and pods, in a guest per kernel
   runtime     scenarios with containerd and podman, in guests with Debian's, on 6.1 and 6.12
+  cost        instructions per round trip within their limits, in a guest that counts them, on 6.12
   power       guests that lose their power while they, or an agent, write to a disk, on 6.12
 
 Examples:

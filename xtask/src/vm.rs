@@ -58,8 +58,10 @@ pub(crate) fn main(workspace: &Workspace, args: Args) -> Result<i32> {
     }
     let mut machine = Machine::new(args.kernel, args.command);
     machine.memory_mib = args.memory;
-    machine.cpus = if args.icount { 1 } else { args.cpus };
-    machine.icount = args.icount;
+    machine.cpus = args.cpus;
+    if args.icount {
+        machine.count_instructions();
+    }
     machine.files = args.files;
     if args.userland {
         machine.disks.push(userland::get(workspace)?);

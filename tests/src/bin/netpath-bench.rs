@@ -1,11 +1,20 @@
-//! What a decision costs: nanoseconds per packet through `BPF_PROG_TEST_RUN`.
+//! What netpath costs: nanoseconds per packet through `BPF_PROG_TEST_RUN`, and instructions per round
+//! trip between real interfaces.
 
-use std::io::IsTerminal as _;
+use std::{env, io::IsTerminal as _, path::PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand, ValueEnum};
-use comfy_table::{Table, presets};
-use netpath_tests::program::bench::{self, Row};
+use comfy_table::{CellAlignment, Table, presets};
+use netpath_tests::{
+    program::bench,
+    sandbox::{
+        address::Family,
+        agent::Programs,
+        cost::{self, Exchange, PROTOS, WIRINGS},
+        wait,
+    },
+};
 
 /// Measures netpath.
 #[derive(Debug, Parser)]
@@ -30,7 +39,21 @@ enum Command {
         /// Prefixes in the trie.
         #[arg(long, default_value_t = 10_000)]
         prefixes: u32,
-        /// How to print the rows.
+        /// How to print the rows: a table or an array of `{path, endpoints, prefixes, ns, net_ns}`.
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Nanoseconds of a round trip, by who asks whom and how the pods are wired.
+    ///
+    /// They are instructions where the clock counts those: `cargo xtask bench cost`. Needs root and
+    /// ipvlan; makes network namespaces of its own.
+    #[command(after_help = "Examples:\n  netpath-bench cost\n  netpath-bench cost -o json")]
+    Cost {
+        /// Folder of netpath-agent and netpath; by default that of this program.
+        #[arg(long)]
+        programs: Option<PathBuf>,
+        /// How to print the rows: a table or an array of `{wiring, exchange, proto, family,
+        /// instructions, reference, ratio, limit}`.
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
@@ -40,30 +63,49 @@ enum Command {
 enum Output {
     /// For people.
     Table,
-    /// For programs: an array of `{path, endpoints, prefixes, ns, net_ns}`.
+    /// For programs.
     Json,
 }
 
 fn main() -> Result<()> {
-    let Arguments { command: Command::Decide { endpoints, prefixes, output } } = Arguments::parse();
-    let progress = std::io::stderr().is_terminal();
-    let rows = bench::decide(&endpoints, prefixes, |step| {
-        if progress {
+    let Arguments { command } = Arguments::parse();
+    let progress = |step: &str| {
+        if std::io::stderr().is_terminal() {
             eprintln!("==> {step}");
         }
-    })?;
+    };
+    match command {
+        Command::Decide { endpoints, prefixes, output } => {
+            let rows = bench::decide(&endpoints, prefixes, progress)?;
+            print(output, &rows, decide_table)
+        }
+        Command::Cost { programs, output } => {
+            wait::handle_interrupts()?;
+            let programs = Programs::find(programs.map_or_else(own_folder, Ok)?)?;
+            let rows = cost::measure(&programs, &WIRINGS, progress)?;
+            print(output, &rows, cost_table)
+        }
+    }
+}
+
+fn own_folder() -> Result<PathBuf> {
+    let own = env::current_exe().context("find the folder of this program")?;
+    Ok(own.parent().map(PathBuf::from).unwrap_or_default())
+}
+
+fn print<R: serde::Serialize>(output: Output, rows: &[R], table: fn(&[R]) -> Table) -> Result<()> {
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&rows)?),
-        Output::Table => print(&rows),
+        Output::Json => println!("{}", serde_json::to_string_pretty(rows)?),
+        Output::Table => println!("{}", table(rows)),
     }
     Ok(())
 }
 
-fn print(rows: &[Row]) {
+fn decide_table(rows: &[bench::Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["PATH", "ENDPOINTS", "PREFIXES", "NS", "NET NS"]);
-    for Row { path, endpoints, prefixes, ns, net_ns } in rows {
+    for bench::Row { path, endpoints, prefixes, ns, net_ns } in rows {
         table.add_row([
             path.clone(),
             endpoints.to_string(),
@@ -72,5 +114,34 @@ fn print(rows: &[Row]) {
             net_ns.to_string(),
         ]);
     }
-    println!("{table}");
+    table
+}
+
+/// A row a wiring, a column an exchange: the cost, and its part of the reference's.
+fn cost_table(rows: &[cost::Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["", "wiring"].into_iter().chain(Exchange::ALL.map(Exchange::name)));
+    for proto in PROTOS {
+        for (family, name) in Family::BOTH.into_iter().zip(["IPv4", "IPv6"]) {
+            let same = |row: &&cost::Row| (row.proto, row.family) == (proto, family);
+            let rows: Vec<_> = rows.iter().filter(same).collect();
+            for wiring in rows.chunk_by(|a, b| a.wiring == b.wiring) {
+                let names = [format!("{} {name}", proto.name()), wiring[0].wiring.to_owned()];
+                table.add_row(names.into_iter().chain(wiring.iter().map(|row| cost_cell(row))));
+            }
+        }
+    }
+    table.column_iter_mut().skip(2).for_each(|column| {
+        column.set_cell_alignment(CellAlignment::Right);
+    });
+    table
+}
+
+fn cost_cell(row: &cost::Row) -> String {
+    let cost::Row { wiring, reference, instructions, ratio, .. } = row;
+    if wiring == reference {
+        return instructions.to_string();
+    }
+    format!("{instructions} {ratio:.3}")
 }

@@ -102,6 +102,9 @@ pub struct Settings {
     /// The generation of TC hooks.
     #[arg(long, default_value = "auto", value_parser = ["auto", "tcx", "netlink"])]
     pub attach: String,
+    /// Policy-route pods pass the host stack by.
+    #[arg(skip = true)]
+    pub accelerate: bool,
     /// Routes: prefix and path.
     #[arg(skip = service_routes())]
     pub routes: Vec<(String, String)>,
@@ -117,6 +120,7 @@ impl Default for Settings {
             switching: "parent".into(),
             xdp: "off".into(),
             attach: "auto".into(),
+            accelerate: true,
             routes: service_routes(),
             more: String::new(),
         }
@@ -163,7 +167,7 @@ impl Files {
 
 fn configuration(files: &Files, settings: &Settings) -> Result<String> {
     let Files { config: _, socket, state, pins, log: _ } = files;
-    let Settings { attachment, switching, xdp, attach, routes, more } = settings;
+    let Settings { attachment, switching, xdp, attach, accelerate, routes, more } = settings;
     let mut text = String::new();
     let (socket, state, pins) = (socket.display(), state.display(), pins.display());
     writeln!(text, "[agent]\nsocket = '{socket}'\nstate = '{state}'\npins = '{pins}'")?;
@@ -172,7 +176,7 @@ fn configuration(files: &Files, settings: &Settings) -> Result<String> {
     // Small: the kernel zeroes preallocated maps, which an emulated guest feels.
     writeln!(text, "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096")?;
     writeln!(text, "[[parent]]\nname = {INTERFACE:?}\nattachment = {attachment:?}")?;
-    writeln!(text, "switching = {switching:?}\nxdp = {xdp:?}")?;
+    writeln!(text, "switching = {switching:?}\nxdp = {xdp:?}\naccelerate = {accelerate}")?;
     for (prefix, path) in routes {
         writeln!(text, "[[route]]\nprefix = {prefix:?}\npath = {path:?}")?;
     }

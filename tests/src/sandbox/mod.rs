@@ -4,6 +4,7 @@ pub mod address;
 pub mod agent;
 pub mod churn;
 pub mod command;
+pub mod cost;
 pub mod counter;
 pub mod datagram;
 pub mod fabric;

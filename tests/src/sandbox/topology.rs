@@ -164,15 +164,8 @@ impl Topology {
 
     /// The same for some of the pods.
     pub fn add_plain(&self, which: impl Fn(&Pod) -> bool) -> Result<()> {
-        for Pod { place, node, subnet } in self.pods.iter().filter(|pod| which(pod)) {
-            let (name, pod) = (place.name, &place.namespace);
-            // Old kernels refuse a name that is taken where the parent is: renamed on arrival.
-            self.nodes[*node].namespace.ip(&[format!(
-                "link add link {INTERFACE} name {name} netns {} type ipvlan mode l2",
-                pod.name()
-            )])?;
-            pod.ip(&[format!("link set {name} name {INTERFACE}")])?;
-            address(place, *subnet)?;
+        for pod in self.pods.iter().filter(|pod| which(pod)) {
+            plug_child(&self.nodes[pod.node], pod, "ipvlan mode l2")?;
         }
         Ok(())
     }
@@ -227,8 +220,25 @@ fn build_segment(router: &Namespace, mtu: u32) -> Result<()> {
     router.ip(&lines)
 }
 
+/// Gives a pod an interface that is a child of the node's, of this kind in the words of `ip`.
+pub(super) fn plug_child(node: &Place, pod: &Pod, kind: &str) -> Result<()> {
+    let Pod { place: place @ Place { name, namespace, .. }, node: _, subnet } = pod;
+    // Old kernels refuse a name that is taken where the parent is: renamed on arrival.
+    node.namespace.ip(&[format!(
+        "link add link {INTERFACE} name {name} netns {} type {kind}",
+        namespace.name()
+    )])?;
+    namespace.ip(&[format!("link set {name} name {INTERFACE}")])?;
+    address(place, *subnet)
+}
+
 /// A cable from the router's port, named after the place, to the place's interface.
-fn connect(router: &Namespace, place: &Place, mtu: u32, bridge: Option<&str>) -> Result<()> {
+pub(super) fn connect(
+    router: &Namespace,
+    place: &Place,
+    mtu: u32,
+    bridge: Option<&str>,
+) -> Result<()> {
     let Place { name, namespace, .. } = place;
     let mut lines = vec![
         format!(
@@ -242,7 +252,7 @@ fn connect(router: &Namespace, place: &Place, mtu: u32, bridge: Option<&str>) ->
 }
 
 /// Addresses and default routes of a place's interface.
-fn address(place: &Place, subnet: Subnet) -> Result<()> {
+pub(super) fn address(place: &Place, subnet: Subnet) -> Result<()> {
     let Dual { v4, v6 } = place.address;
     let gateway = subnet.gateway();
     place.namespace.ip(&[
@@ -265,7 +275,8 @@ fn node_routes() -> Vec<String> {
     lines
 }
 
-fn pod_routes() -> Vec<String> {
+/// Pods are on the node's own segment.
+pub(super) fn pod_routes() -> Vec<String> {
     let routes = |subnet: Subnet| {
         Family::BOTH.map(|family| format!("route add {} dev {INTERFACE}", subnet.prefix(family)))
     };

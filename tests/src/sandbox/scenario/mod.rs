@@ -9,6 +9,7 @@ mod bad_input;
 mod cleanup;
 mod cni;
 mod conflict;
+mod cost;
 mod exclusive;
 mod exhausted;
 mod flows;
@@ -75,6 +76,8 @@ pub enum Group {
     Scenario,
     /// One with container runtimes as well: names that start with `runtime::`.
     Runtime,
+    /// One whose clock counts instructions: names that start with `cost::`.
+    Cost,
     /// One that is not emulated: names that start with `native::`.
     Native,
 }
@@ -139,6 +142,7 @@ impl Scenario {
     pub fn group(&self) -> Group {
         match self.name.split("::").next() {
             Some("runtime") => Group::Runtime,
+            Some("cost") => Group::Cost,
             Some("native") => Group::Native,
             _ => Group::Scenario,
         }
@@ -174,6 +178,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         repair::scenarios(),
         cni::scenarios(),
         conflict::scenarios(),
+        cost::scenarios(),
         exclusive::scenarios(),
         exhausted::scenarios(),
         inspect::scenarios(),
