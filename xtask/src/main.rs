@@ -51,7 +51,7 @@ enum Task {
     Run(run::Args),
     /// Run all tests: unit tests, single packets, and scenarios on every kernel.
     Test(test::Args),
-    /// Measure the dataplane's programs on this machine.
+    /// Measure what the dataplane costs.
     Bench(bench::Args),
 }
 
