@@ -15,7 +15,7 @@ use aya::maps::{HashMap, LpmTrie, Map, MapData};
 use fastrand::Rng;
 use ipnet::IpNet;
 use netpath_common::{
-    ABI, Address, Attachment, Endpoint, Path, Route, RouteKey,
+    ABI, Address, Attachment, Endpoint, MARK_REDIRECTED, Path, Route, RouteKey,
     endpoint::FLAG_STACK,
     route::{RouteData, TABLE_MAIN},
 };
@@ -358,7 +358,8 @@ impl Run<'_> {
                 .find(|it| subnet(*it).host(0).v4.octets()[2] == address.v4.octets()[2]);
             for family in Family::BOTH {
                 let (ipv6, address) = (family == Family::Ipv6, address.of(family));
-                kernel.rules.insert((ipv6, 2110, "all".into(), PROTOCOL.into()));
+                let selector = format!("all not fwmark {MARK_REDIRECTED:#x}");
+                kernel.rules.insert((ipv6, 2110, selector, PROTOCOL.into()));
                 let way = format!("dev {device}");
                 kernel.routes.insert((ipv6, PROTOCOL.into(), address.to_string(), way));
                 let own = table_of(wanted, address);
@@ -466,7 +467,8 @@ impl Run<'_> {
                     write!(selector, " to {}/{length}", text(&rule["dst"]))?;
                 }
                 if let Some(mark) = rule["fwmark"].as_str() {
-                    write!(selector, " fwmark {mark}")?;
+                    let not = if rule.get("not").is_some() { "not " } else { "" };
+                    write!(selector, " {not}fwmark {mark}")?;
                 }
                 let priority = rule["priority"].as_u64().unwrap_or_default();
                 kernel.rules.insert((ipv6, priority, selector, text(&rule["table"])));
