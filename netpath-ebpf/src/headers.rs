@@ -33,6 +33,10 @@ trait Frame {
 
     /// Bytes of the whole frame.
     fn length(&self) -> usize;
+
+    /// Whether the decision asks of which flow a packet is. Where it does not, quoted packets are not
+    /// read: the verifier would follow every way there behind every extension header.
+    fn has_flows(&self) -> bool;
 }
 
 /// An skb, linear or not.
@@ -58,6 +62,11 @@ impl Frame for Skb<'_> {
     #[inline(always)]
     fn length(&self) -> usize {
         self.0.len() as usize
+    }
+
+    #[inline(always)]
+    fn has_flows(&self) -> bool {
+        true
     }
 }
 
@@ -85,6 +94,11 @@ impl Frame for Raw {
     #[inline(always)]
     fn length(&self) -> usize {
         self.0.length()
+    }
+
+    #[inline(always)]
+    fn has_flows(&self) -> bool {
+        false
     }
 }
 
@@ -275,7 +289,7 @@ fn icmp(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
     let [kind, ..]: [u8; 8] = frame.load(offset)?;
     match (packet.protocol, kind) {
         // Unreachable, too big, time exceeded, parameter problem.
-        (ICMP, 3 | 11 | 12) | (ICMPV6, 1..=4) => {
+        (ICMP, 3 | 11 | 12) | (ICMPV6, 1..=4) if frame.has_flows() => {
             // Routers quote as much as they like.
             let _: Option<()> = error(frame, offset + 8, packet);
         }
