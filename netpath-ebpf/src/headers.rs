@@ -232,7 +232,7 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
         return Some(Kind::Malformed);
     }
     let mut next = start[6];
-    let mut at = offset + 40;
+    let (mut at, mut found) = (offset + 40, false);
     for _ in 0..MAX_EXTENSIONS {
         match next {
             // Hop-by-hop options, routing, destination options, mobility, HIP, shim6: eight bytes
@@ -260,17 +260,22 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
                     return Some(Kind::Ip);
                 }
             }
-            protocol => {
-                // An extension header that reaches beyond the frame.
-                if at > frame.length() {
-                    return None;
-                }
-                packet.protocol = protocol;
-                return transport(frame, at, ICMPV6, packet);
+            _ => {
+                found = true;
+                break;
             }
         }
     }
-    Some(Kind::DeepHeaders)
+    // Behind the loop: in it, the verifier would follow all that comes for each of its rounds.
+    if !found {
+        return Some(Kind::DeepHeaders);
+    }
+    // An extension header that reaches beyond the frame.
+    if at > frame.length() {
+        return None;
+    }
+    packet.protocol = next;
+    transport(frame, at, ICMPV6, packet)
 }
 
 /// What is behind the headers of an IP whose control messages have the number `control`.
