@@ -12,7 +12,10 @@ use aya_ebpf::{
 };
 use netpath_common::{Address, Kind, Mac, Packet, address::MacWord};
 
-use crate::parse::{ETH, Linear};
+use crate::{
+    maps::SCRATCH,
+    parse::{ETH, Linear},
+};
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_ARP: u16 = 0x0806;
@@ -105,15 +108,29 @@ impl Frame for Raw {
 /// Parses the frame of an skb; `tagged` tells of a VLAN tag that is not in the frame any more.
 #[inline(never)]
 pub(crate) fn tc(ctx: &TcContext, tagged: bool, packet: &mut MaybeUninit<Packet>) {
-    let packet = packet.write(blank());
-    packet.kind = frame(&Skb(ctx), tagged, packet).unwrap_or(Kind::Malformed);
+    by_way_of_scratch(&Skb(ctx), tagged, packet);
 }
 
 /// Parses a frame before it is an skb.
 #[inline(never)]
 pub(crate) fn xdp(ctx: &XdpContext, packet: &mut MaybeUninit<Packet>) {
-    let packet = packet.write(blank());
-    packet.kind = frame(&Raw(Linear::of_xdp(ctx)), false, packet).unwrap_or(Kind::Malformed);
+    by_way_of_scratch(&Raw(Linear::of_xdp(ctx)), false, packet);
+}
+
+/// Parses into a map's memory, of whose contents the verifier keeps no track: else it would follow
+/// the decision for each of the many ways through the headers by itself.
+#[inline(always)]
+fn by_way_of_scratch(bytes: &impl Frame, tagged: bool, packet: &mut MaybeUninit<Packet>) {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
+        // There is an entry; only the verifier does not know.
+        packet.write(blank());
+        return;
+    };
+    // SAFETY: this CPU's own value; programs do not interrupt each other on a CPU while they parse.
+    let parsed = unsafe { &mut *scratch.cast::<MaybeUninit<Packet>>() };
+    let parsed = parsed.write(blank());
+    parsed.kind = frame(bytes, tagged, parsed).unwrap_or(Kind::Malformed);
+    packet.write(*parsed);
 }
 
 /// A packet without anything. LLVM makes a call of zeroes that it can see, and its `memset` is a
