@@ -151,7 +151,7 @@ pub(super) fn device(ebpf: &mut Ebpf) -> Result<(), Error> {
     Ok(())
 }
 
-/// The XDP program of the object, loaded when it is first wanted: the verifier takes ten times as
+/// The XDP program of the object, loaded when it is first wanted: the verifier takes several times as
 /// long for it as for the others, and most parents have none.
 pub(super) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
     let refused = |source| Error::Program { name: XDP, source: Box::new(source) };
