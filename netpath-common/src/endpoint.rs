@@ -75,9 +75,7 @@ impl Endpoint {
     #[inline(always)]
     #[must_use]
     pub const fn is_silent(&self) -> bool {
-        self.has_device()
-            || self.attachment == Attachment::IpvlanL3 as u8
-            || self.attachment == Attachment::IpvlanL3s as u8
+        self.has_device() || self.is_sent_by_host()
     }
 
     /// Whether a NIC of its own has it on the wire, from where it may be heard.
@@ -85,6 +83,14 @@ impl Endpoint {
     #[must_use]
     pub const fn is_exclusive(&self) -> bool {
         self.attachment == Attachment::Exclusive as u8
+    }
+
+    /// Whether the host's routes lead what it sends to one parent or another: ipvlan in an L3 mode.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_sent_by_host(&self) -> bool {
+        self.attachment == Attachment::IpvlanL3 as u8
+            || self.attachment == Attachment::IpvlanL3s as u8
     }
 
     /// Whether the host stack carries its packets, see [`FLAG_STACK`].

@@ -57,27 +57,22 @@ impl FlowKey {
         Self { source_port: 0, destination_port: 0, ..self }
     }
 
-    /// A number to share flows out by. The mixing steps are those of `MurmurHash3`, which spreads
-    /// neighbouring addresses and ports.
+    /// A number to share flows out by. Short, since the verifier follows it for every way that leads
+    /// to it; the last steps are those that `MurmurHash3` ends with, and spread neighbouring addresses
+    /// and ports.
     #[inline(always)]
     #[must_use]
     pub const fn digest(&self) -> u32 {
         let [a, b, c, d] = self.source.to_words();
         let [e, f, g, h] = self.destination.to_words();
         let ports = (self.source_port as u32) << 16 | self.destination_port as u32;
-        let hash = mix(mix(mix(mix(0, a), b), c), d);
-        let hash = mix(mix(mix(mix(hash, e), f), g), h);
-        let hash = mix(mix(hash, ports), self.protocol);
+        let hash = (a ^ b ^ c ^ d).wrapping_mul(0xcc9e_2d51)
+            ^ (e ^ f ^ g ^ h ^ self.protocol).wrapping_mul(0x1b87_3593)
+            ^ ports;
         let hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
         let hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
         hash ^ hash >> 16
     }
-}
-
-#[inline(always)]
-const fn mix(hash: u32, word: u32) -> u32 {
-    let word = word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
-    (hash ^ word).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
 }
 
 /// What is known of a flow whose packets take the kernel path.

@@ -12,10 +12,7 @@ use aya_ebpf::{
 };
 use netpath_common::{Address, Kind, Mac, Packet, address::MacWord};
 
-use crate::{
-    maps::SCRATCH,
-    parse::{ETH, Linear},
-};
+use crate::parse::{ETH, Linear};
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_ARP: u16 = 0x0806;
@@ -108,29 +105,15 @@ impl Frame for Raw {
 /// Parses the frame of an skb; `tagged` tells of a VLAN tag that is not in the frame any more.
 #[inline(never)]
 pub(crate) fn tc(ctx: &TcContext, tagged: bool, packet: &mut MaybeUninit<Packet>) {
-    by_way_of_scratch(&Skb(ctx), tagged, packet);
+    let packet = packet.write(blank());
+    packet.kind = frame(&Skb(ctx), tagged, packet).unwrap_or(Kind::Malformed);
 }
 
 /// Parses a frame before it is an skb.
 #[inline(never)]
 pub(crate) fn xdp(ctx: &XdpContext, packet: &mut MaybeUninit<Packet>) {
-    by_way_of_scratch(&Raw(Linear::of_xdp(ctx)), false, packet);
-}
-
-/// Parses into a map's memory, of whose contents the verifier keeps no track: else it would follow
-/// the decision for each of the many ways through the headers by itself.
-#[inline(always)]
-fn by_way_of_scratch(bytes: &impl Frame, tagged: bool, packet: &mut MaybeUninit<Packet>) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else {
-        // There is an entry; only the verifier does not know.
-        packet.write(blank());
-        return;
-    };
-    // SAFETY: this CPU's own value; programs do not interrupt each other on a CPU while they parse.
-    let parsed = unsafe { &mut *scratch.cast::<MaybeUninit<Packet>>() };
-    let parsed = parsed.write(blank());
-    parsed.kind = frame(bytes, tagged, parsed).unwrap_or(Kind::Malformed);
-    packet.write(*parsed);
+    let packet = packet.write(blank());
+    packet.kind = frame(&Raw(Linear::of_xdp(ctx)), false, packet).unwrap_or(Kind::Malformed);
 }
 
 /// A packet without anything. LLVM makes a call of zeroes that it can see, and its `memset` is a
@@ -222,7 +205,7 @@ fn ipv4(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
     if later_fragment {
         return Some(Kind::Ip);
     }
-    transport(frame, offset + words * 4, ICMP, packet)
+    transport(frame, offset + words * 4, (ICMP, true), packet)
 }
 
 /// Whether a packet of `total` bytes, headers of `least` bytes included, lies in the frame. The
@@ -292,14 +275,22 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
         return None;
     }
     packet.protocol = next;
-    transport(frame, at, ICMPV6, packet)
+    // Errors come without extension headers: the verifier is spared the ways through them.
+    let quotes = at == offset + 40;
+    transport(frame, at, (ICMPV6, quotes), packet)
 }
 
-/// What is behind the headers of an IP whose control messages have the number `control`.
+/// What is behind the headers of an IP whose control messages have the number `control`, and may be
+/// errors that quote a packet.
 #[inline(always)]
-fn transport(frame: &impl Frame, offset: usize, control: u8, packet: &mut Packet) -> Option<Kind> {
+fn transport(
+    frame: &impl Frame,
+    offset: usize,
+    (control, quotes): (u8, bool),
+    packet: &mut Packet,
+) -> Option<Kind> {
     if packet.protocol == control {
-        return icmp(frame, offset, packet);
+        return icmp(frame, offset, quotes, packet);
     }
     ports(frame, offset, packet)?;
     Some(Kind::Ip)
@@ -307,11 +298,11 @@ fn transport(frame: &impl Frame, offset: usize, control: u8, packet: &mut Packet
 
 /// ICMP and ICMPv6, and the neighbour discovery in it (RFC 4861).
 #[inline(always)]
-fn icmp(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> {
+fn icmp(frame: &impl Frame, offset: usize, quotes: bool, packet: &mut Packet) -> Option<Kind> {
     let [kind, ..]: [u8; 8] = frame.load(offset)?;
     match (packet.protocol, kind) {
         // Unreachable, too big, time exceeded, parameter problem.
-        (ICMP, 3 | 11 | 12) | (ICMPV6, 1..=4) if frame.has_flows() => {
+        (ICMP, 3 | 11 | 12) | (ICMPV6, 1..=4) if quotes && frame.has_flows() => {
             // Routers quote as much as they like.
             let _: Option<()> = error(frame, offset + 8, packet);
         }

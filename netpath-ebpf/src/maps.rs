@@ -6,12 +6,9 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use netpath_common::{
-    Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Packet, Parent,
-    Route, route::RouteData,
+    Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Parent, Route,
+    route::RouteData,
 };
-
-/// Words of a `Packet`, whose fields are no plain bytes.
-const SCRATCH_WORDS: usize = size_of::<Packet>().div_ceil(8);
 
 /// Entries come and go with pods: memory only for those that exist.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
@@ -47,10 +44,6 @@ pub(crate) static ENDPOINT_FLOWS: Array<u32, 100_000> = Array::new();
 /// Packets and bytes by parent, hook, path and reason.
 #[btf_map(name = "counters")]
 pub(crate) static COUNTERS: PerCpuHashMap<CounterKey, Count, 8_192> = PerCpuHashMap::new();
-
-/// Where headers are parsed: a `Packet`.
-#[btf_map(name = "scratch")]
-pub(crate) static SCRATCH: PerCpuArray<[u64; SCRATCH_WORDS], 1> = PerCpuArray::new();
 
 /// Packets and bytes by endpoint slot.
 #[btf_map(name = "endpoint_counters")]

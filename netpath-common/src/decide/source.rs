@@ -56,7 +56,12 @@ pub(super) fn check<'a, T: Tables>(
     } else if origin.forwarded {
         Sender::ForwardedEndpoint
     } else if endpoint.parent != origin.ifindex || endpoint.has_device() {
-        Sender::Refused(Reason::SourceParent)
+        // To an endpoint of another parent the host's routes lead by that one (IPv6 heeds no device).
+        if endpoint.is_sent_by_host() {
+            Sender::ForwardedEndpoint
+        } else {
+            Sender::Refused(Reason::SourceParent)
+        }
     } else if endpoint.mac.word() != packet.source_mac {
         Sender::Refused(Reason::SourceMac)
     } else {

@@ -60,7 +60,7 @@ fn ipv4(body: &[u8], packet: &mut Packet) -> Option<Kind> {
     if number(body, 6)? % 0x2000 != 0 {
         return Some(Kind::Ip);
     }
-    behind(1, body.get(length..)?, packet)
+    behind((1, true), body.get(length..)?, packet)
 }
 
 fn ipv6(body: &[u8], packet: &mut Packet) -> Option<Kind> {
@@ -81,7 +81,7 @@ fn ipv6(body: &[u8], packet: &mut Packet) -> Option<Kind> {
             44 => 0,
             _ => {
                 packet.protocol = next;
-                return behind(58, body.get(at..)?, packet);
+                return behind((58, at == 40), body.get(at..)?, packet);
             }
         };
         let extension = body.get(at..)?;
@@ -101,7 +101,8 @@ fn ipv6(body: &[u8], packet: &mut Packet) -> Option<Kind> {
     Some(Kind::DeepHeaders)
 }
 
-fn behind(control: u8, message: &[u8], packet: &mut Packet) -> Option<Kind> {
+/// Errors behind extension headers are taken for any message.
+fn behind((control, quotes): (u8, bool), message: &[u8], packet: &mut Packet) -> Option<Kind> {
     let mut claim = |option: u8| {
         if let Some([kind, 1, mac @ ..]) = array::<8>(message, 24)
             && kind == option
@@ -116,7 +117,7 @@ fn behind(control: u8, message: &[u8], packet: &mut Packet) -> Option<Kind> {
     array::<8>(message, 0)?;
     match (control, message[0]) {
         (1, 3 | 11 | 12) => of_an_answer(packet, quoted_v4(&message[8..])),
-        (58, 1..=4) => of_an_answer(packet, quoted_v6(&message[8..])),
+        (58, 1..=4) if quotes => of_an_answer(packet, quoted_v6(&message[8..])),
         (58, 134 | 137) => return Some(Kind::RouterMessage),
         (58, 135) => {
             claim(1);
