@@ -28,7 +28,7 @@ const STEPS: u64 = 100;
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     vec![
-        Scenario::own("parents::replugged", |bench| replugged(bench, Plan::default())),
+        Scenario::once("parents::replugged", |bench| replugged(bench, Plan::default())),
         Scenario::once("parents::replugged::swapped", |bench| {
             replugged(bench, Plan { attach: "netlink", swapped: true, ..Plan::default() })
         }),
