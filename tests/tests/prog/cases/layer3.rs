@@ -25,6 +25,11 @@ pub(crate) fn rows(family: &Family) -> Vec<Row> {
             .received(own)
             .moves(&["egress host host-address", "l sent"]),
         sent("to elsewhere", elsewhere, ROUTER).moves(&["egress router no-route", "l sent"]),
+        Row::new(Hook::Egress, "by another parent", Ip::tcp(l, a, 1, 2).frame(own, PARENT[1]))
+            .on_second()
+            .by_pod()
+            .received(own)
+            .moves(&["egress local endpoint of parent 1", "a received"]),
         Row::new(Hook::Ingress, "from the wire", Ip::tcp(elsewhere, l, 1, 2).frame(own, ROUTER))
             .moves(&["ingress local endpoint", "l received"]),
         Row::new(Hook::Ingress, "the wire asks for it", wire.question(elsewhere, l, ROUTER))
