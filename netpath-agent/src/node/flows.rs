@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::{Error, Node};
 use crate::{
     api::types::Flow,
-    conntrack::{Connection, Conntrack},
+    netfilter::conntrack::{Connection, Conntrack},
 };
 
 /// A flow that packets renewed this lately is not asked about.

@@ -1,16 +1,18 @@
 //! What the host stack's connection tracking knows of a flow (`NETLINK_NETFILTER`).
 
-use std::{io, iter, time::Duration};
+use std::{io, time::Duration};
 
 use netpath_common::{Address, FlowKey};
 use nix::libc;
-use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use rtnetlink::sys::Socket;
+
+use super::{
+    attribute::{NESTED, attribute, attributes, be32, inside},
+    message::{REQUEST, message, messages},
+};
 
 /// `IPCTNL_MSG_CT_GET` of `NFNL_SUBSYS_CTNETLINK` (`linux/netfilter/nfnetlink_conntrack.h`).
 const GET: u16 = 1 << 8 | 1;
-const REQUEST: u16 = 1;
-const ERROR: u16 = 2;
-const NESTED: u16 = 1 << 15;
 
 const TUPLE: u16 = 1;
 const STATUS: u16 = 3;
@@ -21,10 +23,6 @@ const TUPLE_IP: u16 = 1;
 const TUPLE_PROTOCOL: u16 = 2;
 const INFO_TCP: u16 = 1;
 const TCP_STATE: u16 = 1;
-
-/// Bytes of `struct nlmsghdr` and of `struct nfgenmsg`.
-const HEADER: usize = 16;
-const FAMILY: usize = 4;
 
 /// A socket of netfilter's.
 #[derive(Debug)]
@@ -49,10 +47,7 @@ impl Conntrack {
     ///
     /// The kernel has no nfnetlink.
     pub fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_NETFILTER)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { socket, answer: Vec::with_capacity(4096) })
+        Ok(Self { socket: super::socket()?, answer: Vec::with_capacity(4096) })
     }
 
     /// The connection that packets with this tuple belong to, in either direction.
@@ -74,15 +69,11 @@ impl Conntrack {
         self.answer.clear();
         // The kernel answers before `send` returns.
         self.socket.recv(&mut self.answer, libc::MSG_DONTWAIT)?;
-        let Some((header, body)) = self.answer.split_first_chunk::<HEADER>() else {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        };
-        if u16::from_ne_bytes([header[4], header[5]]) != ERROR {
-            return Ok(body.get(FAMILY..).map(connection));
-        }
-        match body.first_chunk().map_or(0, |error| -i32::from_ne_bytes(*error)) {
-            libc::ENOENT => Ok(None),
-            error => Err(io::Error::from_raw_os_error(error)),
+        let answer = messages(&self.answer).next().ok_or(io::ErrorKind::UnexpectedEof)?;
+        match answer.attributes() {
+            Ok(attributes) => Ok(Some(connection(attributes))),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -116,22 +107,7 @@ fn question(key: &FlowKey, kind: u8) -> Vec<u8> {
     let tuple = [attribute(TUPLE_IP | NESTED, &ends), attribute(TUPLE_PROTOCOL | NESTED, &ports)];
     let tuple = attribute(TUPLE | NESTED, &tuple.concat());
     let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };
-    let length = u32::try_from(HEADER + FAMILY + tuple.len()).unwrap_or_default();
-    let mut message = length.to_ne_bytes().to_vec();
-    message.extend(GET.to_ne_bytes());
-    message.extend(REQUEST.to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend([family.to_le_bytes()[0], 0, 0, 0]);
-    message.extend(tuple);
-    message
-}
-
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(4 + value.len()).unwrap_or_default();
-    let mut attribute = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
-    attribute.extend(value);
-    attribute.resize(attribute.len().next_multiple_of(4), 0);
-    attribute
+    message(GET, REQUEST, family.to_le_bytes()[0], &tuple)
 }
 
 fn connection(bytes: &[u8]) -> Connection {
@@ -173,25 +149,6 @@ fn tcp_state(info: &[u8]) -> Option<&'static str> {
         "syn-sent",
     ];
     names.get(usize::from(*inside(info, TCP_STATE)?.first()?)).copied()
-}
-
-fn inside(bytes: &[u8], kind: u16) -> Option<&[u8]> {
-    attributes(bytes).find(|(other, _)| *other == kind).map(|(_, value)| value)
-}
-
-/// Kinds and values, up to the first attribute that is broken.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    iter::from_fn(move || {
-        let [a, b, c, d] = *rest.first_chunk()?;
-        let length = usize::from(u16::from_ne_bytes([a, b]));
-        let value = rest.get(4..length)?;
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([c, d]) & !NESTED, value))
-    })
-}
-
-fn be32(bytes: &[u8]) -> u32 {
-    bytes.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]
