@@ -1,11 +1,17 @@
 //! Masquerading: what pods of a table send to destinations outside the VPC leaves with the node's
 //! address.
 
+use std::net::Ipv6Addr;
+
 use documented::{Documented, DocumentedFields};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::route::Table;
+
+/// `fe80::/10`.
+const LINK_LOCAL: IpNet =
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10));
 
 /// What endpoints of a table send to destinations outside the VPC takes the host stack and leaves with
 /// the address of the parent that it leaves by. Answers come back to it; nobody outside can begin.
@@ -85,9 +91,15 @@ impl MasqueradeSpec {
         self.vpc.iter().any(|prefix| prefix.addr().is_ipv6() == ipv6)
     }
 
-    /// Whether a whole prefix, or an address, is in the VPC.
+    /// The prefixes that are not masqueraded: the VPC's, and the addresses of a link, which no router
+    /// takes any further.
+    pub fn inside(&self) -> impl Iterator<Item = IpNet> {
+        self.vpc.iter().copied().chain(self.has_family(true).then_some(LINK_LOCAL))
+    }
+
+    /// Whether a whole prefix is in one of those.
     #[must_use]
     pub fn holds(&self, destination: IpNet) -> bool {
-        self.vpc.iter().any(|prefix| prefix.contains(&destination))
+        self.inside().any(|prefix| prefix.contains(&destination))
     }
 }

@@ -9,6 +9,7 @@ use super::{Agent, Capacity, Config, Datapath, Log, Parent, error::Problem};
 use crate::{
     attachment::Attachment,
     ipam,
+    masquerade,
     node::policy,
     rule::{self, RuleSpec},
 };
@@ -32,6 +33,7 @@ impl Config {
             parents: _,
             routes: _,
             rules: _,
+            masquerades: _,
             pools,
         } = self;
         agent.check()?;
@@ -42,6 +44,7 @@ impl Config {
         self.check_parents()?;
         self.check_routes()?;
         self.check_rules()?;
+        self.check_masquerades()?;
         ipam::check(pools).map_err(|(index, invalid)| {
             (format!("pool[{index}].{}", invalid.field()), Box::new(invalid).into())
         })
@@ -114,6 +117,20 @@ impl Config {
             Some(index) => {
                 let problem = Problem::ReservedTable(self.rules[index].table.0);
                 Err((format!("rule[{index}].table"), problem))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_masquerades(&self) -> Checked {
+        masquerade::check(&self.masquerades).map_err(|(index, invalid)| {
+            (format!("masquerade[{index}].{}", invalid.field()), invalid.into())
+        })?;
+        let tables = self.masquerades.iter().map(|spec| spec.table.0);
+        match tables.clone().position(|table| policy::is_taken(self, table)) {
+            Some(index) => {
+                let problem = Problem::ReservedTable(self.masquerades[index].table.0);
+                Err((format!("masquerade[{index}].table"), problem))
             }
             None => Ok(()),
         }

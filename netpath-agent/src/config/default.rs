@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Config, Parent};
 use crate::{
     ipam::PoolSpec,
+    masquerade::MasqueradeSpec,
     route::{RouteSpec, Table},
     rule::RuleSpec,
 };
@@ -21,7 +22,7 @@ const WIDTH: usize = 92;
 const OFF: &str = "# ";
 
 /// Every key with its default value and what it means. The parent is an example to edit, the
-/// route, the rule and the pool are examples behind `#`.
+/// route, the rule, the masquerade and the pool are examples behind `#`.
 pub fn default_file() -> Result<String, toml::ser::Error> {
     let Config {
         agent,
@@ -33,6 +34,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
         parents: _,
         routes: _,
         rules: _,
+        masquerades: _,
         pools: _,
     } = Config::default();
     let mut file = String::from("# The configuration of netpath-agent.\n");
@@ -45,6 +47,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
     section(&mut file, "", "[[parent]]", &Parent::example())?;
     section(&mut file, OFF, "[[route]]", &example_route())?;
     section(&mut file, OFF, "[[rule]]", &example_rule())?;
+    section(&mut file, OFF, "[[masquerade]]", &example_masquerade())?;
     section(&mut file, OFF, "[[pool]]", &example_pool())?;
     Ok(file)
 }
@@ -59,6 +62,12 @@ fn example_route() -> RouteSpec {
 fn example_rule() -> RuleSpec {
     let subnet = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 2, 0), 24);
     RuleSpec { from: Some(subnet.into()), to: None, mark: None, table: Table(100) }
+}
+
+/// The same pods, with the node's address towards the world.
+fn example_masquerade() -> MasqueradeSpec {
+    let vpc = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8);
+    MasqueradeSpec { table: Table(100), vpc: vec![vpc.into()] }
 }
 
 /// A part of the node's subnet, with its router.

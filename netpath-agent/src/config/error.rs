@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    ipam,
+    ipam, masquerade,
     name::InterfaceName,
     route::{self, Table},
     rule,
@@ -142,6 +142,9 @@ pub enum Problem {
     /// A rule that is wrong by itself, or beside another.
     #[error(transparent)]
     Rule(#[from] rule::Invalid),
+    /// A table's masquerading that is wrong by itself, or beside another.
+    #[error(transparent)]
+    Masquerade(#[from] masquerade::Invalid),
     /// A pool that is wrong by itself, or beside another.
     #[error(transparent)]
     Pool(#[from] Box<ipam::Invalid>),

@@ -23,8 +23,8 @@ pub use self::{
     ipam::Ipam,
 };
 use crate::{
-    attachment::Attachment, ipam::PoolSpec, name::InterfaceName, pci::PciAddress, route::RouteSpec,
-    rule::RuleSpec,
+    attachment::Attachment, ipam::PoolSpec, masquerade::MasqueradeSpec, name::InterfaceName,
+    pci::PciAddress, route::RouteSpec, rule::RuleSpec,
 };
 
 /// The whole file.
@@ -52,6 +52,9 @@ pub struct Config {
     /// Which table is asked for whom. The order counts for those by source.
     #[serde(rename = "rule")]
     pub rules: Vec<RuleSpec>,
+    /// What leaves with the node's address, a table each.
+    #[serde(rename = "masquerade")]
+    pub masquerades: Vec<MasqueradeSpec>,
     /// Addresses for pods. The order counts.
     #[serde(rename = "pool")]
     pub pools: Vec<PoolSpec>,

@@ -153,6 +153,7 @@ fn restore(config: &Config, store: &Store, records: Vec<Record>) -> Result<State
     let stacked = config.parents.iter().filter(|parent| !parent.accelerate);
     state.stacked = stacked.map(|parent| parent.name.clone()).collect();
     state.rules.clone_from(&config.rules);
+    state.masquerades.clone_from(&config.masquerades);
     for record in records {
         state.insert(record);
     }

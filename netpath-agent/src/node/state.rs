@@ -17,6 +17,7 @@ use crate::{
     attachment::Attachment,
     config::{self, Switching},
     endpoint::{Child, Nic, Record, Stage, Wiring},
+    masquerade::MasqueradeSpec,
     name::{EndpointName, InterfaceName},
     netlink::{IpvlanFlags, IpvlanMode, Link, MacvlanMode},
     route::{RouteSpec, Table},
@@ -88,6 +89,8 @@ pub struct State {
     pub namespace: u32,
     /// Which table is asked for whom.
     pub rules: Vec<RuleSpec>,
+    /// Which tables are masqueraded.
+    pub masquerades: Vec<MasqueradeSpec>,
     endpoints: BTreeMap<EndpointName, Arc<Record>>,
     owners: HashMap<IpAddr, Arc<Record>>,
     slots: BTreeSet<u32>,
@@ -381,6 +384,7 @@ fn alone(prefix: IpNet) -> Option<IpAddr> {
     (prefix.prefix_len() == prefix.max_prefix_len()).then(|| prefix.addr())
 }
 
+mod masquerade;
 mod prefixes;
 #[cfg(test)]
 mod tests;
