@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::Vlan,
     endpoint::EndpointSpec,
+    masquerade::MasqueradeSpec,
     name::InterfaceName,
     route::{RouteSpec, Table},
 };
@@ -32,6 +33,8 @@ pub struct Status {
     pub endpoints: usize,
     /// Routes, configured and added.
     pub routes: usize,
+    /// What is masqueraded, table by table.
+    pub masquerade: Vec<Masquerade>,
     /// What had to be put right since the agent started, by kind.
     pub repairs: BTreeMap<String, u64>,
     /// The kernel entry: where the kernel path enters the host stack.
@@ -42,6 +45,16 @@ pub struct Status {
     pub maps: Vec<Map>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+}
+
+/// A table whose endpoints are masqueraded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Masquerade {
+    /// As in the configuration.
+    #[serde(flatten)]
+    pub spec: MasqueradeSpec,
+    /// Addresses of endpoints that it holds for.
+    pub addresses: usize,
 }
 
 /// The kernel entry.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Error, entry,
+    Error, entry, masquerade,
     parents::{self, vlan},
     policy,
 };
@@ -89,6 +89,9 @@ pub(super) async fn dataplane(pins: &Path, netlink: &Netlink) -> Cleanup {
     }
     cleanup.note(policy::remove(netlink).await, |count| {
         (count > 0).then(|| format!("{count} rules and routes of the host stack"))
+    });
+    cleanup.note(masquerade::remove(), |removed| {
+        removed.then(|| "masquerading table inet netpath".to_owned())
     });
     cleanup.note(entry::remove(netlink).await, |entry| {
         entry.map(|name| format!("kernel entry {name}"))

@@ -16,7 +16,7 @@
 //! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
 //! | `state`, `tables`, `journal` | what should be, in memory, in the kernel, on the disk |
 //! | `start`, `run`, `answer`, `cleanup` | the agent's life |
-//! | `policy`, `mirror` | rules and routes of the host stack |
+//! | `policy`, `mirror`, `masquerade` | rules and routes of the host stack, and the addresses it gives |
 //! | `devices` | the node's ends of endpoints' veth pairs |
 //! | `entry`, `parents`, `bpffs` | what the node needs around it |
 
@@ -36,6 +36,7 @@ mod error;
 mod explain;
 mod flows;
 mod journal;
+mod masquerade;
 mod mirror;
 mod neighbours;
 mod parents;
@@ -64,8 +65,8 @@ pub use self::{
     state::{Parent, RouteEntry, State},
 };
 use self::{
-    entry::Entry, error::ParentProblem, flows::Tracker, journal::Journal, turns::Turns,
-    watch::Watch,
+    entry::Entry, error::ParentProblem, flows::Tracker, journal::Journal, masquerade::Masquerade,
+    turns::Turns, watch::Watch,
 };
 use crate::{
     announce::{Announcer, Probes},
@@ -83,6 +84,7 @@ pub struct Node {
     netlink: Netlink,
     datapath: Datapath,
     tracker: Tracker,
+    masquerade: Masquerade,
     entry: Entry,
     state: State,
     turns: Turns,

@@ -121,6 +121,7 @@ impl Node {
     pub(super) async fn look(&mut self) -> Result<Duration, Error> {
         let begin = processor_time();
         self.set_node()?;
+        self.look_at_masquerade();
         let differ = self.tables_differ()?;
         let cost = processor_time().saturating_sub(begin);
         if differ {

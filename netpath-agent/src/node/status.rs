@@ -39,6 +39,7 @@ impl Node {
             uptime_seconds: self.started.elapsed().as_secs(),
             endpoints: self.state.endpoints().len(),
             routes: self.state.routes().len(),
+            masquerade: self.show_masquerades(),
             repairs: self.repairs.clone(),
             entry: types::Entry {
                 interface: self.entry.name.to_owned(),
@@ -104,6 +105,9 @@ impl Node {
                 warnings
                     .push(format!("{address} is the node's and endpoint {owner}'s; remove one"));
             }
+        }
+        if let Some(failure) = &self.masquerade.failure {
+            warnings.push(format!("pods are not masqueraded: {failure}"));
         }
         for Map { name, used, capacity } in maps {
             if used * 100 >= capacity * FULL {

@@ -8,11 +8,12 @@ use std::{
 use super::output::table;
 use crate::{
     api::types::{
-        Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, KernelAnswer, Parent, Route,
-        Status, Step, Verdict,
+        Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, KernelAnswer, Masquerade, Parent,
+        Route, Status, Step, Verdict,
     },
     attachment::Attachment,
     config::Vlan,
+    masquerade::MasqueradeSpec,
     rule::RuleSpec,
 };
 
@@ -26,6 +27,7 @@ pub(super) fn status(status: &Status) -> String {
         uptime_seconds,
         endpoints,
         routes,
+        masquerade,
         repairs,
         entry,
         parents,
@@ -43,6 +45,12 @@ pub(super) fn status(status: &Status) -> String {
          repairs   {repairs}\n\n",
         entry.interface, entry.ifindex, entry.mac,
     );
+    for Masquerade { spec: MasqueradeSpec { table, vpc }, addresses } in masquerade {
+        let vpc: Vec<_> = vpc.iter().map(ToString::to_string).collect();
+        let vpc = vpc.join(", ");
+        // Writing to a string can not fail.
+        let _ = writeln!(text, "masquerade table {table}: {addresses} addresses, outside {vpc}\n");
+    }
     text.push_str(&table(
         &[
             "parent",

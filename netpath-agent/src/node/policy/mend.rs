@@ -13,7 +13,8 @@ use crate::{
 
 impl Node {
     /// Adds the rules and routes that an endpoint needs, before it can send.
-    pub(in crate::node) async fn show_way(&self, record: &Record) -> Result<(), Error> {
+    pub(in crate::node) async fn show_way(&mut self, record: &Record) -> Result<(), Error> {
+        self.masquerade_endpoint(record, true);
         for route in routes_of(&self.config, &self.state, record) {
             self.netlink.add_table_route(&route).await?;
         }
@@ -25,7 +26,8 @@ impl Node {
 
     /// Removes the rules and routes that only this endpoint needed. A device of its own takes its
     /// routes with it.
-    pub(in crate::node) async fn forget_way(&self, record: &Record) -> Result<(), Error> {
+    pub(in crate::node) async fn forget_way(&mut self, record: &Record) -> Result<(), Error> {
+        self.masquerade_endpoint(record, false);
         let own = rules_of(&self.config, record).into_iter().filter(|rule| rule.source.is_some());
         for rule in own {
             self.netlink.delete_rule(&rule).await?;
@@ -99,6 +101,7 @@ impl Node {
         for error in refused {
             tracing::warn!(error = chain(&error), "the host stack differs; will try again");
         }
+        self.mend_masquerade();
         Ok(())
     }
 

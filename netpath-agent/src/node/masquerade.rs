@@ -1,0 +1,236 @@
+//! Masquerading by the host stack: our table of nf_tables, kept as it should be.
+//!
+//! The maps lead what is for destinations outside the VPC to the host stack (`state/masquerade`); a rule
+//! there gives it the address of the parent that it leaves by. Sources are sets that endpoints enter before
+//! they can send. Connection tracking has the way back; the dataplane has it by its flows.
+
+use std::{collections::BTreeMap, io, net::IpAddr};
+
+use ipnet::IpNet;
+use nix::libc;
+
+use super::{Error, Node, State};
+use crate::{
+    api::types,
+    attachment::Attachment,
+    config::Config,
+    endpoint::Record,
+    error::chain,
+    masquerade::MasqueradeSpec,
+    netfilter::nftables::{Element, Kind, Nftables, Rule, Set, Table},
+    rule,
+};
+
+/// The set of parents.
+const PARENTS: &str = "parents";
+
+/// Our table, as it was last seen.
+#[derive(Debug, Default)]
+pub(super) struct Masquerade {
+    socket: Option<Nftables>,
+    /// The generation of the namespace's tables in which ours was right.
+    right: Option<u32>,
+    /// What it was then: if that is still wanted, what differs is somebody's doing.
+    last: Option<Table>,
+    /// It is not wanted, and it is not there.
+    gone: bool,
+    /// Why it is not what it should be.
+    pub(super) failure: Option<String>,
+}
+
+impl Masquerade {
+    /// Works on the table. After an error the next one has a new socket.
+    fn with<T>(&mut self, work: impl FnOnce(&mut Nftables) -> io::Result<T>) -> io::Result<T> {
+        let mut socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => Nftables::open()?,
+        };
+        let done = work(&mut socket)?;
+        self.socket = Some(socket);
+        Ok(done)
+    }
+
+    /// Makes the table what it should be; nothing, if nothing is wanted. Returns whether it was not.
+    fn mend(&mut self, wanted: Option<&Table>) -> io::Result<bool> {
+        self.right = None;
+        let (generation, changed) = self.with(|nftables| {
+            // A change that comes in between is seen the next time.
+            let generation = nftables.generation()?;
+            let found = nftables.read()?;
+            if found.as_ref().is_some_and(|found| !found.ours) {
+                return match wanted {
+                    Some(_) => Err(io::Error::other("table inet netpath is somebody else's")),
+                    None => Ok((generation, false)),
+                };
+            }
+            match (found, wanted) {
+                (None, None) => return Ok((generation, false)),
+                (Some(found), Some(wanted)) if found.is(wanted) => return Ok((generation, false)),
+                (Some(_), None) => nftables.remove()?,
+                (_, Some(wanted)) => nftables.replace(wanted)?,
+            }
+            Ok((generation, true))
+        })?;
+        self.right = Some(generation).filter(|_| !changed);
+        Ok(changed)
+    }
+}
+
+impl Node {
+    /// Makes our table what it should be. What the kernel refuses keeps nothing else from being put
+    /// right.
+    pub(super) fn mend_masquerade(&mut self) {
+        if self.masquerade.gone {
+            return;
+        }
+        let wanted = wanted(&self.config, &self.state);
+        match self.masquerade.mend(wanted.as_ref()) {
+            Ok(changed) => {
+                self.masquerade.failure = None;
+                if changed && wanted.is_some() && wanted == self.masquerade.last {
+                    tracing::warn!("the masquerading table was not what it should be");
+                    self.count_repairs("masquerade", 1);
+                } else if changed {
+                    tracing::info!(there = wanted.is_some(), "the masquerading table was changed");
+                }
+                self.masquerade.gone = wanted.is_none();
+                self.masquerade.last = wanted;
+            }
+            Err(error) if wanted.is_some() || !is_unknown(&error) => {
+                let error = chain(&error).to_string();
+                tracing::warn!(error, "pods are not masqueraded; will try again");
+                self.masquerade.failure = Some(error);
+            }
+            Err(_) => self.masquerade.gone = true,
+        }
+    }
+
+    /// Looks whether anybody has changed anything in any table of nf_tables, and at ours if so. The
+    /// kernel tells that by one number; its events would tell of every rule that anybody makes.
+    pub(super) fn look_at_masquerade(&mut self) {
+        if self.config.masquerades.is_empty() || self.masquerade.failure.is_some() {
+            return;
+        }
+        let now = self.masquerade.with(Nftables::generation).ok();
+        if now.is_none() || now != self.masquerade.right {
+            self.mend_masquerade();
+        }
+    }
+
+    /// Puts an endpoint's addresses into the sets, or takes them out.
+    pub(super) fn masquerade_endpoint(&mut self, record: &Record, is_there: bool) {
+        let sets = sources(&self.config, record);
+        if sets.is_empty() {
+            return;
+        }
+        self.masquerade.right = None;
+        self.masquerade.last = None;
+        let done = self.masquerade.with(|nftables| match is_there {
+            true => nftables.add(&sets),
+            false => nftables.delete(&sets),
+        });
+        // The whole of it, if somebody has changed it meanwhile.
+        if done.is_err() {
+            self.mend_masquerade();
+        }
+    }
+
+    /// What is masqueraded, for people.
+    pub(super) fn show_masquerades(&self) -> Vec<types::Masquerade> {
+        let show = |spec: &MasqueradeSpec| {
+            let of_table = |address: &IpAddr| self.masquerade_of(*address) == Some(spec);
+            let all = self.state.endpoints().flat_map(Record::addresses);
+            types::Masquerade { spec: spec.clone(), addresses: all.filter(of_table).count() }
+        };
+        self.config.masquerades.iter().map(show).collect()
+    }
+
+    /// How the endpoint of an address is masqueraded, if it is.
+    pub(super) fn masquerade_of(&self, address: IpAddr) -> Option<&MasqueradeSpec> {
+        let record = self.state.endpoint(self.state.owner(address)?)?;
+        spec_of(&self.config, record, address)
+    }
+}
+
+/// How an address of an endpoint is masqueraded. What has a NIC of its own sends by that.
+fn spec_of<'a>(
+    config: &'a Config,
+    record: &Record,
+    address: IpAddr,
+) -> Option<&'a MasqueradeSpec> {
+    let table = rule::table_of(&config.rules, record.spec.table, address);
+    let of_table = |spec: &&MasqueradeSpec| spec.table == table;
+    let spec = config.masquerades.iter().find(of_table)?;
+    let concerned =
+        spec.has_family(address.is_ipv6()) && record.attachment != Attachment::Exclusive;
+    concerned.then_some(spec)
+}
+
+/// The elements that an endpoint has in sets of sources.
+fn sources(config: &Config, record: &Record) -> BTreeMap<String, Set> {
+    let mut sets = BTreeMap::new();
+    for address in record.spec.addresses.iter().map(IpNet::addr) {
+        let Some(spec) = spec_of(config, record, address) else { continue };
+        let kind = Kind::of(address);
+        let set = sets.entry(name("from", spec, kind)).or_insert_with(|| Set::of(kind));
+        set.elements.insert(address.into());
+    }
+    sets
+}
+
+/// What our table should be, if anything is masqueraded.
+fn wanted(config: &Config, state: &State) -> Option<Table> {
+    if config.masquerades.is_empty() {
+        return None;
+    }
+    let mut table = Table::default();
+    let mut parents = Set::of(Kind::Device);
+    parents.elements.extend(state.parents.values().map(|it| Element::device(it.link.index)));
+    table.sets.insert(PARENTS.to_owned(), parents);
+    for spec in &config.masquerades {
+        for kind in [Kind::Ipv4, Kind::Ipv6] {
+            let inside: Vec<_> =
+                spec.inside().filter(|prefix| Kind::of(prefix.addr()) == kind).collect();
+            if inside.is_empty() {
+                continue;
+            }
+            let [from, except] = ["from", "vpc"].map(|what| name(what, spec, kind));
+            table.sets.insert(from.clone(), Set::of(kind));
+            table.sets.insert(except.clone(), Set::of_prefixes(kind, &inside));
+            let comment = format!("table {}, {}", spec.table, family(kind));
+            table.rules.push(Rule { kind, by: PARENTS.to_owned(), from, except, comment });
+        }
+    }
+    for record in state.endpoints() {
+        for (name, set) in sources(config, record) {
+            if let Some(all) = table.sets.get_mut(&name) {
+                all.elements.extend(set.elements);
+            }
+        }
+    }
+    Some(table)
+}
+
+fn name(what: &str, spec: &MasqueradeSpec, kind: Kind) -> String {
+    format!("{what}-{}-{}", spec.table, family(kind))
+}
+
+const fn family(kind: Kind) -> &'static str {
+    if matches!(kind, Kind::Ipv6) { "ipv6" } else { "ipv4" }
+}
+
+/// Removes our table, and tells whether there was one.
+pub(super) fn remove() -> Result<bool, Error> {
+    let mut masquerade = Masquerade::default();
+    match masquerade.mend(None) {
+        Err(error) if is_unknown(&error) => Ok(false),
+        removed => removed
+            .map_err(|source| Error::Io { action: "remove the masquerading table", source }),
+    }
+}
+
+/// Whether the kernel has no nf_tables, and so none of ours: no such protocol, or part of it.
+fn is_unknown(error: &io::Error) -> bool {
+    let unknown = [libc::EPROTONOSUPPORT, libc::EINVAL, libc::EOPNOTSUPP];
+    error.raw_os_error().is_some_and(|error| unknown.contains(&error))
+}
