@@ -8,8 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Agent, Capacity, Config, Datapath, Log, Parent, error::Problem};
 use crate::{
     attachment::Attachment,
-    ipam,
-    masquerade,
+    ipam, masquerade,
     node::policy,
     rule::{self, RuleSpec},
 };

@@ -153,11 +153,7 @@ impl Node {
 }
 
 /// How an address of an endpoint is masqueraded. What has a NIC of its own sends by that.
-fn spec_of<'a>(
-    config: &'a Config,
-    record: &Record,
-    address: IpAddr,
-) -> Option<&'a MasqueradeSpec> {
+fn spec_of<'a>(config: &'a Config, record: &Record, address: IpAddr) -> Option<&'a MasqueradeSpec> {
     let table = rule::table_of(&config.rules, record.spec.table, address);
     let of_table = |spec: &&MasqueradeSpec| spec.table == table;
     let spec = config.masquerades.iter().find(of_table)?;
@@ -224,8 +220,9 @@ pub(super) fn remove() -> Result<bool, Error> {
     let mut masquerade = Masquerade::default();
     match masquerade.mend(None) {
         Err(error) if is_unknown(&error) => Ok(false),
-        removed => removed
-            .map_err(|source| Error::Io { action: "remove the masquerading table", source }),
+        removed => {
+            removed.map_err(|source| Error::Io { action: "remove the masquerading table", source })
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 use super::output::table;
 use crate::{
     api::types::{
-        Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, KernelAnswer, Masquerade, Parent,
-        Route, Status, Step, Verdict,
+        Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, KernelAnswer, Masquerade,
+        Parent, Route, Status, Step, Verdict,
     },
     attachment::Attachment,
     config::Vlan,

@@ -85,8 +85,7 @@ fn new_set(name: &str, set: &Set, id: u32) -> Vec<u8> {
 /// The elements of a set, in as many messages as it takes.
 fn elements(kind: u16, flags: u16, name: &str, set: &Set) -> Vec<Vec<u8>> {
     let all: Vec<_> = set.elements.iter().map(Element::write).collect();
-    let message =
-        |some: &[_]| change(kind, flags, &[text(1, TABLE), text(2, name), nest(3, some)]);
+    let message = |some: &[_]| change(kind, flags, &[text(1, TABLE), text(2, name), nest(3, some)]);
     all.chunks(ELEMENTS).map(message).collect()
 }
 

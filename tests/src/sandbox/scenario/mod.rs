@@ -14,6 +14,7 @@ mod exclusive;
 mod exhausted;
 mod flows;
 mod inspect;
+mod masquerade;
 mod matrix;
 mod next_hop;
 mod parents;
@@ -168,6 +169,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         attachments::scenarios(),
         parents::scenarios(),
         matrix::scenarios(),
+        masquerade::scenarios(),
         pmtu::scenarios(),
         flows::scenarios(),
         random::scenarios(),

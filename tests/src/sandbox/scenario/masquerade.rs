@@ -1,0 +1,186 @@
+//! Masquerading: who is outside the VPC sees the node, who is inside sees the pod, and the host stack's
+//! table is kept as it should be.
+
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use nix::sys::signal::Signal;
+
+use super::{Bench, Outcome, Scenario};
+use crate::sandbox::{
+    address::{Dual, Family},
+    command,
+    fabric::{Fabric, Plan, Pod, SEGMENTS},
+    kernel,
+    probe::{Patience, Proto, who},
+    server::ECHO_PORT,
+    wait,
+};
+
+/// On the oldest kernel and the newest.
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let scenario = |bench: &Bench| {
+        if kernel::is(6, 1)? || kernel::is(6, 12)? {
+            return Ok(Outcome::Ignored("it runs on Linux 5.10 and 7.3".to_owned()));
+        }
+        masquerade(bench)
+    };
+    vec![Scenario::own("masquerade::attachments", scenario)]
+}
+
+/// The remote host is in no prefix of the VPC; all pods are in the rules'.
+const CONFIG: &str = r#"
+[[rule]]
+from = "10.0.0.0/16"
+table = 100
+[[rule]]
+from = "fd00::/16"
+table = 100
+[[masquerade]]
+table = 100
+vpc = ["10.0.0.0/16", "fd00::/32", "fd00:1::/32", "fd00:10::/31", "fd00:20::/31", "fd00:30::/31"]
+"#;
+
+/// For a repair of what sends no event.
+const SOON: Duration = Duration::from_secs(20);
+
+fn masquerade(bench: &Bench) -> Result<Outcome> {
+    let plan = Plan { all: true, more: CONFIG, ..Plan::default() };
+    let mut fabric = Fabric::build(&bench.programs, plan)?;
+    let _servers = fabric.start_servers()?;
+    everyone(&fabric, true).context("at first")?;
+    told(&fabric)?;
+
+    for harm in [
+        "delete table inet netpath",
+        "flush chain inet netpath postrouting",
+        "flush set inet netpath from-100-ipv4",
+    ] {
+        let whole = list(&fabric)?;
+        nft(&fabric, harm)?;
+        let repaired = || Ok((list(&fabric).ok().as_ref() == Some(&whole)).then_some(()));
+        wait::until("the table is what it was", SOON, repaired).context(harm)?;
+    }
+    everyone(&fabric, true).context("after its table was repaired")?;
+
+    let files = fabric.agents.remove(0).end(Signal::SIGTERM)?;
+    let with = fs::read_to_string(&files.config)?;
+    let (without, _) = with.split_once("[[masquerade]]").context("no option to take away")?;
+    fs::write(&files.config, without)?;
+    fabric.start_agent(0)?;
+    ensure!(nft(&fabric, "list tables")?.is_empty(), "the table outlives the option");
+    everyone(&fabric, false).context("without the option")?;
+
+    fabric.agents.remove(0).end(Signal::SIGTERM)?;
+    fs::write(&files.config, &with)?;
+    fabric.start_agent(0)?;
+    everyone(&fabric, true).context("with the option again")?;
+    fabric.agents.remove(0).end(Signal::SIGTERM)?;
+    let said = fabric.cleanup(0)?;
+    ensure!(nft(&fabric, "list tables")?.is_empty(), "cleanup leaves the table: {said}");
+    Ok(Outcome::Passed)
+}
+
+/// A question: who asks, whom, and as whom the asker should be seen.
+struct Ask<'a> {
+    from: &'a Pod,
+    to: (&'a str, Dual),
+    as_node: bool,
+}
+
+/// Every pod of the first node asks somebody outside the VPC, and some inside: the other node, a pod there,
+/// a sibling.
+fn everyone(fabric: &Fabric, masqueraded: bool) -> Result<()> {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for from in fabric.pods.iter().filter(|pod| pod.node == 0) {
+        let ask = |to, as_node| Ask { from, to, as_node };
+        // What has a NIC of its own sends by that.
+        let as_node = masqueraded && !from.sort.is_exclusive();
+        let mut asks = vec![
+            ask((fabric.remote.name, fabric.remote.address), as_node),
+            ask((fabric.nodes[1].name, fabric.nodes[1].address), false),
+        ];
+        for node in [0, 1] {
+            let other = |pod: &&Pod| pod.node == node && pod.name != from.name;
+            let other = fabric.pods.iter().find(other).context("no other pod")?;
+            asks.push(ask((&other.name, other.address), false));
+        }
+        count += asks.len();
+        wrong.extend(ask_all(fabric, &asks)?);
+    }
+    eprintln!("masquerade: {count} questions, 2 families, 2 protocols, each twice");
+    ensure!(wrong.is_empty(), "{} not as expected: {}", wrong.len(), wrong.join("; "));
+    Ok(())
+}
+
+/// Asks in both families by both protocols, twice: the second time on flows that the dataplane knows.
+fn ask_all(fabric: &Fabric, asks: &[Ask<'_>]) -> Result<Vec<String>> {
+    thread::scope(|scope| {
+        let mut running = Vec::new();
+        for Ask { from, to: (name, to), as_node } in asks {
+            for (family, proto) in
+                Family::BOTH.into_iter().flat_map(|it| [(it, Proto::Tcp), (it, Proto::Udp)])
+            {
+                running.push(scope.spawn(move || -> Result<_> {
+                    let to = SocketAddr::new(to.of(family), ECHO_PORT);
+                    for round in ["first", "again"] {
+                        let found = who(&from.namespace, to, proto, Patience::EXPECTED)?;
+                        let right = found.is_some_and(|found| match as_node {
+                            true => is_node(fabric, found),
+                            false => found == from.address.of(family),
+                        });
+                        if !right {
+                            let (from, proto) = (&from.name, proto.name());
+                            return Ok(Some(format!(
+                                "{from} to {name}, {to} {proto}, {round}: seen as {found:?}"
+                            )));
+                        }
+                    }
+                    Ok(None)
+                }));
+            }
+        }
+        let mut wrong = Vec::new();
+        for one in running {
+            wrong.extend(one.join().map_err(|_| anyhow!("a probe panicked"))??);
+        }
+        Ok(wrong)
+    })
+}
+
+fn is_node(fabric: &Fabric, address: IpAddr) -> bool {
+    let own = (0..SEGMENTS).map(|segment| fabric.address_of(0, segment));
+    own.into_iter().any(|own| Family::BOTH.iter().any(|family| own.of(*family) == address))
+}
+
+/// The operator's commands tell it.
+fn told(fabric: &Fabric) -> Result<()> {
+    let agent = &fabric.agents[0];
+    let status = agent.netpath_json(&["status"])?;
+    let shown = &status["masquerade"][0];
+    let pods = fabric.pods.iter().filter(|pod| pod.node == 0 && !pod.sort.is_exclusive());
+    ensure!(shown["table"] == 100 && shown["addresses"] == 2 * pods.count(), "status: {shown}");
+    let pod = &fabric.pods[0];
+    for (to, path) in [(fabric.remote.address, "kernel"), (fabric.nodes[1].address, "router")] {
+        for family in Family::BOTH {
+            let found = agent.path(pod.address.of(family), to.of(family))?;
+            ensure!(found == path, "explain {} {}: {found}", pod.name, to.of(family));
+        }
+    }
+    Ok(())
+}
+
+/// Our table as `nft` has it.
+fn list(fabric: &Fabric) -> Result<String> {
+    nft(fabric, "list table inet netpath")
+}
+
+fn nft(fabric: &Fabric, words: &str) -> Result<String> {
+    command::run(fabric.nodes[0].namespace.command("nft").args(words.split(' ')))
+}
