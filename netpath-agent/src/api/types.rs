@@ -365,6 +365,9 @@ pub enum KernelAnswer {
         gateway: Option<IpAddr>,
         /// The table that says so.
         table: Table,
+        /// With the address of the interface for its source, if the sender began.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        masqueraded: bool,
     },
     /// Take it for the node's own.
     Received,

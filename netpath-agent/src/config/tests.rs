@@ -30,8 +30,9 @@ fn the_default_files_examples_are_valid() {
         .collect();
     let values = values.join("\n");
     let config = parse(&format!("{head}[[route]]\n{values}")).expect("valid");
-    let found = (config.routes.len(), config.rules.len(), config.pools.len());
-    assert_eq!(found, (1, 1, 1), "{values}");
+    let [routes, rules] = [config.routes.len(), config.rules.len()];
+    let found = (routes, rules, config.masquerades.len(), config.pools.len());
+    assert_eq!(found, (1, 1, 1, 1), "{values}");
 }
 
 #[test]
@@ -106,6 +107,9 @@ fn every_setting_can_be_given() {
         [[rule]]
         mark = 16
         table = "main"
+        [[masquerade]]
+        table = 100
+        vpc = ["10.0.0.0/8", "fd00::/8"]
         [[route]]
         table = "main"
         prefix = "fd00:96::/112"
@@ -125,6 +129,7 @@ fn every_setting_can_be_given() {
     assert_eq!(config.routes[1].via.len(), 2);
     assert_eq!(config.routes[2].path, netpath_common::Path::Kernel);
     assert_eq!((config.rules.len(), config.rules[2].mark), (3, Some(16)));
+    assert_eq!(config.masquerades[0].vpc.len(), 2);
     assert_eq!((config.pools[0].ranges.len(), config.pools[0].default), (2, false));
     assert!(config.pools[1].default, "where nothing is said");
 }
@@ -222,6 +227,32 @@ fn bad_files_are_told_what_is_wrong_and_where() {
         ),
     ] {
         refuses(&text, expected);
+    }
+}
+
+#[test]
+fn bad_masquerading_is_told_what_is_wrong_and_where() {
+    for (body, expected) in [
+        ("table = 100\nvpc = []", "masquerade[0].vpc: no prefix, so nothing is outside"),
+        (
+            "table = 100\nvpc = [\"10.0.0.1/8\"]",
+            "masquerade[0].vpc: 10.0.0.1/8 has bits set behind its length; write 10.0.0.0/8",
+        ),
+        ("table = 100\nvpc = [\"ten\"]", "invalid IP address syntax"),
+        ("table = 100", "missing field `vpc`"),
+        ("table = 100\nvpc = []\nvia = 1", "unknown field `via`"),
+        (
+            "table = \"main\"\nvpc = [\"10.0.0.0/8\"]",
+            "masquerade[0].table: endpoints of every table come to the main one",
+        ),
+        ("table = 110\nvpc = [\"::/0\"]", "masquerade[0].table: 110 is a table of"),
+        (
+            "table = 7\nvpc = [\"::/0\"]\n[[masquerade]]\ntable = 7\nvpc = [\"::/0\"]",
+            "masquerade[1].table: table 7 is that of masquerade[0] already; remove one",
+        ),
+    ] {
+        let error = parse(&format!("{PARENT}[[masquerade]]\n{body}\n")).expect_err(body);
+        assert!(error.contains(expected), "{body}: {error}");
     }
 }
 

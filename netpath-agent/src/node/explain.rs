@@ -46,7 +46,7 @@ impl Node {
                 next_hop,
             },
             drift: drift::differs(&verdict, query.ifindex, &hops, &kernel),
-            kernel: Some(self.show_answer(kernel).await?),
+            kernel: Some(self.show_answer(kernel, &query).await?),
         })
     }
 
@@ -64,12 +64,13 @@ impl Node {
         Inquiry { source, destination, input, protocol, source_port, destination_port, mark }
     }
 
-    async fn show_answer(&self, answer: Answer) -> Result<KernelAnswer, Error> {
+    async fn show_answer(&self, answer: Answer, query: &Query) -> Result<KernelAnswer, Error> {
         Ok(match answer {
             Answer::Sent { index, gateway, table } => {
                 let link = self.netlink.link_by_index(index).await?;
                 let interface = link.map_or_else(|| index.to_string(), |link| link.name);
-                KernelAnswer::Sent { interface, gateway, table: Table(table) }
+                let masqueraded = self.is_masqueraded(query.source, query.destination, index);
+                KernelAnswer::Sent { interface, gateway, table: Table(table), masqueraded }
             }
             Answer::Received => KernelAnswer::Received,
             Answer::Refused(reason) => KernelAnswer::Refused { reason },

@@ -139,14 +139,22 @@ impl Node {
     pub(super) fn show_masquerades(&self) -> Vec<types::Masquerade> {
         let show = |spec: &MasqueradeSpec| {
             let of_table = |address: &IpAddr| self.masquerade_of(*address) == Some(spec);
-            let all = self.state.endpoints().flat_map(Record::addresses);
-            types::Masquerade { spec: spec.clone(), addresses: all.filter(of_table).count() }
+            let all = self.state.endpoints().flat_map(|record| &record.spec.addresses);
+            let addresses = all.map(IpNet::addr).filter(of_table).count();
+            types::Masquerade { spec: spec.clone(), addresses }
         };
         self.config.masquerades.iter().map(show).collect()
     }
 
+    /// Whether the host stack masquerades what it sends by a device, if the sender began.
+    pub(super) fn is_masqueraded(&self, from: IpAddr, to: IpAddr, index: u32) -> bool {
+        let mut parents = self.state.parents.values();
+        self.masquerade_of(from).is_some_and(|spec| !spec.holds(to.into()))
+            && parents.any(|parent| parent.link.index == index)
+    }
+
     /// How the endpoint of an address is masqueraded, if it is.
-    pub(super) fn masquerade_of(&self, address: IpAddr) -> Option<&MasqueradeSpec> {
+    fn masquerade_of(&self, address: IpAddr) -> Option<&MasqueradeSpec> {
         let record = self.state.endpoint(self.state.owner(address)?)?;
         spec_of(&self.config, record, address)
     }

@@ -253,9 +253,10 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     let _ = writeln!(text, "\n{path} ({reason}): {action}{hop} at {hook}");
     let Some(kernel) = kernel else { return text };
     let answer = match kernel {
-        KernelAnswer::Sent { interface, gateway, table } => {
+        KernelAnswer::Sent { interface, gateway, table, masqueraded } => {
             let via = gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
-            format!("by {interface}{via}, table {table}")
+            let masqueraded = if *masqueraded { ", masqueraded" } else { "" };
+            format!("by {interface}{via}, table {table}{masqueraded}")
         }
         KernelAnswer::Received => "received by the node".to_owned(),
         KernelAnswer::Refused { reason } => format!("refused: {reason}"),

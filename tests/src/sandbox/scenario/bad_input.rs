@@ -54,7 +54,7 @@ const fn file(
 
 const PARENT_ETH0: &str = "name = \"eth0\"";
 
-const FILES: [Case; 9] = [
+const FILES: [Case; 10] = [
     file("unknown key", ("", "colour = 1\n"), &["netpath.toml:", "colour"]),
     file("unknown section", ("[log]", "[lug]"), &["netpath.toml:", "lug"]),
     file("wrong type", ("endpoints = 1000", "endpoints = \"many\""), &["netpath.toml:", "string"]),
@@ -81,6 +81,11 @@ const FILES: [Case; 9] = [
         "no bpf file system",
         ("pins = '/sys/fs/bpf/", "pins = '/sys/kernel/"),
         &["agent.pins /sys/kernel/", "no bpf file system", "/sys/fs/bpf", "not empty"],
+    ),
+    file(
+        "masquerading what all tables share",
+        ("", "[[masquerade]]\ntable = \"main\"\nvpc = [\"10.0.0.0/8\"]\n"),
+        &["masquerade[0].table", "main", "another"],
     ),
     file("no capacity", ("routes = 1000", "routes = 0"), &["capacity.routes", "0"]),
 ];

@@ -17,7 +17,7 @@ use crate::sandbox::{
     command,
     fabric::{Fabric, Plan, Pod, SEGMENTS},
     kernel,
-    probe::{Patience, Proto, who},
+    probe::{Patience, Proto, probe, who},
     server::ECHO_PORT,
     wait,
 };
@@ -114,7 +114,7 @@ fn everyone(fabric: &Fabric, masqueraded: bool) -> Result<()> {
         count += asks.len();
         wrong.extend(ask_all(fabric, &asks)?);
     }
-    eprintln!("masquerade: {count} questions, 2 families, 2 protocols, each twice");
+    eprintln!("masquerade: {count} questions, 2 families, 3 protocols");
     ensure!(wrong.is_empty(), "{} not as expected: {}", wrong.len(), wrong.join("; "));
     Ok(())
 }
@@ -146,6 +146,15 @@ fn ask_all(fabric: &Fabric, asks: &[Ask<'_>]) -> Result<Vec<String>> {
                 }));
             }
         }
+        for (Ask { from, to: (name, to), .. }, family) in
+            asks.iter().flat_map(|ask| Family::BOTH.map(|family| (ask, family)))
+        {
+            running.push(scope.spawn(move || {
+                let to = to.of(family);
+                let answered = probe(&from.namespace, to, Proto::Icmp, Patience::EXPECTED)?;
+                Ok((!answered).then(|| format!("{} to {name}, {to} icmp: no answer", from.name)))
+            }));
+        }
         let mut wrong = Vec::new();
         for one in running {
             wrong.extend(one.join().map_err(|_| anyhow!("a probe panicked"))??);
@@ -171,6 +180,8 @@ fn told(fabric: &Fabric) -> Result<()> {
         for family in Family::BOTH {
             let found = agent.path(pod.address.of(family), to.of(family))?;
             ensure!(found == path, "explain {} {}: {found}", pod.name, to.of(family));
+            let text = agent.netpath(&["explain", &pod.name, &to.of(family).to_string()])?;
+            ensure!(text.contains(", masqueraded") == (path == "kernel"), "{text}");
         }
     }
     Ok(())
