@@ -61,12 +61,12 @@ impl State {
     pub fn map_routes(&self) -> impl Iterator<Item = (RouteKey, Route)> {
         let led = self.led().filter(|prefix| self.way(*prefix).is_none());
         let led = led.map(|prefix| (Table::MAIN, prefix));
-        let masqueraded = self.masquerades.iter().flat_map(|spec| self.masqueraded_places(spec));
-        let more: BTreeSet<_> =
-            led.chain(masqueraded).filter(|place| !self.routes.contains_key(place)).collect();
-        let places = self.routes.keys().copied().chain(more);
+        let led: BTreeSet<_> = led.filter(|place| !self.routes.contains_key(place)).collect();
+        let places = self.routes.keys().copied().chain(led);
+        let places = places.filter(|place| self.masquerade(place.0).is_none());
         let routes = places.filter_map(|(table, prefix)| self.map_route(table, prefix));
-        self.ways().chain(routes)
+        let masqueraded = self.masquerades.iter().flat_map(|spec| self.all_masqueraded(spec));
+        self.ways().chain(routes).chain(masqueraded.map(|route| route.entry()))
     }
 
     /// The way to an endpoint with a NIC of its own, by its address.

@@ -178,9 +178,10 @@ fn told(fabric: &Fabric) -> Result<()> {
     let pod = &fabric.pods[0];
     for (to, path) in [(fabric.remote.address, "kernel"), (fabric.nodes[1].address, "router")] {
         for family in Family::BOTH {
-            let found = agent.path(pod.address.of(family), to.of(family))?;
-            ensure!(found == path, "explain {} {}: {found}", pod.name, to.of(family));
-            let text = agent.netpath(&["explain", &pod.name, &to.of(family).to_string()])?;
+            let (from, to) = (pod.address.of(family), to.of(family));
+            let found = agent.path(from, to)?;
+            ensure!(found == path, "explain {from} {to}: {found}");
+            let text = agent.netpath(&["explain", &from.to_string(), &to.to_string()])?;
             ensure!(text.contains(", masqueraded") == (path == "kernel"), "{text}");
         }
     }
