@@ -19,7 +19,7 @@ pub(super) fn nest(kind: u16, inside: &[Vec<u8>]) -> Vec<u8> {
     attribute(kind | NESTED, &inside.concat())
 }
 
-/// A number, which nf_tables has in network byte order.
+/// A number, which `nf_tables` has in network byte order.
 pub(super) fn number(kind: u16, value: u32) -> Vec<u8> {
     attribute(kind, &value.to_be_bytes())
 }

@@ -1,4 +1,4 @@
-//! Masquerading by the host stack: our table of nf_tables, kept as it should be.
+//! Masquerading by the host stack: our table of `nf_tables`, kept as it should be.
 //!
 //! The maps lead what is for destinations outside the VPC to the host stack (`state/masquerade`); a rule
 //! there gives it the address of the parent that it leaves by. Sources are sets that endpoints enter before
@@ -97,7 +97,7 @@ impl Node {
                 self.masquerade.last = wanted;
             }
             Err(error) if wanted.is_some() || !is_unknown(&error) => {
-                let error = chain(&error).to_string();
+                let error = chain(&error);
                 tracing::warn!(error, "pods are not masqueraded; will try again");
                 self.masquerade.failure = Some(error);
             }
@@ -105,7 +105,7 @@ impl Node {
         }
     }
 
-    /// Looks whether anybody has changed anything in any table of nf_tables, and at ours if so. The
+    /// Looks whether anybody has changed anything in any table of `nf_tables`, and at ours if so. The
     /// kernel tells that by one number; its events would tell of every rule that anybody makes.
     pub(super) fn look_at_masquerade(&mut self) {
         if self.config.masquerades.is_empty() || self.masquerade.failure.is_some() {
@@ -125,10 +125,9 @@ impl Node {
         }
         self.masquerade.right = None;
         self.masquerade.last = None;
-        let done = self.masquerade.with(|nftables| match is_there {
-            true => nftables.add(&sets),
-            false => nftables.delete(&sets),
-        });
+        let done = self
+            .masquerade
+            .with(|nftables| if is_there { nftables.add(&sets) } else { nftables.delete(&sets) });
         // The whole of it, if somebody has changed it meanwhile.
         if done.is_err() {
             self.mend_masquerade();
@@ -234,7 +233,7 @@ pub(super) fn remove() -> Result<bool, Error> {
     }
 }
 
-/// Whether the kernel has no nf_tables, and so none of ours: no such protocol, or part of it.
+/// Whether the kernel has no `nf_tables`, and so none of ours: no such protocol, or part of it.
 fn is_unknown(error: &io::Error) -> bool {
     let unknown = [libc::EPROTONOSUPPORT, libc::EINVAL, libc::EOPNOTSUPP];
     error.raw_os_error().is_some_and(|error| unknown.contains(&error))

@@ -7,20 +7,20 @@ use super::{
         attribute::{attribute, nest, number, text},
         message::{APPEND, CREATE, REQUEST, message, with_resource},
     },
-    CHAIN, Element, INET, MARK, Rule, SUBSYSTEM, Set, TABLE, Table,
+    CHAIN, Element, INET, MARK, Rule, SUBSYSTEM, Set, TABLE, Table, kind,
 };
 
 /// `NFNL_MSG_BATCH_BEGIN`, `NFNL_MSG_BATCH_END` (`linux/netfilter/nfnetlink.h`).
 const BEGIN: u16 = 16;
 const END: u16 = 17;
 
-const NEW_TABLE: u16 = 0;
-const DELETE_TABLE: u16 = 2;
-const NEW_CHAIN: u16 = 3;
-const NEW_RULE: u16 = 6;
-const NEW_SET: u16 = 9;
-const NEW_ELEMENTS: u16 = 12;
-const DELETE_ELEMENTS: u16 = 14;
+const NEW_TABLE: u16 = kind(0);
+const DELETE_TABLE: u16 = kind(2);
+const NEW_CHAIN: u16 = kind(3);
+const NEW_RULE: u16 = kind(6);
+const NEW_SET: u16 = kind(9);
+const NEW_ELEMENTS: u16 = kind(12);
+const DELETE_ELEMENTS: u16 = kind(14);
 
 /// Elements a message: their list is one attribute, whose length is a number of 16 bits.
 const ELEMENTS: usize = 1000;
@@ -67,7 +67,7 @@ fn batch(changes: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn change(kind: u16, flags: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
-    message(SUBSYSTEM << 8 | kind, REQUEST | flags, INET, &attributes.concat())
+    message(kind, REQUEST | flags, INET, &attributes.concat())
 }
 
 fn new_table() -> Vec<u8> {
@@ -117,7 +117,7 @@ mod tests {
     };
 
     fn kinds(batch: &[u8]) -> Vec<u16> {
-        messages(batch).map(|message| message.kind & 0xff).collect()
+        messages(batch).map(|message| message.kind).collect()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A table of nf_tables that is ours: `inet netpath`, as much of it as masquerading takes.
+//! A table of `nf_tables` that is ours: `inet netpath`, as much of it as masquerading takes.
 //!
 //! ```text
 //! table inet netpath {
@@ -45,6 +45,11 @@ const INET: u8 = 1;
 /// `NFNL_SUBSYS_NFTABLES`.
 const SUBSYSTEM: u16 = 10;
 
+/// The type of a message, by its number within the subsystem.
+const fn kind(number: u8) -> u16 {
+    SUBSYSTEM << 8 | number as u16
+}
+
 /// The table, its mark, and its chain.
 const TABLE: &str = "netpath";
 const MARK: &str = "netpath";
@@ -63,7 +68,7 @@ pub struct Table {
     pub rules: Vec<Rule>,
 }
 
-/// A socket of nf_tables in one network namespace. After an error it is of no more use: the rest of an
+/// A socket of `nf_tables` in one network namespace. After an error it is of no more use: the rest of an
 /// answer may be in it.
 #[derive(Debug)]
 pub struct Nftables {
@@ -83,7 +88,7 @@ impl Nftables {
     /// The number of the last change of any table in the namespace: as long as it is the same, so is
     /// ours.
     pub fn generation(&mut self) -> io::Result<u32> {
-        const GET: u16 = SUBSYSTEM << 8 | 16;
+        const GET: u16 = kind(16);
         const ID: u16 = 1;
         let mut id = None;
         self.ask(&message(GET, REQUEST, 0, &[]), |attributes| {

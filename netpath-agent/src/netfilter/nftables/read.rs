@@ -12,14 +12,14 @@ use super::{
         attribute::{attributes, inside, read_text, text},
         message::{REQUEST, message},
     },
-    CHAIN, Element, INET, MARK, Nftables, SUBSYSTEM, TABLE, Table,
+    CHAIN, Element, INET, MARK, Nftables, TABLE, Table, kind,
 };
 
-const GET_TABLE: u16 = SUBSYSTEM << 8 | 1;
-const GET_CHAIN: u16 = SUBSYSTEM << 8 | 4;
-const GET_RULE: u16 = SUBSYSTEM << 8 | 7;
-const GET_SET: u16 = SUBSYSTEM << 8 | 10;
-const GET_ELEMENTS: u16 = SUBSYSTEM << 8 | 13;
+const GET_TABLE: u16 = kind(1);
+const GET_CHAIN: u16 = kind(4);
+const GET_RULE: u16 = kind(7);
+const GET_SET: u16 = kind(10);
+const GET_ELEMENTS: u16 = kind(13);
 
 const USER_DATA_OF_TABLE: u16 = 6;
 const USER_DATA_OF_RULE: u16 = 7;

@@ -36,6 +36,12 @@ impl Kind {
         }
     }
 
+    /// The order of a key's bytes, which only `nft` reads, in user data of type 0: the host's or the
+    /// network's (`enum byteorder` in its `datatype.h`).
+    const fn order(self) -> u32 {
+        if matches!(self, Self::Device) { 1 } else { 2 }
+    }
+
     /// Its number, which only `nft` reads (`enum datatypes` in its `datatype.h`), and the bytes of a key.
     const fn numbers(self) -> (u32, u32) {
         match self {
@@ -88,7 +94,8 @@ impl Set {
     pub(super) fn description(&self) -> Vec<u8> {
         let (kind, length) = self.kind.numbers();
         let flags = if self.intervals { INTERVAL } else { 0 };
-        [number(3, flags), number(4, kind), number(5, length)].concat()
+        let order = attribute(13, &[&[0, 4], &self.kind.order().to_ne_bytes()[..]].concat());
+        [number(3, flags), number(4, kind), number(5, length), order].concat()
     }
 }
 
@@ -101,7 +108,7 @@ impl Element {
 
     pub(super) fn write(&self) -> Vec<u8> {
         let key = nest(KEY, &[attribute(VALUE, &self.key)]);
-        let flags = self.end.then(|| number(FLAGS, END)).unwrap_or_default();
+        let flags = if self.end { number(FLAGS, END) } else { Vec::new() };
         nest(ELEMENT, &[key, flags])
     }
 
