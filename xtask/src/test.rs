@@ -16,7 +16,7 @@ use crate::tally::{Counter, Tally};
 use crate::workspace::Workspace;
 
 /// The test targets that need root, each a tier.
-const ROOT: [&str; 3] = ["prog", "announce", "replace"];
+const ROOT: [&str; 4] = ["prog", "announce", "nftables", "replace"];
 
 /// `cargo xtask test`
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,7 @@ const ROOT: [&str; 3] = ["prog", "announce", "replace"];
   unit        everything that needs neither root nor a certain kernel
   prog        single packets through the programs, in the running kernel (BPF_PROG_TEST_RUN)
   announce    address probes and announcements between two namespaces, in the running kernel
+  nftables    the table that masquerades, written and read in a namespace, in the running kernel
   native      whole nodes with every attachment that needs no ipvlan, in the running kernel
   replace     programs replaced at their hooks under 20,000 packets a second, in the running kernel
   scenario    whole nodes, routers and pods, in a guest per kernel
