@@ -47,6 +47,9 @@ pub enum Invalid {
     /// A prefix that is an address inside itself.
     #[error("{0} has bits set behind its length; write {trunc}", trunc = .0.trunc())]
     HostBits(IpNet),
+    /// IPv4 written as IPv6 would have all of IPv6 masqueraded.
+    #[error("{0} is IPv4 in IPv6's mapped form; write it as IPv4")]
+    Mapped(Ipv6Net),
 }
 
 impl Invalid {
@@ -55,7 +58,7 @@ impl Invalid {
     pub const fn field(&self) -> &'static str {
         match self {
             Self::Main | Self::Twice { .. } => "table",
-            Self::Empty | Self::HostBits(_) => "vpc",
+            Self::Empty | Self::HostBits(_) | Self::Mapped(_) => "vpc",
         }
     }
 }
@@ -81,8 +84,17 @@ impl MasqueradeSpec {
         if vpc.is_empty() {
             return Err(Invalid::Empty);
         }
-        let untidy = vpc.iter().find(|prefix| **prefix != prefix.trunc());
-        untidy.map_or(Ok(()), |prefix| Err(Invalid::HostBits(*prefix)))
+        for prefix in vpc {
+            if *prefix != prefix.trunc() {
+                return Err(Invalid::HostBits(*prefix));
+            }
+            if let IpNet::V6(v6) = prefix
+                && v6.addr().to_ipv4_mapped().is_some()
+            {
+                return Err(Invalid::Mapped(*v6));
+            }
+        }
+        Ok(())
     }
 
     /// Whether a family is masqueraded.

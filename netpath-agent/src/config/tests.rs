@@ -238,6 +238,10 @@ fn bad_masquerading_is_told_what_is_wrong_and_where() {
             "table = 100\nvpc = [\"10.0.0.1/8\"]",
             "masquerade[0].vpc: 10.0.0.1/8 has bits set behind its length; write 10.0.0.0/8",
         ),
+        (
+            "table = 100\nvpc = [\"::ffff:10.0.0.0/104\"]",
+            "masquerade[0].vpc: ::ffff:10.0.0.0/104 is IPv4 in IPv6's mapped form",
+        ),
         ("table = 100\nvpc = [\"ten\"]", "invalid IP address syntax"),
         ("table = 100", "missing field `vpc`"),
         ("table = 100\nvpc = []\nvia = 1", "unknown field `via`"),
