@@ -56,6 +56,7 @@ fn masquerade(bench: &Bench) -> Result<Outcome> {
     outside(&fabric, true).context("at first")?;
     inside(&fabric).context("at first")?;
     told(&fabric)?;
+    by_next_hop(&fabric).context("by the other node")?;
 
     for harm in [
         "delete table inet netpath",
@@ -198,6 +199,32 @@ fn told(fabric: &Fabric) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The table's own way out holds for the host stack as well, and by one parent for the pods of all.
+fn by_next_hop(fabric: &Fabric) -> Result<()> {
+    let agent = &fabric.agents[0];
+    for (family, all) in Family::BOTH.into_iter().zip(["0.0.0.0/0", "::/0"]) {
+        let via = fabric.nodes[1].address.of(family);
+        agent.netpath(&[
+            "route",
+            "add",
+            all,
+            "router",
+            "--via",
+            &via.to_string(),
+            "--table",
+            "100",
+        ])?;
+        let (from, to) = (&fabric.pods[0], fabric.remote.address.of(family));
+        let from = from.address.of(family).to_string();
+        let text = agent.netpath(&["explain", &from, &to.to_string()])?;
+        let expected = format!("by eth0 via {via}, table 100, masqueraded");
+        ensure!(text.contains(&expected), "{text}");
+    }
+    outside(fabric, true)?;
+    let mut gone = ["0.0.0.0/0", "::/0"].into_iter();
+    gone.try_for_each(|all| agent.netpath(&["route", "del", all, "--table", "100"]).map(drop))
 }
 
 /// Our table as `nft` has it.
