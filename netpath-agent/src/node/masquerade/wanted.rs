@@ -84,3 +84,78 @@ fn name(what: &str, spec: &MasqueradeSpec, kind: Kind) -> String {
 const fn family(kind: Kind) -> &'static str {
     if matches!(kind, Kind::Ipv6) { "ipv6" } else { "ipv4" }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        endpoint::{EndpointSpec, Stage},
+        name::InterfaceName,
+        route,
+        rule::RuleSpec,
+    };
+
+    fn record(name: &str, table: u32, attachment: Attachment, addresses: [&str; 2]) -> Record {
+        Record {
+            spec: EndpointSpec {
+                name: name.parse().expect("name"),
+                netns: "/run/netns/a".into(),
+                interface: InterfaceName::ETH0,
+                parent: InterfaceName::ETH0,
+                attachment: None,
+                addresses: addresses.map(|text| text.parse().expect("address")).into(),
+                gateways: Vec::new(),
+                table: route::Table(table),
+                mtu: None,
+            },
+            slot: 0,
+            link_local: Some("fe80::5".parse().expect("address")),
+            stage: Stage::Adding,
+            namespace: None,
+            nic: None,
+            attached: None,
+            attachment,
+        }
+    }
+
+    fn config(vpc: &[&str]) -> Config {
+        let vpc = vpc.iter().map(|text| text.parse().expect("prefix")).collect();
+        let from = Some("10.0.2.0/24".parse().expect("prefix"));
+        let table = route::Table(100);
+        Config {
+            masquerades: vec![MasqueradeSpec { table, vpc }],
+            rules: vec![RuleSpec { from, to: None, mark: None, table }],
+            ..Config::default()
+        }
+    }
+
+    fn sizes(config: &Config, state: &State) -> Vec<(String, usize)> {
+        let sets = wanted(config, state).expect("a table").sets;
+        sets.into_iter().map(|(name, set)| (name, set.elements.len())).collect()
+    }
+
+    #[test]
+    fn endpoints_of_the_table_are_sources() {
+        let mut state = State::default();
+        for endpoint in [
+            record("own", 100, Attachment::IpvlanL2, ["10.0.1.1/24", "fd00::1/64"]),
+            record("ruled", 254, Attachment::PolicyRoute, ["10.0.2.2/24", "fd00::2/64"]),
+            record("other", 7, Attachment::IpvlanL2, ["10.0.2.3/24", "fd00::3/64"]),
+            record("whole", 100, Attachment::Exclusive, ["10.0.1.4/24", "fd00::4/64"]),
+        ] {
+            state.insert(endpoint);
+        }
+        let both = [
+            ("from-100-ipv4", 2),
+            ("from-100-ipv6", 1),
+            ("parents", 0),
+            ("vpc-100-ipv4", 2),
+            ("vpc-100-ipv6", 4),
+        ];
+        let both: Vec<_> = both.map(|(name, size)| (name.to_owned(), size)).into();
+        assert_eq!(sizes(&config(&["10.0.0.0/8", "fd00::/8"]), &state), both);
+        let one = sizes(&config(&["10.0.0.0/8"]), &state);
+        assert!(one.iter().all(|(name, _)| !name.ends_with("ipv6")), "{one:?}");
+        assert_eq!(wanted(&Config::default(), &state), None);
+    }
+}
