@@ -97,9 +97,17 @@ struct Ask<'a> {
 
 /// Every pod of the first node asks somebody outside the VPC. What has a NIC of its own sends by that.
 fn outside(fabric: &Fabric, masqueraded: bool) -> Result<()> {
+    outside_from(fabric, own_pods(fabric), masqueraded)
+}
+
+fn outside_from<'a>(
+    fabric: &'a Fabric,
+    pods: impl Iterator<Item = &'a Pod>,
+    masqueraded: bool,
+) -> Result<()> {
     let to = (fabric.remote.name, fabric.remote.address);
     let as_node = |pod: &Pod| masqueraded && !pod.sort.is_exclusive();
-    let asks = own_pods(fabric).map(|from| Ask { from, to, as_node: as_node(from) });
+    let asks = pods.map(|from| Ask { from, to, as_node: as_node(from) });
     answered(fabric, &asks.collect::<Vec<_>>())
 }
 
@@ -201,7 +209,8 @@ fn told(fabric: &Fabric) -> Result<()> {
     Ok(())
 }
 
-/// The table's own way out holds for the host stack as well, and by one parent for the pods of all.
+/// The table's own way out holds for the host stack as well, and by one parent for the pods of all; but for
+/// those by L3 modes, which are given what comes by their own parent.
 fn by_next_hop(fabric: &Fabric) -> Result<()> {
     let agent = &fabric.agents[0];
     for (family, all) in Family::BOTH.into_iter().zip(["0.0.0.0/0", "::/0"]) {
@@ -222,7 +231,8 @@ fn by_next_hop(fabric: &Fabric) -> Result<()> {
         let expected = format!("by eth0 via {via}, table 100, masqueraded");
         ensure!(text.contains(&expected), "{text}");
     }
-    outside(fabric, true)?;
+    let pods = own_pods(fabric).filter(|pod| !pod.sort.attachment.starts_with("ipvlan-l3"));
+    outside_from(fabric, pods, true)?;
     let mut gone = ["0.0.0.0/0", "::/0"].into_iter();
     gone.try_for_each(|all| agent.netpath(&["route", "del", all, "--table", "100"]).map(drop))
 }
