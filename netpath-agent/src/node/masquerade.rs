@@ -93,6 +93,8 @@ impl Node {
                 self.masquerade.gone = wanted.is_none();
                 self.masquerade.last = wanted;
             }
+            // Somebody changed a table while it was read: the next look is at the new one.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if wanted.is_some() || !is_unknown(&error) => {
                 let error = chain(&error);
                 tracing::warn!(error, "pods are not masqueraded; will try again");
