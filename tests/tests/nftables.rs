@@ -3,9 +3,11 @@
 
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr},
     process,
     sync::atomic::{AtomicU32, Ordering},
+    thread,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -142,4 +144,32 @@ fn a_change_that_is_refused_changes_nothing() -> Result<()> {
     ensure!(place.nftables.replace(&bad).is_err(), "a rule without its set");
     ensure!(place.found()?.is(&good), "half a change");
     Ok(())
+}
+
+#[test]
+fn a_table_that_changes_meanwhile_is_not_half_read() -> Result<()> {
+    let Place { namespace, mut nftables } = Place::make()?;
+    nftables.replace(&table(2)?)?;
+    let more = BTreeMap::from([(FROM.to_owned(), addresses(2..5))]);
+    let done = AtomicU32::new(0);
+    let (whole, parts) = (table(5)?, table(2)?);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while done.load(Ordering::Relaxed) == 0 {
+                nftables.add(&more).and_then(|()| nftables.delete(&more)).expect("a change");
+            }
+        });
+        let look = || {
+            let mut other = Nftables::open()?;
+            let found = match other.read() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+                found => found?.context("no table")?,
+            };
+            ensure!(found.is(&whole) || found.is(&parts), "neither before nor after: {found:?}");
+            Ok(())
+        };
+        let looked = namespace.enter(|| (0..500).try_for_each(|_| look()));
+        done.store(1, Ordering::Relaxed);
+        looked
+    })
 }
