@@ -1,8 +1,8 @@
 //! Counters: what happened to packets, by parent, hook, path and reason, and by endpoint.
 
-/// Key of the `counters` map.
+/// What is counted apart in the `counters` map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct CounterKey {
     /// Interface index of the parent.
     pub parent: u32,
@@ -16,10 +16,63 @@ pub struct CounterKey {
 
 const _: () = assert!(size_of::<CounterKey>() == 8);
 
-/// Packets and bytes. A packet is what the hook saw: a GSO packet counts once, with all its bytes,
-/// link layer header included.
+impl CounterKey {
+    /// The key in one word, never 0: no packet is dropped for [`Reason::Endpoint`](crate::Reason).
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        // SAFETY: both are eight bytes without padding, and any bits are a number.
+        unsafe { core::mem::transmute(self) }
+    }
+
+    /// Where the search for the key begins in a table of `lines`, a power of two.
+    #[inline(always)]
+    #[must_use]
+    pub const fn line(self, lines: u32) -> u32 {
+        // By the golden ratio, which spreads numbers that differ in few bits (Knuth).
+        (self.word().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 & (lines - 1)
+    }
+}
+
+/// Value of the `counters` map, a hash table that every CPU keeps for itself: its key, and packets
+/// and bytes. A packet is what the hook saw: a GSO packet counts once, with all its bytes, link layer
+/// header included. All zero while it is free.
+///
+/// The key is in the value, flat, so that it can be read without knowing how it is hashed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
+#[repr(C, align(8))]
+pub struct Counter {
+    /// See [`CounterKey`].
+    pub parent: u32,
+    /// See [`CounterKey`].
+    pub hook: u8,
+    /// See [`CounterKey`].
+    pub path: u8,
+    /// See [`CounterKey`].
+    pub reason: u16,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+const _: () = assert!(size_of::<Counter>() == 24);
+
+impl Counter {
+    /// Lines behind the first that a key may be in.
+    pub const REACH: u32 = 16;
+
+    /// What it counts.
+    #[inline(always)]
+    #[must_use]
+    pub const fn key(&self) -> CounterKey {
+        let Self { parent, hook, path, reason, .. } = *self;
+        CounterKey { parent, hook, path, reason }
+    }
+}
+
+/// Packets and bytes of a [`CounterKey`], over all CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// Packets.
     pub packets: u64,

@@ -1,7 +1,7 @@
 //! Making the kernel match the desired state, at any time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     time::Duration,
 };
@@ -152,7 +152,7 @@ impl Node {
         let mut count = |is_right| if is_right { right += 1 } else { wrong += 1 };
         self.datapath.each_endpoint(|address, endpoint| {
             count(self.state.entry(address.into()) == Some(endpoint));
-        })?;
+        });
         self.datapath.each_namespace(|namespace| count(self.state.is_pod(namespace)))?;
         let mut expected = self.state.entry_count() + self.state.namespaces().len();
         for (key, route) in self.state.map_routes() {
@@ -262,10 +262,13 @@ impl Node {
     /// right are not touched, so nothing is lost on the way.
     pub(super) fn repair_tables(&mut self) -> Result<usize, Error> {
         let mut actual = Tables {
-            endpoints: self.datapath.endpoints()?.into_iter().collect(),
+            endpoints: HashMap::new(),
             namespaces: BTreeSet::new(),
             routes: self.datapath.routes()?.collect(),
         };
+        self.datapath.each_endpoint(|address, endpoint| {
+            actual.endpoints.insert(address, endpoint);
+        });
         self.datapath.each_namespace(|namespace| {
             actual.namespaces.insert(namespace);
         })?;
@@ -298,7 +301,7 @@ impl Node {
             self.datapath.remove_route(key)?;
         }
         for address in remove_endpoints {
-            self.datapath.remove_endpoint(address)?;
+            self.datapath.remove_endpoint(address);
         }
         for namespace in remove_namespaces {
             self.datapath.remove_namespace(*namespace)?;
@@ -311,7 +314,7 @@ impl Node {
         let key = address.into();
         match self.state.entry(address) {
             Some(endpoint) => self.datapath.put_endpoint(key, &endpoint)?,
-            None => self.datapath.remove_endpoint(&key)?,
+            None => self.datapath.remove_endpoint(&key),
         }
         Ok(())
     }
