@@ -52,7 +52,12 @@ impl Address {
     #[inline(always)]
     #[must_use]
     pub const fn v4_from_word(word: u32) -> Self {
-        Self::from_words([0, 0, 0xffff_u32.to_be(), word])
+        let mapped = 0xffff_u32.to_be() as u64;
+        let word = word as u64;
+        // In one word: where two are stored, a load of both has to wait for them.
+        let low =
+            if cfg!(target_endian = "little") { mapped | word << 32 } else { mapped << 32 | word };
+        Self::from_halves([0, low])
     }
 
     /// An address from two halves as they lie in memory.
@@ -73,9 +78,24 @@ impl Address {
 
     /// The two halves as they lie in memory, for comparison.
     #[inline(always)]
-    const fn halves(&self) -> [u64; 2] {
+    #[must_use]
+    pub const fn halves(&self) -> [u64; 2] {
         // SAFETY: as for `from_words`.
         unsafe { core::mem::transmute(*self) }
+    }
+
+    /// A number to find the address by, of `bits` bits: two multiplications by odd constants, of which
+    /// the upper bits are used. Addresses of one network that differ in the last bytes (as many as are
+    /// asked for) have different numbers.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 32 bits are asked for")]
+    pub const fn digest(&self, bits: u32) -> u32 {
+        let [high, low] = self.halves();
+        // A little-endian machine has the last byte, which varies most, on top.
+        let [high, low] = [u64::from_le(high), u64::from_le(low)];
+        let mixed = high.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(low);
+        (mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> (64 - bits)) as u32
     }
 
     /// Whether this is an IPv4 address.
@@ -249,11 +269,11 @@ impl MacWord {
     /// `00:00:00:00:00:00`.
     pub const ZERO: Self = Self(0);
 
-    /// From the first four and the last two bytes, loaded as words.
+    /// The first six of eight bytes, loaded as a word.
     #[inline(always)]
     #[must_use]
-    pub const fn from_parts(first: u32, last: u16) -> Self {
-        Self(u32::from_le(first) as u64 | (u16::from_le(last) as u64) << 32)
+    pub const fn from_word(word: u64) -> Self {
+        Self(u64::from_le(word) & 0xffff_ffff_ffff)
     }
 
     /// Whether the group bit is set: broadcast or multicast.

@@ -1,6 +1,6 @@
 //! Endpoints: the addresses that this node serves, and how to reach each.
 
-use crate::Mac;
+use crate::{Address, Mac};
 
 /// What the `endpoints` map knows of an address of this node.
 ///
@@ -31,6 +31,36 @@ pub struct Endpoint {
 }
 
 const _: () = assert!(size_of::<Endpoint>() == 28 && align_of::<Endpoint>() == 4);
+
+/// Entry of the `endpoints` map, which is a hash table with chains in an array, read by address.
+///
+/// The kernel's own hash map takes four times the instructions: its lookups are calls, and hash and
+/// compare for keys of any size. Chains begin in `endpoint_heads`. Only the agent writes, and never
+/// what a program may be reading: a new entry is written whole before a link leads to it, and one
+/// without a link is used again only after a grace period of RCU has passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct EndpointEntry {
+    /// The key.
+    pub address: Address,
+    /// What is known of it.
+    pub endpoint: Endpoint,
+    /// The next entry of the chain, by index; 0 for none: that entry is never used.
+    pub next: u32,
+}
+
+const _: () = assert!(size_of::<EndpointEntry>() == 48);
+
+impl EndpointEntry {
+    /// Bits of [`Address::digest`], by which `endpoint_heads` has the first entry of each chain.
+    pub const HEAD_BITS: u32 = 16;
+
+    /// Chains.
+    pub const HEADS: u32 = 1 << Self::HEAD_BITS;
+
+    /// Entries that a chain has at most. With 100,000 addresses they have one or two.
+    pub const REACH: u32 = 16;
+}
 
 /// No endpoint: nothing to count in `endpoint_counters`.
 pub const NO_SLOT: u32 = u32::MAX;

@@ -24,8 +24,8 @@ pub mod tables;
 pub mod verdict;
 
 pub use address::{Address, Mac};
-pub use counter::{Count, CounterKey, EndpointCount, Hook};
-pub use endpoint::{Attachment, Endpoint};
+pub use counter::{Count, Counter, CounterKey, EndpointCount, Hook};
+pub use endpoint::{Attachment, Endpoint, EndpointEntry};
 pub use flow::{Flow, FlowKey};
 pub use node::Node;
 pub use packet::{Kind, Packet};
@@ -38,7 +38,7 @@ pub use verdict::{Action, Path, Reason, Verdict};
 ///
 /// It is part of the directory that maps are pinned under, so that an agent never adopts maps of
 /// another layout by mistake.
-pub const ABI: u32 = if cfg!(feature = "next-abi") { 4 } else { 3 };
+pub const ABI: u32 = if cfg!(feature = "next-abi") { 5 } else { 4 };
 
 /// The mark of a packet between a program's redirect and the parent's TC ingress, which clears it.
 ///

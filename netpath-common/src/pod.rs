@@ -3,8 +3,8 @@
 #[cfg(feature = "user")]
 mod user {
     use crate::{
-        Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Parent, Route,
-        route::RouteData,
+        Address, Counter, CounterKey, Endpoint, EndpointCount, EndpointEntry, Flow, FlowKey, Node,
+        Parent, Route, route::RouteData,
     };
 
     macro_rules! pod {
@@ -17,10 +17,11 @@ mod user {
 
     pod!(
         Address,
-        Count,
+        Counter,
         CounterKey,
         Endpoint,
         EndpointCount,
+        EndpointEntry,
         Flow,
         FlowKey,
         Node,

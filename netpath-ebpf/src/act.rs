@@ -39,6 +39,9 @@ pub(crate) fn carry_out(
         }
         // Source and destination alike: no switch forwards such a frame, so that generic XDP can
         // tell it from the wire's.
+        // Nearly all that ipvlan children and the node send each other has both already.
+        Action::Receive
+            if packet.destination_mac == verdict.mac && packet.source_mac == verdict.mac => {}
         Action::Receive => address(ctx, verdict.mac, verdict.mac)?,
         Action::Enter => address(ctx, verdict.mac, packet.source_mac)?,
         Action::Answer => answer::receive(ctx, packet, verdict.mac)?,

@@ -1,8 +1,8 @@
 //! Counting verdicts.
 
-use netpath_common::{Count, CounterKey, Hook, Verdict, endpoint::NO_SLOT};
+use netpath_common::{Counter, CounterKey, Hook, Verdict, endpoint::NO_SLOT};
 
-use crate::maps::{COUNTERS, ENDPOINT_COUNTERS};
+use crate::maps::{COUNTER_LINES, COUNTERS, ENDPOINT_COUNTERS};
 
 /// Counts a packet of `bytes` bytes under its verdict, and with the endpoints that it names.
 #[inline(always)]
@@ -13,10 +13,7 @@ pub(crate) fn verdict(verdict: &Verdict, ifindex: u32, hook: Hook, bytes: u64) {
         path: verdict.path as u8,
         reason: verdict.reason as u16,
     };
-    match COUNTERS.get_ptr_mut(key) {
-        Some(count) => add(count, bytes),
-        None => first(&key, bytes),
-    }
+    count(key, bytes);
     if verdict.sender != NO_SLOT
         && let Some(count) = ENDPOINT_COUNTERS.get_ptr_mut(verdict.sender)
     {
@@ -36,21 +33,59 @@ pub(crate) fn verdict(verdict: &Verdict, ifindex: u32, hook: Hook, bytes: u64) {
     }
 }
 
+/// Counts in the first line of the key, where it nearly always is.
 #[inline(always)]
-fn add(count: *mut Count, bytes: u64) {
-    // SAFETY: this CPU's own value, which stays valid while the program runs.
-    let count = unsafe { &mut *count };
-    count.packets += 1;
-    count.bytes += bytes;
+fn count(key: CounterKey, bytes: u64) {
+    let lines = COUNTER_LINES.load();
+    let line = key.line(lines);
+    if !add(line, key.word(), bytes) {
+        netpath_count(line, lines, key.word(), bytes);
+    }
 }
 
-/// The first packet of its kind makes the entry. The map holds every combination that a node's
-/// parents can have: the agent sizes it.
+/// Counts in the next line that is the key's, or free. The map has room for every combination that a
+/// node's parents can have: the agent sizes it.
+///
+/// A global function, of numbers only: the verifier looks at its loop once, on its own.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn first(key: &CounterKey, bytes: u64) {
-    // Another CPU may have made it in the meantime: BPF_NOEXIST keeps its count.
-    let _: Result<(), i32> = COUNTERS.insert(key, Count::default(), 1);
-    if let Some(count) = COUNTERS.get_ptr_mut(key) {
-        add(count, bytes);
+extern "C" fn netpath_count(line: u32, lines: u32, key: u64, bytes: u64) -> u32 {
+    for distance in 0..Counter::REACH {
+        let line = (line + distance) & (lines - 1);
+        if claim(line, key) {
+            add(line, key, bytes);
+            return 1;
+        }
     }
+    0
+}
+
+/// Makes a free line the key's; whether it is.
+#[inline(always)]
+fn claim(line: u32, key: u64) -> bool {
+    let Some(counter) = COUNTERS.get_ptr_mut(line) else { return false };
+    let word = counter.cast::<u64>();
+    // SAFETY: this CPU's own value of a per-CPU array, which begins with its key; TC programs do not
+    // interrupt each other on a CPU.
+    let found = unsafe { word.read() };
+    if found == 0 {
+        // SAFETY: as above.
+        unsafe { word.write(key) };
+    }
+    found == 0 || found == key
+}
+
+/// Counts in a line, if it is the key's.
+#[inline(always)]
+fn add(line: u32, key: u64, bytes: u64) -> bool {
+    let Some(counter) = COUNTERS.get_ptr_mut(line) else { return false };
+    // SAFETY: as in `claim`.
+    if unsafe { counter.cast::<u64>().read() } != key {
+        return false;
+    }
+    // SAFETY: as in `claim`.
+    let counter = unsafe { &mut *counter };
+    counter.packets += 1;
+    counter.bytes += bytes;
+    true
 }

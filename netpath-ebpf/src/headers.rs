@@ -124,7 +124,7 @@ fn blank() -> Packet {
     // SAFETY: a register.
     unsafe { asm!("{zero} = 0", zero = out(reg) zero, options(pure, nomem, nostack)) };
     let address = Address::from_halves([zero, zero]);
-    let mac = MacWord::from_parts(zero as u32, 0);
+    let mac = MacWord::from_word(zero);
     Packet {
         source: address,
         destination: address,

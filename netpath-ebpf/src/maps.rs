@@ -1,25 +1,41 @@
 //! The tables in the kernel. The agent pins them under their names and sets their sizes.
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap},
+    Global,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
     macros::btf_map,
 };
 use netpath_common::{
-    Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Parent, Route,
-    route::RouteData,
+    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Parent, Route, route::RouteData,
 };
 
 /// Entries come and go with pods: memory only for those that exist.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 
-/// Addresses of this node's endpoints, and its own.
+/// The agent writes by its own mapping of the memory.
+const SHARED: usize = BPF_F_MMAPABLE as usize;
+
+/// Addresses of this node's endpoints, and its own: see [`EndpointEntry`].
 #[btf_map(name = "endpoints")]
-pub(crate) static ENDPOINTS: HashMap<Address, Endpoint, 100_000, ON_DEMAND> = HashMap::new();
+pub(crate) static ENDPOINTS: Array<EndpointEntry, 100_000, SHARED> = Array::new();
+
+/// Where chains of `endpoints` begin.
+#[btf_map(name = "endpoint_heads")]
+pub(crate) static ENDPOINT_HEADS: Array<u32, { EndpointEntry::HEADS as usize }, SHARED> =
+    Array::new();
 
 /// Network namespaces of endpoints, by number.
 #[btf_map(name = "namespaces")]
 pub(crate) static NAMESPACES: HashMap<u32, u32, 100_000, ON_DEMAND> = HashMap::new();
+
+/// Bits of a socket's cookie that choose its place in `sockets`.
+pub(crate) const SOCKETS_BITS: u32 = 14;
+
+/// Numbers of sockets' network namespaces, found out once per socket: what is left of its cookie in
+/// the upper half. Who comes later has the place.
+#[btf_map(name = "sockets")]
+pub(crate) static SOCKETS: Array<u64, { 1 << SOCKETS_BITS }> = Array::new();
 
 /// Destination prefixes by route table.
 #[btf_map(name = "routes")]
@@ -41,9 +57,14 @@ pub(crate) static FLOWS: LruHashMap<FlowKey, Flow, 65_536> = LruHashMap::new();
 #[btf_map(name = "endpoint_flows")]
 pub(crate) static ENDPOINT_FLOWS: Array<u32, 100_000> = Array::new();
 
-/// Packets and bytes by parent, hook, path and reason.
+/// Packets and bytes by parent, hook, path and reason: a hash table per CPU, which costs a third of the
+/// kernel's own.
 #[btf_map(name = "counters")]
-pub(crate) static COUNTERS: PerCpuHashMap<CounterKey, Count, 8_192> = PerCpuHashMap::new();
+pub(crate) static COUNTERS: PerCpuArray<Counter, 1_024> = PerCpuArray::new();
+
+/// Entries of `counters`, a power of two; set at load.
+#[unsafe(no_mangle)]
+pub(crate) static COUNTER_LINES: Global<u32> = Global::new(1_024);
 
 /// Packets and bytes by endpoint slot.
 #[btf_map(name = "endpoint_counters")]

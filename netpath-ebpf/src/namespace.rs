@@ -5,8 +5,14 @@
 
 use core::mem::MaybeUninit;
 
-use aya_ebpf::{Global, bindings::__sk_buff, helpers::generated::bpf_probe_read_kernel};
+use aya_ebpf::{
+    Global,
+    bindings::__sk_buff,
+    helpers::generated::{bpf_get_socket_cookie, bpf_probe_read_kernel},
+};
 use netpath_common::namespace::SOCKET_NAMESPACE;
+
+use crate::maps::{SOCKETS, SOCKETS_BITS};
 
 /// Offset of `ns.inum` in `struct net`, set at load; 0 where namespaces can not be told apart.
 #[unsafe(no_mangle)]
@@ -28,6 +34,31 @@ pub(crate) fn of(skb: *mut __sk_buff) -> u32 {
         // A constant to the verifier: what follows is dead code, and unknown helpers no matter.
         return 0;
     }
+    // SAFETY: the helper takes any skb, and gives 0 to one without a socket.
+    let cookie = unsafe { bpf_get_socket_cookie(skb.cast()) };
+    if cookie == 0 {
+        return 0;
+    }
+    let Some(known) = SOCKETS.get_ptr_mut(cookie as u32 & ((1 << SOCKETS_BITS) - 1)) else {
+        return 0;
+    };
+    // SAFETY: an aligned word of an array map, which never moves; who writes it meanwhile replaces
+    // it whole.
+    let word = unsafe { known.read() };
+    // No two sockets since boot have the same cookie; this many bits of it count them for years.
+    let tag = cookie >> SOCKETS_BITS << 32;
+    if word & !u64::from(u32::MAX) == tag && word != tag {
+        return word as u32;
+    }
+    let number = read_from(skb, offset);
+    // SAFETY: as above.
+    unsafe { known.write(tag | u64::from(number)) };
+    number
+}
+
+/// Finds the number out.
+#[inline(never)]
+fn read_from(skb: *mut __sk_buff, offset: u32) -> u32 {
     // SAFETY: the kernel hands every program a valid context.
     let field = unsafe { &(*skb).__bindgen_anon_2 };
     // SAFETY: its only field is a pointer, or null.

@@ -180,13 +180,13 @@ impl Linear {
         if protocol != TCP && protocol != UDP {
             return None;
         }
-        let source_mac = MacWord::from_parts(self.word::<6>(), self.half::<10>());
+        let source_mac = MacWord::from_word(self.double::<6>());
         packet.write(Packet {
             source,
             destination,
             speaks_for: source,
             source_mac,
-            destination_mac: MacWord::from_parts(self.word::<0>(), self.half::<4>()),
+            destination_mac: MacWord::from_word(self.double::<0>()),
             claimed_mac: source_mac,
             source_port: self.half::<SOURCE_PORT>(),
             destination_port: self.half::<DESTINATION_PORT>(),

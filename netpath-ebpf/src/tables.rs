@@ -2,10 +2,13 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use netpath_common::{
-    Address, Endpoint, FlowKey, Node, Parent, Route, RouteKey, Tables, route::RouteData,
+    Address, Endpoint, EndpointEntry, FlowKey, Node, Parent, Route, RouteKey, Tables,
+    route::RouteData,
 };
 
-use crate::maps::{ENDPOINT_FLOWS, ENDPOINTS, FLOWS, NAMESPACES, NODE, PARENTS, ROUTES};
+use crate::maps::{
+    ENDPOINT_FLOWS, ENDPOINT_HEADS, ENDPOINTS, FLOWS, NAMESPACES, NODE, PARENTS, ROUTES,
+};
 
 /// The maps of [`crate::maps`].
 pub(crate) struct Maps;
@@ -15,9 +18,19 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn endpoint(&self, address: &Address) -> Option<&Endpoint> {
-        // SAFETY: no program writes this map; the agent replaces values whole, and the element
-        // stays until the RCU grace period that the program runs in has ended.
-        unsafe { ENDPOINTS.get(address) }
+        // The agent writes no entry that a link leads to, but for its own link, until the grace
+        // period that the program runs in has ended.
+        let head = ENDPOINT_HEADS.get_ptr(address.digest(EndpointEntry::HEAD_BITS))?;
+        let first = entry(head)?;
+        if first.address == *address {
+            return Some(&first.endpoint);
+        }
+        if first.next == 0 {
+            return None;
+        }
+        let [high, low] = address.halves();
+        let found = ENDPOINTS.get(netpath_find(first.next, high, low))?;
+        (found.address == *address).then_some(&found.endpoint)
     }
 
     #[inline(always)]
@@ -37,7 +50,8 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn parent(&self, ifindex: u32) -> Option<&Parent> {
-        // SAFETY: as for endpoints.
+        // SAFETY: no program writes this map; the agent replaces values whole, and the element
+        // stays until the grace period that the program runs in has ended.
         unsafe { PARENTS.get(ifindex) }
     }
 
@@ -55,4 +69,33 @@ impl Tables for Maps {
     fn flow(&self, key: &FlowKey) -> bool {
         FLOWS.get_ptr(key).is_some()
     }
+}
+
+/// What a link leads to.
+#[inline(always)]
+fn entry<'a>(link: *const u32) -> Option<&'a EndpointEntry> {
+    // SAFETY: an aligned word of an array map, which never moves; the agent replaces it whole.
+    let index = unsafe { link.read_volatile() };
+    if index == 0 { None } else { ENDPOINTS.get(index) }
+}
+
+/// Looks for an address in the rest of a chain: the index of its entry, or 0.
+///
+/// A global function, of numbers only: the verifier looks at its loop once, on its own, and not again
+/// wherever an address is looked up.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn netpath_find(mut index: u32, high: u64, low: u64) -> u32 {
+    let address = Address::from_halves([high, low]);
+    for _ in 1..EndpointEntry::REACH {
+        let Some(entry) = ENDPOINTS.get(index) else { return 0 };
+        if entry.address == address {
+            return index;
+        }
+        index = entry.next;
+        if index == 0 {
+            return 0;
+        }
+    }
+    0
 }

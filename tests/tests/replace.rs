@@ -45,7 +45,8 @@ fn filters_of_clsact_lose_nothing() -> Result<()> {
 fn replaced(attach: Attach) -> Result<()> {
     let cable = Cable::lay(&format!("np-{}-{attach:?}", std::process::id()))?;
     let pins = Pins::mount()?;
-    let options = Options { pins: pins.folder.path().join("netpath"), capacity: SMALL, attach };
+    let folder = pins.folder.path().join("netpath");
+    let options = Options { pins: folder, capacity: SMALL, parents: 1, attach };
     let mut hooks = cable.node.enter(|| start(&options))?;
 
     let _servers = [(&cable.node, NODE), (&cable.peer, PEER)]

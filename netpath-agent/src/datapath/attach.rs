@@ -141,7 +141,7 @@ impl Datapath {
         xdp::detach(&self.pins, ifindex)?;
         tc::detach(&self.pins, ifindex)?;
         self.attached.remove(&ifindex);
-        super::endpoints::absent(self.parents.remove(&ifindex)).map_err(Error::map("parents"))?;
+        super::namespaces::absent(self.parents.remove(&ifindex)).map_err(Error::map("parents"))?;
         Ok(added)
     }
 

@@ -1,7 +1,9 @@
 //! What the programs counted, and how full the maps are.
 
+use std::collections::BTreeMap;
+
 use aya::maps::{MapError, PerCpuValues};
-use netpath_common::{Count, CounterKey, EndpointCount};
+use netpath_common::{Count, Counter, CounterKey, EndpointCount};
 
 use super::{Datapath, Error};
 
@@ -19,11 +21,18 @@ pub struct Fill {
 impl Datapath {
     /// Packets and bytes by parent, hook, path and reason, over all CPUs.
     pub fn counters(&self) -> Result<Vec<(CounterKey, Count)>, Error> {
-        self.counters
-            .iter()
-            .map(|entry| entry.map(|(key, values)| (key, sum(&values))))
-            .collect::<Result<_, _>>()
-            .map_err(Error::map("counters"))
+        let mut counts = BTreeMap::<CounterKey, Count>::new();
+        for values in self.counters.iter() {
+            for counter in values.map_err(Error::map("counters"))?.iter() {
+                if *counter == Counter::default() {
+                    continue;
+                }
+                let count = counts.entry(counter.key()).or_default();
+                count.packets += counter.packets;
+                count.bytes += counter.bytes;
+            }
+        }
+        Ok(counts.into_iter().collect())
     }
 
     /// Packets and bytes of the endpoints in these slots, over all CPUs.
@@ -53,19 +62,12 @@ impl Datapath {
             Fill { name, used, capacity }
         };
         Ok(vec![
-            fill("endpoints", self.endpoints.keys().count(), self.capacity.endpoints),
+            fill("endpoints", self.endpoints.len() as usize, self.capacity.endpoints),
             fill("routes", self.routes.keys().count(), self.capacity.routes),
             fill("flows", self.flows.keys().count(), self.capacity.flows),
-            fill("counters", self.counters.keys().count(), super::load::COUNTERS),
+            fill("counters", self.counters()?.len(), self.counters.len()),
         ])
     }
-}
-
-fn sum(values: &PerCpuValues<Count>) -> Count {
-    values.iter().fold(Count::default(), |sum, value| Count {
-        packets: sum.packets + value.packets,
-        bytes: sum.bytes + value.bytes,
-    })
 }
 
 fn sum_endpoint(values: &PerCpuValues<EndpointCount>) -> EndpointCount {

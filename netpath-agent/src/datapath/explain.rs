@@ -2,7 +2,6 @@
 
 use std::{cell::RefCell, fmt, net::IpAddr, ops::Deref};
 
-use aya::maps::MapError;
 use netpath_common::{
     Action, Address, Attachment, Endpoint, FlowKey, Hook, Kind, Mac, Node, Packet, Parent, Path,
     Route, RouteKey, Tables, Verdict,
@@ -64,11 +63,7 @@ impl Datapath {
     /// A map that can not be read.
     pub fn explain(&self, query: &Query) -> Result<Explanation, Error> {
         let source = Address::from(query.source);
-        let sender = match self.endpoints.get(&source, 0) {
-            Ok(endpoint) => Some(endpoint),
-            Err(MapError::KeyNotFound) => None,
-            Err(error) => return Err(Error::map("endpoints")(error)),
-        };
+        let sender = self.endpoints.get(&source);
         let mut packet = Packet {
             source,
             destination: query.destination.into(),
@@ -151,7 +146,7 @@ impl Tables for Live<'_> {
         Self: 'a;
 
     fn endpoint(&self, address: &Address) -> Option<Copied<Endpoint>> {
-        let found = self.datapath.endpoints.get(address, 0).ok();
+        let found = self.datapath.endpoints.get(address);
         self.note(format!("endpoints: {address}"), found, |endpoint| {
             let Endpoint { parent, table, mac, attachment, .. } = endpoint;
             match Attachment::from_u8(*attachment) {

@@ -2,7 +2,7 @@
 
 use netpath_common::{Address, Flow, FlowKey};
 
-use super::{Datapath, Error, batch, endpoints::absent};
+use super::{Datapath, Error, batch, namespaces::absent};
 
 const MAP: &str = "flows";
 

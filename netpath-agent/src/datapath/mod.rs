@@ -5,6 +5,7 @@
 //! | `load` | the object, its maps pinned or adopted |
 //! | `kernel_types` | where the kernel keeps what the programs read of it |
 //! | `endpoints`, `namespaces`, `routes`, `flows`, `counters` | what is in the maps |
+//! | `exact` | the table behind `endpoints` |
 //! | `batch` | whole maps at once |
 //! | `attach`, `device` | the hooks of a parent, and of an endpoint's own device |
 //! | `tc`, `xdp` | one kind of hook each |
@@ -21,6 +22,7 @@ mod counters;
 mod device;
 mod endpoints;
 mod error;
+mod exact;
 mod explain;
 mod flows;
 mod kernel_types;
@@ -41,16 +43,12 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{
-        Array, HashMap, IterableMap as _, LpmTrie, MapData, MapError, PerCpuArray, PerCpuHashMap,
-    },
+    maps::{Array, HashMap, IterableMap as _, LpmTrie, MapData, MapError, PerCpuArray},
 };
 use netpath_common::{
-    Address, Count, CounterKey, Endpoint, EndpointCount, Flow, FlowKey, Node, Parent, Route,
-    route::RouteData,
+    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Parent, Route, route::RouteData,
 };
 
-use self::pins::Pins;
 pub use self::{
     attach::{Filter, HookStatus, Lost, ParentSpec, ParentStatus, XdpStatus},
     cleanup::Removed,
@@ -59,6 +57,7 @@ pub use self::{
     explain::{Explanation, Query, Step},
     kernel_types::Error as NamespaceError,
 };
+use self::{exact::Exact, pins::Pins};
 use crate::config::{Attach, Capacity};
 
 /// How long ago a change of a directory must be for the next one to have another time: far longer
@@ -72,6 +71,8 @@ pub struct Options {
     pub pins: PathBuf,
     /// How many entries the maps hold.
     pub capacity: Capacity,
+    /// How many parents there can be.
+    pub parents: usize,
     /// The generation of TC hooks to use.
     pub attach: Attach,
 }
@@ -84,14 +85,16 @@ pub struct Datapath {
     pins: Pins,
     attach: Attach,
     capacity: Capacity,
-    endpoints: HashMap<MapData, Address, Endpoint>,
+    endpoints: Exact,
+    endpoint_entries: Array<MapData, EndpointEntry>,
+    endpoint_heads: Array<MapData, u32>,
     namespaces: HashMap<MapData, u32, u32>,
     routes: LpmTrie<MapData, RouteData, Route>,
     parents: HashMap<MapData, u32, Parent>,
     node: Array<MapData, Node>,
     flows: HashMap<MapData, FlowKey, Flow>,
     endpoint_flows: Array<MapData, u32>,
-    counters: PerCpuHashMap<MapData, CounterKey, Count>,
+    counters: PerCpuArray<MapData, Counter>,
     endpoint_counters: PerCpuArray<MapData, EndpointCount>,
     attached: BTreeMap<u32, ParentStatus>,
     /// The hooks of endpoints' own devices, by interface index.
@@ -145,7 +148,8 @@ impl Datapath {
             return Ok(Vec::new());
         }
         let maps = [
-            ("endpoints", self.endpoints.map()),
+            ("endpoints", self.endpoint_entries.map()),
+            ("endpoint_heads", self.endpoint_heads.map()),
             ("namespaces", self.namespaces.map()),
             ("routes", self.routes.map()),
             ("parents", self.parents.map()),

@@ -1,6 +1,8 @@
 //! The `namespaces` map: network namespaces of endpoints, by number.
 
-use super::{Datapath, Error, batch, endpoints::absent};
+use aya::maps::MapError;
+
+use super::{Datapath, Error, batch};
 
 const MAP: &str = "namespaces";
 
@@ -30,5 +32,18 @@ impl Datapath {
             Ok(()) => None,
             Err(error) => Some(error),
         }
+    }
+}
+
+/// Removing what is not there is no error.
+pub(super) fn absent(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        result => result,
     }
 }

@@ -3,7 +3,7 @@
 use aya::maps::{MapError, lpm_trie::Key};
 use netpath_common::{Address, Route, RouteKey, route::RouteData};
 
-use super::{Datapath, Error, endpoints::absent};
+use super::{Datapath, Error, namespaces::absent};
 
 const MAP: &str = "routes";
 

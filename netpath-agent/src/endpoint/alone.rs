@@ -9,7 +9,7 @@ use std::{
 use ipnet::IpNet;
 use netpath_common::{Mac, endpoint::DEVICE_MAC};
 
-use super::{Record, wire};
+use super::{Record, wiring};
 use crate::netlink::Route;
 
 /// The gateways of an endpoint that was given none. They are link-local, and nobody else is there.
@@ -33,7 +33,7 @@ impl Alone {
             .map(|destination| Route { destination, gateway: None, mtu: None, priority: 0 })
             .collect();
         routes.dedup();
-        routes.extend(wire::routes(record));
+        routes.extend(wiring::routes(record));
         let mut neighbours: Vec<(IpAddr, Mac)> = Vec::new();
         for route in &mut routes {
             let by =

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netpath_common::Mac;
 
-use super::{Error, Record, wire};
+use super::{Error, Record, wiring};
 use crate::{
     netlink::{Link, LinkKind, Netlink},
     pod::Mismatch,
@@ -25,19 +25,19 @@ pub(super) struct Device {
 /// What the device of an endpoint is called.
 #[must_use]
 pub fn device_name(record: &Record) -> String {
-    wire::draft(record)
+    wiring::draft(record)
 }
 
 /// Whether a link of that name is the endpoint's device, by its mark.
 #[must_use]
 pub fn is_device(record: &Record, link: &Link) -> bool {
-    link.kind == LinkKind::Veth && link.alias == Some(wire::alias(record))
+    link.kind == LinkKind::Veth && link.alias == Some(wiring::alias(record))
 }
 
 impl Device {
     pub(super) fn new(record: &Record, mtu: u32, mac: Mac) -> Self {
         let addresses = record.spec.addresses.iter().map(IpNet::addr).collect();
-        let (name, alias) = (wire::draft(record), wire::alias(record));
+        let (name, alias) = (wiring::draft(record), wiring::alias(record));
         Self { name, alias, mtu, mac, addresses }
     }
 

@@ -6,10 +6,12 @@ mod compare;
 mod device;
 mod error;
 mod link_local;
+mod make;
 mod nic;
 mod record;
+mod remove;
 mod spec;
-mod wire;
+mod wiring;
 
 pub use self::{
     child::Child,
@@ -18,6 +20,7 @@ pub use self::{
     link_local::link_local,
     nic::{Nic, nic_mark, settle_nic},
     record::{Attached, Record, Stage},
+    remove::unwire,
     spec::{EndpointSpec, Invalid},
-    wire::{Wiring, unwire},
+    wiring::Wiring,
 };

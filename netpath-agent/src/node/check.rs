@@ -17,7 +17,7 @@ pub(super) async fn check(node: &Shared, pod: &Pod) -> Result<Vec<Mismatch>, Err
         let node = node.lock().await;
         let record = node.state.endpoint(&name).ok_or_else(missing)?;
         let mut found = node.check_result(record, pod);
-        found.extend(node.check_maps(record)?);
+        found.extend(node.check_maps(record));
         found.extend(node.check_parent_hooks(record).await?);
         found.extend(node.check_way(record).await?);
         (found, node.wiring(record), record.clone())
@@ -90,11 +90,11 @@ impl Node {
         list
     }
 
-    fn check_maps(&self, record: &Record) -> Result<Vec<Mismatch>, Error> {
+    fn check_maps(&self, record: &Record) -> Vec<Mismatch> {
         let mut list = Vec::new();
         for address in record.addresses() {
             let expected = self.state.entry(address);
-            let found = self.datapath.endpoint(&address.into())?;
+            let found = self.datapath.endpoint(&address.into());
             if expected != found {
                 let show = |entry: Option<netpath_common::Endpoint>| {
                     entry.map_or_else(|| "none".to_owned(), |entry| format!("{entry:?}"))
@@ -106,7 +106,7 @@ impl Node {
                 });
             }
         }
-        Ok(list)
+        list
     }
 
     async fn check_parent_hooks(&self, record: &Record) -> Result<Vec<Mismatch>, Error> {

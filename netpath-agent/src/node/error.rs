@@ -1,10 +1,15 @@
 //! Why the node can not do what it was asked to.
 
+mod meaning;
+mod parent;
+
 use std::{io, net::IpAddr, path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;
 use netpath_common::Mac;
 
+pub use self::meaning::Kind;
+pub(super) use self::parent::ParentProblem;
 use crate::{
     announce, api,
     attachment::Attachment,
@@ -13,7 +18,7 @@ use crate::{
     ipam,
     name::{EndpointName, InterfaceName},
     netlink,
-    pod::{PodId, code},
+    pod::PodId,
     route, store,
 };
 
@@ -265,162 +270,7 @@ pub enum Error {
     },
 }
 
-/// Why a parent can not be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ParentProblem {
-    /// No such interface.
-    #[error("no such interface in this network namespace; there are {0}")]
-    Missing(String),
-    /// No interface with that address, of the wire or of the bus.
-    #[error("no interface has {what} in this network namespace; there are {there}")]
-    Unplugged {
-        /// The address.
-        what: String,
-        /// The interfaces that there are, with theirs.
-        there: String,
-    },
-    /// The device that a VLAN is on is not there.
-    #[error("VLAN {id} needs {on}, which is not in this network namespace")]
-    NoLower {
-        /// That device.
-        on: InterfaceName,
-        /// The VLAN's number.
-        id: u16,
-    },
-    /// A VLAN is not there, and what is called as it would be is something else.
-    #[error(
-        "VLAN {id} on {on} can not be made, for there is another interface of that name; rename or remove it"
-    )]
-    NameTaken {
-        /// The device that it should be on.
-        on: InterfaceName,
-        /// The VLAN's number.
-        id: u16,
-    },
-    /// A VLAN is not there.
-    #[error("VLAN {id} on {on} is not there; the agent's log says why it was not made")]
-    NotMade {
-        /// The device that it should be on.
-        on: InterfaceName,
-        /// The VLAN's number.
-        id: u16,
-    },
-    /// Two parents are found to be one device.
-    #[error("is {device}, as parent {other} is; remove one of the two")]
-    Shared {
-        /// The device.
-        device: String,
-        /// The other parent.
-        other: InterfaceName,
-    },
-    /// Down.
-    #[error("is down; set it up: ip link set {0} up")]
-    Down(String),
-    /// Loopback, tunnels and the like.
-    #[error("is no Ethernet device; use the node's NIC, a bond or a VLAN on one")]
-    NotEthernet,
-    /// Bridge ports, bond members and the like: a device has one `rx_handler`.
-    #[error("is a port of a {0}, which takes its packets; use the {0} itself or another NIC")]
-    Port(String),
-    /// Macvlan and ipvlan exclude each other on one device.
-    #[error(
-        "carries the {kind} interface {name}, which excludes {wanted}; remove that, change attachment or use another NIC"
-    )]
-    OtherChild {
-        /// Its name.
-        name: String,
-        /// What it is.
-        kind: &'static str,
-        /// What the parent's endpoints are to be.
-        wanted: &'static str,
-    },
-    /// A child can not have children.
-    #[error("is itself an ipvlan or macvlan interface; use the NIC below it")]
-    Child,
-    /// A bridge takes packets as the stack's own.
-    #[error("is a bridge, which endpoints can not sit on; use a NIC, a bond or a VLAN on one")]
-    Bridge,
-}
-
-impl ParentProblem {
-    /// Whether it may be over with the next event: a NIC is plugged in, or set up.
-    pub(super) const fn may_pass(&self) -> bool {
-        match self {
-            Self::Missing(_)
-            | Self::Unplugged { .. }
-            | Self::NoLower { .. }
-            | Self::NotMade { .. }
-            | Self::Down(_) => true,
-            Self::NameTaken { .. }
-            | Self::Shared { .. }
-            | Self::NotEthernet
-            | Self::Port(_)
-            | Self::OtherChild { .. }
-            | Self::Child
-            | Self::Bridge => false,
-        }
-    }
-}
-
-/// What an error means to who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The request is wrong.
-    Invalid,
-    /// What it is about is not there.
-    Missing,
-    /// It contradicts what is there.
-    Conflict,
-    /// A table is full.
-    Full,
-    /// The node failed.
-    Failed,
-}
-
 impl Error {
-    /// What it means to who asked.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Endpoint(_)
-            | Self::UnknownParent { .. }
-            | Self::NoParentNamed(_)
-            | Self::Pod { .. }
-            | Self::Route(_)
-            | Self::TableTaken(_)
-            | Self::Question { .. } => Kind::Invalid,
-            Self::Wire { source, .. } => match source.as_ref() {
-                endpoint::Error::OwnNamespace(_)
-                | endpoint::Error::Replaced(_)
-                | endpoint::Error::Netlink(netlink::Error::Namespace { .. }) => Kind::Invalid,
-                endpoint::Error::InterfaceExists { .. } | endpoint::Error::AddressHeld { .. } => {
-                    Kind::Conflict
-                }
-                _ => Kind::Failed,
-            },
-            Self::NameTaken(_)
-            | Self::PodTaken(_)
-            | Self::AddressTaken { .. }
-            | Self::AddressIsHost(_)
-            | Self::MixedAttachments { .. }
-            | Self::NotWhole { .. }
-            | Self::NicTaken { .. }
-            | Self::Conflict { .. }
-            | Self::RouteTaken { .. }
-            | Self::RouteConfigured { .. } => Kind::Conflict,
-            Self::NoEndpoint(_) | Self::NoPod(_) | Self::NoRoute { .. } => Kind::Missing,
-            Self::Ipam(error) => match error.as_ref() {
-                ipam::Error::Exhausted { .. } => Kind::Full,
-                ipam::Error::NotAllocated(_) | ipam::Error::NoOwner(_) => Kind::Missing,
-                error if error.field().is_some() => Kind::Invalid,
-                _ => Kind::Conflict,
-            },
-            Self::NoSlot(_) | Self::NoNicLeft => Kind::Full,
-            Self::Datapath(error) if error.is_full() => Kind::Full,
-            _ => Kind::Failed,
-        }
-    }
-
     /// A parent can not be used.
     pub(super) fn parent(parent: &config::Parent, problem: ParentProblem) -> Self {
         Self::Parent { name: parent.name.clone(), problem: Box::new(problem) }
@@ -429,49 +279,6 @@ impl Error {
     /// An endpoint's interface could not be made or removed; to be used with `map_err`.
     pub(super) fn wire(name: &EndpointName) -> impl Fn(endpoint::Error) -> Self {
         |source| Self::Wire { name: name.clone(), source: Box::new(source) }
-    }
-
-    /// What programs tell it from others by.
-    #[must_use]
-    pub fn code(&self) -> Option<&'static str> {
-        match self {
-            Self::AddressTaken { .. } | Self::AddressIsHost(_) => Some(code::ADDRESS_TAKEN),
-            Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some(code::UNKNOWN_PARENT),
-            Self::ParentGone(_) => Some(code::BUSY),
-            Self::Conflict { .. } => Some(code::CONFLICT),
-            Self::Ipam(error) => error.code(),
-            Self::Wire { source, .. } => match source.as_ref() {
-                endpoint::Error::AddressHeld { .. } => Some(code::BUSY),
-                source => source.is_gone().then_some(code::NETNS_GONE),
-            },
-            _ => None,
-        }
-    }
-
-    /// The field of the request that is wrong.
-    #[must_use]
-    pub fn field(&self) -> Option<&str> {
-        match self {
-            Self::Endpoint(invalid) => Some(invalid.field()),
-            Self::Route(invalid) => Some(invalid.field()),
-            Self::AddressTaken { .. } | Self::AddressIsHost(_) | Self::Conflict { .. } => {
-                Some("addresses")
-            }
-            Self::MixedAttachments { .. } | Self::NotWhole { .. } => Some("attachment"),
-            Self::SilentGateway(_) => Some("gateways"),
-            Self::Ipam(error) => error.field(),
-            Self::UnknownParent { .. }
-            | Self::ParentGone(_)
-            | Self::NoParentNamed(_)
-            | Self::NicTaken { .. } => Some("parent"),
-            Self::TableTaken(_) => Some("table"),
-            Self::PodTaken(_) => Some("id"),
-            Self::NameTaken(_) => Some("name"),
-            Self::RouteTaken { .. } | Self::RouteConfigured { .. } => Some("prefix"),
-            Self::Pod { field, .. } | Self::Question { field, .. } => Some(field),
-            Self::Wire { source, .. } => source.field(),
-            _ => None,
-        }
     }
 }
 

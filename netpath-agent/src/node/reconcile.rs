@@ -1,30 +1,20 @@
 //! Making the kernel match the desired state, at any time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    time::Duration,
-};
+mod mend;
+mod observe;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use netpath_common::{Hook, node::FLAG_BLACKHOLES};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
     Error, Node, Parent,
-    add::is_alive,
-    devices,
     entry::{self, Entry},
-    parents::{
-        self,
-        vlan::{self, Ensured},
-    },
-    tables::{Changes, Tables},
+    tables::Changes,
 };
 use crate::{
-    attachment::Attachment,
-    config,
     datapath::{Datapath, Filter, Lost, ParentSpec},
-    endpoint::{nic_mark, settle_nic},
     error::chain,
     name::{EndpointName, InterfaceName},
     netlink::{Change, Link, Netlink},
@@ -50,15 +40,6 @@ impl Node {
         self.set_node()?;
         self.mend_policy().await?;
         self.attach().await
-    }
-
-    fn mend_tables(&mut self) -> Result<(), Error> {
-        let repaired = self.repair_tables()?;
-        if repaired > 0 {
-            tracing::warn!(repaired, "the kernel's tables differed from the desired state");
-            self.count_repairs("map entry", repaired as u64);
-        }
-        Ok(())
     }
 
     /// Acts on a change of links, addresses or hooks, and tells the endpoints whose parent
@@ -146,23 +127,6 @@ impl Node {
         Ok(cost)
     }
 
-    /// Whether the kernel's tables are otherwise than they should be. Neither side is made a table
-    /// of: this is done all the time.
-    fn tables_differ(&self) -> Result<bool, Error> {
-        let (mut right, mut wrong) = (0, 0);
-        let mut count = |is_right| if is_right { right += 1 } else { wrong += 1 };
-        self.datapath.each_endpoint(|address, endpoint| {
-            count(self.state.entry(address.into()) == Some(endpoint));
-        })?;
-        self.datapath.each_namespace(|namespace| count(self.state.is_pod(namespace)))?;
-        let mut expected = self.state.entry_count() + self.state.namespaces().len();
-        for (key, route) in self.state.map_routes() {
-            expected += 1;
-            count(self.datapath.route(&key)? == Some(route));
-        }
-        Ok(wrong > 0 || right != expected)
-    }
-
     /// The hooks that a parent had, and has no more.
     pub(super) async fn missing_hooks(&self, ifindex: u32) -> Result<Vec<&'static str>, Error> {
         let mut missing = self.datapath.missing_links(ifindex);
@@ -185,136 +149,10 @@ impl Node {
         Ok(())
     }
 
-    /// Reads parents and addresses.
-    pub(super) async fn observe(&mut self) -> Result<(), Error> {
-        let links = self.links().await?;
-        let addresses = self.netlink.addresses().await?;
-        let found = parents::find(&self.config.parents, &links);
-        self.recover_nics(&links).await;
-        let kept = |parent: &&config::Parent| parent.attachment != Attachment::Exclusive;
-        for parent in self.config.parents.iter().filter(kept) {
-            let had = self.state.parents.contains_key(&parent.name);
-            match (had, found.get(&parent.name)) {
-                (true, None) => tracing::error!(parent = %parent.name, "the parent is gone"),
-                (false, Some(Parent { link, .. })) => {
-                    tracing::info!(parent = %parent.name, device = link.name, "the parent is there");
-                }
-                _ => {}
-            }
-        }
-        self.state.host = parents::host_addresses(&addresses, &found);
-        self.state.own = parents::own_addresses(&addresses, &found);
-        self.state.nics = parents::nics(&self.config.parents, &links, &addresses);
-        self.state.parents = found;
-        self.state.devices = devices::find(&self.state, &links);
-        self.warn_of_conflicts();
-        Ok(())
-    }
-
-    /// Makes NICs what they were whose pods are gone, with their namespaces.
-    async fn recover_nics(&self, links: &[Link]) {
-        let lost = self.state.endpoints().filter(|record| record.nic.is_some());
-        for record in lost {
-            let mark = nic_mark(record);
-            let back = links.iter().any(|link| link.alias.as_ref() == Some(&mark));
-            if !back || is_alive(record) {
-                continue;
-            }
-            let endpoint = &record.spec.name;
-            match settle_nic(record, &self.netlink).await {
-                Ok(settled) => tracing::info!(%endpoint, settled, "its NIC is back on the node"),
-                Err(error) => {
-                    tracing::warn!(%endpoint, error = chain(&error), "its NIC is not what it was");
-                }
-            }
-        }
-    }
-
     /// The endpoints that have a NIC of their own.
     pub(super) fn exclusive(&self) -> impl Iterator<Item = EndpointName> {
         let with_nic = self.state.endpoints().filter(|record| record.nic.is_some());
         with_nic.map(|record| record.spec.name.clone())
-    }
-
-    /// All links; VLANs that are parents and missing are made first.
-    async fn links(&mut self) -> Result<Vec<Link>, Error> {
-        let Ensured { links, made, errors } =
-            vlan::ensure(&self.config.parents, &self.netlink).await?;
-        for error in errors {
-            tracing::error!(error = chain(&error), "a VLAN is missing");
-        }
-        // It goes with the device that it is on, which is that device's affair.
-        let still = |index: &u32| links.iter().any(|link| link.index == *index);
-        let before = made.iter().filter_map(|name| self.state.parents.get(name)?.link.lower);
-        let removed = before.filter(still).count();
-        self.count_repairs("parent", removed as u64);
-        Ok(links)
-    }
-
-    fn warn_of_conflicts(&self) {
-        for address in &self.state.host {
-            if let Some(owner) = self.state.owner(*address) {
-                tracing::error!(%address, endpoint = %owner, "the node has an endpoint's address");
-            }
-        }
-    }
-
-    /// Makes the kernel's tables match, and tells how many entries differed. Entries that are
-    /// right are not touched, so nothing is lost on the way.
-    pub(super) fn repair_tables(&mut self) -> Result<usize, Error> {
-        let mut actual = Tables {
-            endpoints: self.datapath.endpoints()?.into_iter().collect(),
-            namespaces: BTreeSet::new(),
-            routes: self.datapath.routes()?.collect(),
-        };
-        self.datapath.each_namespace(|namespace| {
-            actual.namespaces.insert(namespace);
-        })?;
-        let changes = Changes::between(&actual, &self.state.tables());
-        self.apply(&changes)?;
-        Ok(changes.len())
-    }
-
-    /// Endpoints come before routes, and additions before removals: a packet in between finds
-    /// the old answer or the new one.
-    pub(super) fn apply(&mut self, changes: &Changes) -> Result<(), Error> {
-        let Changes {
-            put_endpoints,
-            remove_endpoints,
-            put_namespaces,
-            remove_namespaces,
-            put_routes,
-            remove_routes,
-        } = changes;
-        for namespace in put_namespaces {
-            self.datapath.put_namespace(*namespace)?;
-        }
-        for (address, endpoint) in put_endpoints {
-            self.datapath.put_endpoint(*address, endpoint)?;
-        }
-        for (key, route) in put_routes {
-            self.datapath.put_route(key, route)?;
-        }
-        for key in remove_routes {
-            self.datapath.remove_route(key)?;
-        }
-        for address in remove_endpoints {
-            self.datapath.remove_endpoint(address)?;
-        }
-        for namespace in remove_namespaces {
-            self.datapath.remove_namespace(*namespace)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the entry of one address.
-    pub(super) fn write(&mut self, address: IpAddr) -> Result<(), Error> {
-        let key = address.into();
-        match self.state.entry(address) {
-            Some(endpoint) => self.datapath.put_endpoint(key, &endpoint)?,
-            None => self.datapath.remove_endpoint(&key)?,
-        }
-        Ok(())
     }
 
     /// Attaches the programs to every parent, and lets go of those that are no longer wanted: of

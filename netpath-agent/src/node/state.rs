@@ -1,5 +1,10 @@
 //! The desired state: what the operator and the node's own configuration ask for.
 
+mod entries;
+mod masquerade;
+mod parent;
+mod prefixes;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
@@ -7,59 +12,19 @@ use std::{
 };
 
 use ipnet::IpNet;
-use netpath_common::{
-    Address, Endpoint, Mac, Path, Route, RouteKey,
-    endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
-};
+use netpath_common::{Path, Route, RouteKey, endpoint::NO_SLOT};
 
+pub use self::parent::Parent;
 use super::tables::Tables;
 use crate::{
     attachment::Attachment,
-    config::{self, Switching},
-    endpoint::{Child, Nic, Record, Stage, Wiring},
+    endpoint::{Nic, Record, Stage, Wiring},
     masquerade::MasqueradeSpec,
     name::{EndpointName, InterfaceName},
-    netlink::{IpvlanFlags, IpvlanMode, Link, MacvlanMode},
+    netlink::Link,
     route::{RouteSpec, Table},
-    rule::{self, RuleSpec},
+    rule::RuleSpec,
 };
-
-/// A configured parent and the device it was found to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parent {
-    /// What was configured.
-    pub config: config::Parent,
-    /// The device.
-    pub link: Link,
-}
-
-impl Parent {
-    /// What the kernel calls its device. It takes control characters as well; a name with one is good
-    /// for nothing here.
-    #[must_use]
-    pub fn device(&self) -> InterfaceName {
-        self.link.name.clone().try_into().unwrap_or_else(|_| self.config.name.clone())
-    }
-
-    /// What the interface of an endpoint on it is to be.
-    fn child(&self, record: &Record) -> Option<Child> {
-        let driver = self.config.switching == Switching::Driver;
-        let ipvlan = |mode| {
-            Child::Ipvlan(mode, if driver { IpvlanFlags::Bridge } else { IpvlanFlags::Vepa })
-        };
-        Some(match record.attachment {
-            Attachment::IpvlanL2 => ipvlan(IpvlanMode::L2),
-            Attachment::IpvlanL3 => ipvlan(IpvlanMode::L3),
-            Attachment::IpvlanL3s => ipvlan(IpvlanMode::L3s),
-            Attachment::Macvlan => Child::Macvlan {
-                mode: if driver { MacvlanMode::Bridge } else { MacvlanMode::Vepa },
-                mac: record.mac()?,
-            },
-            Attachment::PolicyRoute => Child::Veth { mac: record.mac()? },
-            Attachment::Exclusive => Child::Nic(record.nic.clone()?),
-        })
-    }
-}
 
 /// A route and who asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,25 +157,6 @@ impl State {
         }
     }
 
-    /// What the `endpoints` map should hold for an address.
-    #[must_use]
-    pub fn entry(&self, address: IpAddr) -> Option<Endpoint> {
-        match self.holder(address) {
-            Some(record) => self.address_entry(record, address),
-            None => self.host.contains(&address).then(|| self.host_entry(self.flags(address))),
-        }
-    }
-
-    /// The endpoint in the maps that has an address.
-    fn holder(&self, address: IpAddr) -> Option<&Record> {
-        let owner = self.owners.get(&address).map(Arc::as_ref);
-        owner.filter(|record| record.stage == Stage::Ready)
-    }
-
-    fn flags(&self, address: IpAddr) -> u8 {
-        if self.routed.get(&address).is_some_and(|count| *count > 0) { FLAG_ROUTED } else { 0 }
-    }
-
     /// The routes by which others reach endpoints with a NIC of their own.
     pub fn ways(&self) -> impl Iterator<Item = (RouteKey, Route)> {
         self.ready().flat_map(|record| self.ways_to(record))
@@ -264,54 +210,6 @@ impl State {
         own.chain(carried).chain(by_stack.map(|spec| spec.prefix)).collect()
     }
 
-    /// Every device's address leads to the node, whichever parent a packet comes by: the kernel
-    /// takes packets for any of its addresses on any device.
-    const fn host_entry(&self, flags: u8) -> Endpoint {
-        Endpoint {
-            parent: 0,
-            slot: NO_SLOT,
-            table: netpath_common::route::TABLE_MAIN,
-            namespace: self.namespace,
-            device: 0,
-            mac: Mac::new([0; 6]),
-            attachment: netpath_common::Attachment::Host as u8,
-            flags,
-        }
-    }
-
-    /// The entry of an endpoint's address, with the table that is asked for it.
-    fn address_entry(&self, record: &Record, address: IpAddr) -> Option<Endpoint> {
-        let table = rule::table_of(&self.rules, record.spec.table, address).0;
-        Some(Endpoint { table, ..self.endpoint_entry(record, self.flags(address))? })
-    }
-
-    /// `None` while its parent is missing, or its device: a dead index must not be written. An endpoint
-    /// with a device of its own lacks nothing but the wire without its parent.
-    fn endpoint_entry(&self, record: &Record, flags: u8) -> Option<Endpoint> {
-        let link = self.parents.get(&record.spec.parent).map(|parent| &parent.link);
-        let (parent, device, stack) = match record.attachment {
-            Attachment::Exclusive => {
-                (0, *self.devices.get(&record.spec.name)?, FLAG_STACK | FLAG_ROUTED)
-            }
-            Attachment::PolicyRoute => {
-                let device = *self.devices.get(&record.spec.name)?;
-                let stack = if self.is_carried(record) { FLAG_STACK } else { 0 };
-                (link.map_or(0, |link| link.index), device, stack)
-            }
-            _ => (link?.index, 0, 0),
-        };
-        Some(Endpoint {
-            parent,
-            slot: record.slot,
-            table: record.spec.table.0,
-            namespace: record.namespace_number(),
-            device,
-            mac: record.mac().or(link.and_then(|link| link.mac))?,
-            attachment: record.attachment.number() as u8,
-            flags: flags | stack,
-        })
-    }
-
     /// The node's first address on a parent in a family, link-local ones not counted.
     #[must_use]
     pub fn address_on(&self, parent: &InterfaceName, ipv6: bool) -> Option<IpAddr> {
@@ -333,28 +231,6 @@ impl State {
         }
     }
 
-    /// What the `endpoints` map should hold. Should the node take an endpoint's address, the
-    /// endpoint keeps it.
-    pub fn entries(&self) -> impl Iterator<Item = (Address, Endpoint)> {
-        let host = self.host.iter().filter(|address| self.holder(**address).is_none());
-        let host = host.map(|address| (*address, self.host_entry(self.flags(*address))));
-        let endpoints = self.ready().flat_map(move |record| {
-            record
-                .addresses()
-                .filter_map(move |address| Some((address, self.address_entry(record, address)?)))
-        });
-        host.chain(endpoints).map(|(address, endpoint)| (Address::from(address), endpoint))
-    }
-
-    /// How many those are, without making them.
-    #[must_use]
-    pub fn entry_count(&self) -> usize {
-        let host = self.host.iter().filter(|address| self.holder(**address).is_none());
-        let there = |record: &&Record| self.endpoint_entry(record, 0).is_some();
-        let endpoints = self.ready().filter(there);
-        host.count() + endpoints.map(|record| record.addresses().count()).sum::<usize>()
-    }
-
     /// What the `namespaces` map should hold.
     #[must_use]
     pub fn namespaces(&self) -> impl ExactSizeIterator<Item = u32> {
@@ -364,6 +240,12 @@ impl State {
     /// The endpoints that are in the maps.
     fn ready(&self) -> impl Iterator<Item = &Record> {
         self.endpoints().filter(|record| record.stage == Stage::Ready)
+    }
+
+    /// The endpoint in the maps that has an address.
+    fn holder(&self, address: IpAddr) -> Option<&Record> {
+        let owner = self.owners.get(&address).map(Arc::as_ref);
+        owner.filter(|record| record.stage == Stage::Ready)
     }
 
     /// Whether some endpoint that is in the maps is in a network namespace, by its number.
@@ -384,7 +266,5 @@ fn alone(prefix: IpNet) -> Option<IpAddr> {
     (prefix.prefix_len() == prefix.max_prefix_len()).then(|| prefix.addr())
 }
 
-mod masquerade;
-mod prefixes;
 #[cfg(test)]
 mod tests;

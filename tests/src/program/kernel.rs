@@ -22,6 +22,9 @@ const XDP_SIZE: usize = 24;
 const XDP_DATA_END: usize = 4;
 const XDP_INGRESS_IFINDEX: usize = 12;
 
+/// Devices that are parents in some table.
+const PARENTS: usize = 32;
+
 /// Frames may grow: an answer can be longer than the question.
 const GROWTH: usize = 256;
 
@@ -39,7 +42,8 @@ impl Kernel {
     /// Loads the programs into a room, with maps of these sizes.
     pub fn load(room: Room, endpoints: u32, routes: u32) -> Result<Self> {
         let capacity = Capacity { endpoints, routes, ..Capacity::default() };
-        let options = Options { pins: room.pins.clone(), capacity, attach: Attach::Auto };
+        let pins = room.pins.clone();
+        let options = Options { pins, capacity, parents: PARENTS, attach: Attach::Auto };
         let datapath = Datapath::open(&options).context("load the programs")?;
         Ok(Self { datapath, room, slots: Vec::new() })
     }

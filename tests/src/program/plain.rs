@@ -71,7 +71,7 @@ impl Plain {
     /// Removes from the maps what [`Self::load`] and the programs wrote.
     pub fn unload(&self, datapath: &mut Datapath) -> Result<()> {
         for (address, endpoint) in &self.endpoints {
-            datapath.remove_endpoint(address)?;
+            datapath.remove_endpoint(address);
             if !endpoint.is_host() {
                 datapath.clear_slot(endpoint.slot)?;
             }

@@ -27,6 +27,7 @@ pub mod scenario;
 pub mod server;
 pub mod snapshot;
 pub mod table;
+pub mod together;
 pub mod topology;
 pub mod traffic;
 pub mod wait;

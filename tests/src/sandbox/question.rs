@@ -1,13 +1,14 @@
 //! Questions that a program asks from inside a container, and the answers that it reports.
 
-use std::{net::IpAddr, thread};
+use std::net::IpAddr;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{
     probe::{Patience, Proto, probe_here},
     server::ECHO_PORT,
+    together::together,
 };
 
 /// What came of asking one address by one protocol.
@@ -24,15 +25,11 @@ pub struct Answer {
 /// Asks every address by every protocol, all at once, from the caller's own namespace.
 pub fn ask(targets: &[IpAddr]) -> Result<Vec<Answer>> {
     let questions = targets.iter().flat_map(|&to| Proto::ALL.map(|proto| (to, proto)));
-    thread::scope(|scope| {
-        let asks: Vec<_> = questions
-            .map(|(to, proto)| {
-                scope.spawn(move || {
-                    let ok = probe_here(to, ECHO_PORT, proto, Patience::EXPECTED)?;
-                    anyhow::Ok(Answer { to, proto, ok })
-                })
-            })
-            .collect();
-        asks.into_iter().map(|ask| ask.join().map_err(|_| anyhow!("a probe panicked"))?).collect()
-    })
+    let asks = questions.map(|(to, proto)| {
+        move || {
+            let ok = probe_here(to, ECHO_PORT, proto, Patience::EXPECTED)?;
+            Ok(Answer { to, proto, ok })
+        }
+    });
+    together(asks)?.into_iter().collect()
 }

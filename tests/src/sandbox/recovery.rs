@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 
-use super::{namespace::Namespace, probe::Pinger};
+use super::{namespace::Namespace, probe::Pinger, together::together};
 
 /// How long it is waited for, so that the figure of what falls short is known.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,21 +20,10 @@ pub fn all_answer(from: &Namespace, addresses: &[IpAddr]) -> Result<Duration> {
     let start = Instant::now();
     let open = || addresses.iter().map(|address| Ok((*address, Pinger::open(*address)?))).collect();
     let pingers: Vec<(IpAddr, Pinger)> = from.enter(open)?;
-    let silent: Vec<IpAddr> = thread::scope(|scope| {
-        let threads: Vec<_> = pingers
-            .into_iter()
-            .map(|(address, pinger)| {
-                scope.spawn(move || (!answers(pinger, start)).then_some(address))
-            })
-            .collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().map_err(|_| anyhow!("panicked"))
-        };
-        threads.into_iter().map(join).collect::<Result<Vec<_>>>()
-    })?
-    .into_iter()
-    .flatten()
-    .collect();
+    let asks = pingers
+        .into_iter()
+        .map(|(address, pinger)| move || (!answers(pinger, start)).then_some(address));
+    let silent: Vec<IpAddr> = together(asks)?.into_iter().flatten().collect();
     let time = start.elapsed();
     ensure!(silent.is_empty(), "no answer after {} s: {silent:?}", time.as_secs());
     Ok(time)

@@ -1,14 +1,15 @@
 //! The reachability table: who reaches whom, in both families, by ICMP, TCP and UDP.
 
-use std::{net::IpAddr, thread};
+use std::net::IpAddr;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde::Serialize;
 
 use super::{
     address::{Dual, Family, SERVICE},
     probe::{Patience, Proto, probe},
     server::Server,
+    together::together,
     topology::{Place, Topology},
 };
 
@@ -185,20 +186,14 @@ pub fn target(topology: &Topology, name: &str) -> Dual {
 
 /// Asks everything at once, from the places' own namespaces.
 pub fn ask_all<'a>(topology: &Topology, rows: impl IntoIterator<Item = &'a mut Row>) -> Result<()> {
-    thread::scope(|scope| {
-        let asks: Vec<_> = rows
-            .into_iter()
-            .map(|row| {
-                scope.spawn(|| {
-                    let from = &topology.place(row.from).namespace;
-                    let to = target(topology, row.to).of(row.family);
-                    let patience =
-                        if row.expected { Patience::EXPECTED } else { Patience::UNEXPECTED };
-                    row.ok = probe(from, to, row.proto, patience)?;
-                    anyhow::Ok(())
-                })
-            })
-            .collect();
-        asks.into_iter().try_for_each(|ask| ask.join().map_err(|_| anyhow!("a probe panicked"))?)
-    })
+    let asks = rows.into_iter().map(|row| {
+        move || {
+            let from = &topology.place(row.from).namespace;
+            let to = target(topology, row.to).of(row.family);
+            let patience = if row.expected { Patience::EXPECTED } else { Patience::UNEXPECTED };
+            row.ok = probe(from, to, row.proto, patience)?;
+            Ok(())
+        }
+    });
+    together(asks)?.into_iter().collect()
 }

@@ -1,13 +1,13 @@
 //! What the agent does with the live maps: it says when one is full, and explains as the programs
 //! decide.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use netpath_agent::datapath::{Error, Query};
 use netpath_common::{
-    Address, Endpoint, Hook, Mac, Path, Reason, Route, RouteKey, endpoint::DEVICE_MAC,
-    route::TABLE_MAIN,
+    Address, Attachment, Endpoint, EndpointEntry, Hook, Mac, Path, Reason, Route, RouteKey,
+    endpoint::DEVICE_MAC, route::TABLE_MAIN,
 };
 use netpath_tests::program::{Arrival, Counter, frame::Ip, moved};
 
@@ -25,7 +25,7 @@ pub(crate) fn full_maps_are_named(world: &mut World) -> Result<()> {
         datapath.put_route(&key(number), &Route::new(&key(number), Path::Drop)).err()
     });
     for number in 0..=CAPACITY {
-        datapath.remove_endpoint(&address(number))?;
+        datapath.remove_endpoint(&address(number));
         datapath.remove_route(&key(number))?;
     }
     for (map, error) in [("endpoints", endpoints), ("routes", routes)] {
@@ -34,6 +34,63 @@ pub(crate) fn full_maps_are_named(world: &mut World) -> Result<()> {
         let text = error.to_string();
         let expected = format!("map {map} is full: it holds {CAPACITY} entries");
         ensure!(text.starts_with(&expected), "{text}");
+    }
+    Ok(())
+}
+
+/// Writes and removes addresses at random, many of them with the same digest, and compares what is in
+/// the map with what should be; the programs find all that are in one chain.
+pub(crate) fn addresses_come_and_go(world: &mut World) -> Result<()> {
+    const CHAIN: usize = EndpointEntry::REACH as usize;
+    let address = |number: u32| Address::from(IpAddr::from((0x7f00_0000 + number).to_be_bytes()));
+    let digest = |address: &Address| address.digest(EndpointEntry::HEAD_BITS);
+    let first = digest(&address(0));
+    let alike = (0..).map(address).filter(|address| digest(address) == first).take(CHAIN + 4);
+    let addresses: Vec<_> = alike.chain((1..200).map(address)).collect();
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut expected = BTreeMap::new();
+    for step in 0..20_000 {
+        let datapath = &mut world.kernel.datapath;
+        let address = addresses[random.usize(..addresses.len())];
+        if random.u8(..) < 96 {
+            datapath.remove_endpoint(&address);
+            expected.remove(&address);
+        } else {
+            let endpoint = Endpoint { slot: step, ..Endpoint::default() };
+            let chain = expected.keys().filter(|other| digest(other) == digest(&address)).count();
+            let fits = expected.contains_key(&address) || chain < CHAIN;
+            let put = datapath.put_endpoint(address, &endpoint);
+            ensure!(put.is_ok() == fits, "step {step}, {address} behind {chain}: {put:?}");
+            if fits {
+                expected.insert(address, endpoint);
+            }
+        }
+        ensure!(datapath.endpoint(&address) == expected.get(&address).copied(), "step {step}");
+        if step % 500 == 0 {
+            let mut found = BTreeMap::new();
+            datapath.each_endpoint(|address, endpoint| {
+                found.insert(address, endpoint);
+            });
+            found.retain(|address, _| addresses.contains(address));
+            ensure!(found == expected, "step {step}: {found:?}, expected {expected:?}");
+        }
+    }
+    for address in &addresses {
+        world.kernel.datapath.remove_endpoint(address);
+    }
+    for address in &addresses[..CHAIN] {
+        let endpoint = Endpoint { parent: world.parents[0], mac: PARENT[0], ..Endpoint::default() };
+        let attachment = Attachment::IpvlanL2 as u8;
+        world.kernel.datapath.put_endpoint(*address, &Endpoint { attachment, ..endpoint })?;
+    }
+    let [Family { elsewhere, .. }, _] = families();
+    for address in &addresses[..CHAIN] {
+        let macs = (PARENT[0], ROUTER);
+        let counted = count(world, Hook::Ingress, macs, elsewhere, (*address).into())?;
+        ensure!(counted == (Path::Local, Reason::Endpoint), "{address}: {counted:?}");
+    }
+    for address in &addresses {
+        world.kernel.datapath.remove_endpoint(address);
     }
     Ok(())
 }

@@ -38,7 +38,8 @@ fn main() {
             })
         })
         .collect();
-    let checks: [(&str, Check); 3] = [
+    let checks: [(&str, Check); 4] = [
+        ("live::addresses_come_and_go", live::addresses_come_and_go),
         ("live::full_maps_are_named", live::full_maps_are_named),
         ("live::explain_says_what_the_programs_do", live::explain_says_what_the_programs_do),
         ("fuzz::programs_agree_with_the_oracle", fuzz::run),

@@ -1,9 +1,14 @@
 //! The desired state and the tables that follow from it.
 
-use netpath_common::Mac;
+use netpath_common::{Endpoint, Mac};
 
 use super::*;
-use crate::{attachment::Attachment, config::Xdp, endpoint::EndpointSpec, netlink::LinkKind};
+use crate::{
+    attachment::Attachment,
+    config::{self, Switching, Xdp},
+    endpoint::EndpointSpec,
+    netlink::LinkKind,
+};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("address")

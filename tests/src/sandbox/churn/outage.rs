@@ -11,10 +11,9 @@ use std::{
     net::IpAddr,
     path::Path,
     sync::{Mutex, PoisonError, atomic::AtomicBool},
-    thread,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{Caller, Ledger, audit, pools};
@@ -22,6 +21,7 @@ use crate::sandbox::{
     agent::{Agent, Files, Programs, Settings},
     lab::Lab,
     probe::{Patience, Proto, probe},
+    together::together,
     wait,
 };
 
@@ -72,15 +72,8 @@ pub fn run(programs: &Programs, folder: &Path, seed: u64) -> Result<()> {
     let file = Mutex::new((file.context("open the journal")?, promises.len()));
     // The name is on the disk before what it holds.
     File::open(folder).and_then(|folder| folder.sync_all()).context("flush the folder")?;
-    thread::scope(|scope| {
-        let workers: Vec<_> = callers[known.len()..]
-            .iter_mut()
-            .map(|caller| scope.spawn(|| churn(caller, &file)))
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(anyhow!("panicked"))))
-    })
+    let workers = callers[known.len()..].iter_mut().map(|caller| || churn(caller, &file));
+    together(workers)?.into_iter().collect()
 }
 
 /// Makes pods until the power fails.

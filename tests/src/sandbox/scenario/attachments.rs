@@ -1,8 +1,8 @@
 //! Every pair of attachments, on one node and across two, over several parents.
 
-use std::{net::IpAddr, thread};
+use std::{iter, net::IpAddr};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
@@ -11,6 +11,7 @@ use crate::sandbox::{
     kernel,
     namespace::Namespace,
     probe::{Patience, Proto, probe},
+    together::together,
     wire::Wire,
 };
 
@@ -171,33 +172,36 @@ pub(super) fn questions(fabric: &Fabric) -> Vec<Ask<'_>> {
 
 /// Asks in both families by every protocol, all at once, and says what was not as expected.
 pub(super) fn ask(fabric: &Fabric, asks: &[Ask<'_>]) -> Result<Vec<String>> {
-    thread::scope(|scope| {
-        let mut running = Vec::new();
-        for Ask { from, to, path } in asks {
-            for family in Family::BOTH {
-                let ends = (from.2.of(family), to.1.of(family));
-                running.push(scope.spawn(move || {
-                    let Some((node, expected)) = path else { return Ok(None) };
-                    let found = fabric.agents[*node].path(ends.0, ends.1)?;
-                    let wrong = || format!("{} -> {} {family:?}: path {found}", from.0, to.0);
-                    Ok((found != *expected).then(wrong))
-                }));
-                for proto in Proto::ALL {
-                    running.push(scope.spawn(move || {
-                        let answered = probe(from.1, ends.1, proto, Patience::EXPECTED)?;
-                        let name = proto.name();
-                        let wrong = || format!("{} -> {} {family:?} {name}: none", from.0, to.0);
-                        Ok((!answered).then(wrong))
-                    }));
+    let mut jobs = Vec::new();
+    for ask in asks {
+        for family in Family::BOTH {
+            let protos = Proto::ALL.map(Some).into_iter();
+            jobs.extend(iter::once(None).chain(protos).map(|proto| {
+                move || match proto {
+                    None => ask.explain(fabric, family),
+                    Some(proto) => ask.probe(family, proto),
                 }
-            }
+            }));
         }
-        let mut wrong = Vec::new();
-        for one in running {
-            let outcome: Result<Option<String>> =
-                one.join().map_err(|_| anyhow!("a probe panicked"))?;
-            wrong.extend(outcome?);
-        }
-        Ok(wrong)
-    })
+    }
+    together(jobs)?.into_iter().filter_map(Result::transpose).collect()
+}
+
+impl Ask<'_> {
+    /// The path that the agent names, if it is not the expected one.
+    fn explain(&self, fabric: &Fabric, family: Family) -> Result<Option<String>> {
+        let Self { from, to, path } = self;
+        let Some((node, expected)) = path else { return Ok(None) };
+        let found = fabric.agents[*node].path(from.2.of(family), to.1.of(family))?;
+        let wrong = || format!("{} -> {} {family:?}: path {found}", from.0, to.0);
+        Ok((found != *expected).then(wrong))
+    }
+
+    /// A question that is not answered.
+    fn probe(&self, family: Family, proto: Proto) -> Result<Option<String>> {
+        let Self { from, to, path: _ } = self;
+        let answered = probe(from.1, to.1.of(family), proto, Patience::EXPECTED)?;
+        let wrong = || format!("{} -> {} {family:?} {}: none", from.0, to.0, proto.name());
+        Ok((!answered).then(wrong))
+    }
 }

@@ -4,10 +4,9 @@
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    thread,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
@@ -17,6 +16,7 @@ use crate::sandbox::{
     kernel,
     narrow::{self, Narrow},
     server::{ECHO_PORT, Server},
+    together::together,
     traffic::exchange,
 };
 
@@ -114,35 +114,29 @@ fn pmtu(bench: &Bench, attach: &'static str) -> Result<Outcome> {
 
 /// Everything by a pod, and of it, at once.
 fn ask(fabric: &Fabric, pod: &Pod, port: u16) -> Result<Vec<String>> {
-    thread::scope(|scope| {
-        let mut running = Vec::new();
-        for family in Family::BOTH {
-            for what in What::ALL {
-                let service = calls_services(pod.sort).then(|| what.service());
-                for dual in [Some(what.remote()), service].into_iter().flatten() {
-                    let to = dual.of(family);
-                    running.push(scope.spawn(move || {
-                        what.ask(pod, to).with_context(|| format!("{} to {to} {what:?}", pod.name))
-                    }));
-                }
+    let mut jobs: Vec<Box<dyn FnOnce() -> Result<()> + Send>> = Vec::new();
+    for family in Family::BOTH {
+        for what in What::ALL {
+            let service = calls_services(pod.sort).then(|| what.service());
+            for dual in [Some(what.remote()), service].into_iter().flatten() {
+                let to = dual.of(family);
+                jobs.push(Box::new(move || {
+                    what.ask(pod, to).with_context(|| format!("{} to {to} {what:?}", pod.name))
+                }));
             }
-            if pod.sort.is_exclusive() {
-                continue;
-            }
-            // The pod's answers are too long, and the router says so to the node.
-            let node = fabric.address_of(0, pod.sort.segment).of(family);
-            running.push(scope.spawn(move || {
-                exchange(&fabric.remote.namespace, SocketAddr::new(node, port), BYTES)
-                    .with_context(|| format!("{} by {node} port {port}", pod.name))
-            }));
         }
-        let mut wrong = Vec::new();
-        for one in running {
-            let ended: Result<()> = one.join().map_err(|_| anyhow!("a thread panicked"))?;
-            wrong.extend(ended.err().map(|error| format!("{error:#}")));
+        if pod.sort.is_exclusive() {
+            continue;
         }
-        Ok(wrong)
-    })
+        // The pod's answers are too long, and the router says so to the node.
+        let node = fabric.address_of(0, pod.sort.segment).of(family);
+        jobs.push(Box::new(move || {
+            exchange(&fabric.remote.namespace, SocketAddr::new(node, port), BYTES)
+                .with_context(|| format!("{} by {node} port {port}", pod.name))
+        }));
+    }
+    let failed = together(jobs)?.into_iter().filter_map(Result::err);
+    Ok(failed.map(|error| format!("{error:#}")).collect())
 }
 
 /// Whether answers of a backend elsewhere come back through the node that translated the question.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 
 use super::{Bench, Outcome, Scenario};
@@ -19,6 +19,7 @@ use crate::sandbox::{
     lab::Lab,
     namespace::Namespace,
     process,
+    together::together,
     topology::INTERFACE,
     wait,
 };
@@ -120,15 +121,10 @@ fn add(agent: &Agent, pods: &[Namespace]) -> Result<()> {
         agent.netpath(&words).map(drop)
     };
     let numbered: Vec<_> = pods.iter().enumerate().collect();
-    thread::scope(|scope| {
-        let callers: Vec<_> = numbered
-            .chunks(PODS.div_ceil(CALLERS))
-            .map(|some| scope.spawn(|| some.iter().try_for_each(|(number, pod)| one(*number, pod))))
-            .collect();
-        callers.into_iter().try_for_each(|caller| {
-            caller.join().unwrap_or_else(|_| Err(anyhow!("a caller panicked")))
-        })
-    })
+    let callers = numbered
+        .chunks(PODS.div_ceil(CALLERS))
+        .map(|some| || some.iter().try_for_each(|(number, pod)| one(*number, pod)));
+    together(callers)?.into_iter().collect()
 }
 
 /// Resident memory in KiB.

@@ -1,12 +1,15 @@
 //! ADD, DEL and GC: what comes of them, in every version and order.
 
-use std::{collections::BTreeSet, thread};
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use netpath_agent::cni::Version;
 use serde_json::{Value, json};
 
-use crate::sandbox::host::{self, Host, interfaces};
+use crate::sandbox::{
+    host::{self, Host, interfaces},
+    together::together,
+};
 
 pub(super) fn versions(host: &mut Host) -> Result<()> {
     let supported = json!(Version::ALL.map(Version::text));
@@ -110,13 +113,9 @@ pub(super) fn repetition(host: &mut Host) -> Result<()> {
     let pod = host.sandbox("again")?;
     let first = host.add(&pod)?.answer()?;
     ensure!(host.add(&pod)?.answer()? == first, "a second ADD differs");
-    let together: Vec<_> = thread::scope(|scope| {
-        let adds: Vec<_> = (0..4).map(|_| scope.spawn(|| host.add(&pod)?.answer())).collect();
-        adds.into_iter()
-            .map(|add| add.join().unwrap_or_else(|_| Err(anyhow!("panicked"))))
-            .collect::<Result<_>>()
-    })?;
-    ensure!(together.iter().all(|answer| *answer == first), "ADDs at once differ: {together:?}");
+    let adds = together([|| host.add(&pod)?.answer(); 4])?;
+    let at_once: Vec<_> = adds.into_iter().collect::<Result<_>>()?;
+    ensure!(at_once.iter().all(|answer| *answer == first), "ADDs at once differ: {at_once:?}");
     let mut other = host.ground.config("1.1.0");
     other["mtu"] = 1400.into();
     host.call("ADD", pod.name(), &pod.path(), &other)?.refusal(102, "other settings")?;

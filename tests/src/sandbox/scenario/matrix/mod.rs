@@ -5,12 +5,9 @@ mod iptables;
 mod nftables;
 mod services;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    thread,
-};
+use std::net::{IpAddr, SocketAddr};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use self::services::{
     CLUSTER, HOST_PORT, LOCAL, SERVICE_PORT, Services, cluster_ip, load_balancer, port_of,
@@ -22,6 +19,7 @@ use crate::sandbox::{
     kernel,
     namespace::Namespace,
     probe::{Patience, Proto, who},
+    together::together,
 };
 
 /// By who translates, and with each kind of child on the first parent.
@@ -165,40 +163,34 @@ fn questions(fabric: &Fabric) -> Vec<Ask<'_>> {
 
 /// Asks in both families by both protocols, twice: the second time on flows that the dataplane knows.
 fn ask(fabric: &Fabric, asks: &[Ask<'_>]) -> Result<Vec<String>> {
-    thread::scope(|scope| {
-        let mut running = Vec::new();
-        for Ask { what, from, to, port, seen } in asks {
-            for family in Family::BOTH {
-                for proto in [Proto::Tcp, Proto::Udp] {
-                    running.push(scope.spawn(move || {
-                        let to = SocketAddr::new(to.of(family), *port);
-                        for round in ["first", "again"] {
-                            let found = who(from.1, to, proto, Patience::EXPECTED)?;
-                            let right = found.is_some_and(|found| match seen {
-                                Seen::Asker => found == from.2.of(family),
-                                Seen::Node => is_node(fabric, found),
-                            });
-                            if !right {
-                                let proto = proto.name();
-                                return Ok(Some(format!(
-                                    "{} to {what}, {to} {proto}, {round}: seen as {found:?}",
-                                    from.0
-                                )));
-                            }
-                        }
-                        Ok(None)
-                    }));
-                }
+    let mut jobs = Vec::new();
+    for ask in asks {
+        for family in Family::BOTH {
+            let protos = [Proto::Tcp, Proto::Udp];
+            jobs.extend(protos.map(|proto| move || ask.twice(fabric, family, proto)));
+        }
+    }
+    together(jobs)?.into_iter().filter_map(Result::transpose).collect()
+}
+
+impl Ask<'_> {
+    fn twice(&self, fabric: &Fabric, family: Family, proto: Proto) -> Result<Option<String>> {
+        let Self { what, from, to, port, seen } = self;
+        let to = SocketAddr::new(to.of(family), *port);
+        for round in ["first", "again"] {
+            let found = who(from.1, to, proto, Patience::EXPECTED)?;
+            let right = found.is_some_and(|found| match seen {
+                Seen::Asker => found == from.2.of(family),
+                Seen::Node => is_node(fabric, found),
+            });
+            if !right {
+                let (from, proto) = (from.0, proto.name());
+                let wrong = format!("{from} to {what}, {to} {proto}, {round}: seen as {found:?}");
+                return Ok(Some(wrong));
             }
         }
-        let mut wrong = Vec::new();
-        for one in running {
-            let outcome: Result<Option<String>> =
-                one.join().map_err(|_| anyhow!("a probe panicked"))?;
-            wrong.extend(outcome?);
-        }
-        Ok(wrong)
-    })
+        Ok(None)
+    }
 }
 
 fn is_node(fabric: &Fabric, address: IpAddr) -> bool {

@@ -97,8 +97,9 @@ const NAME: (&str, &str, &str, &str) =
 const LINKS: [&str; 3] = ["ingress", "egress", "xdp"];
 
 /// All maps.
-const PINS: [&str; 9] = [
+const PINS: [&str; 10] = [
     "endpoints",
+    "endpoint_heads",
     "namespaces",
     "routes",
     "parents",

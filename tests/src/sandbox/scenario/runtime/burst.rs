@@ -5,11 +5,10 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
-    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{super::Bench, NODE, Outcome, PLUGINS, Scenario, nothing_allocated};
@@ -22,6 +21,7 @@ use crate::{
         lab::Lab,
         namespace::Namespace,
         probe::{Patience, Proto, probe as ask},
+        together::together,
         topology::{INTERFACE, Topology},
     },
 };
@@ -157,16 +157,9 @@ impl Runtime<'_> {
     fn all(&self, verb: &str, pods: &[Namespace]) -> Result<(Latency, Vec<Value>)> {
         let next = AtomicUsize::new(0);
         let begin = Instant::now();
-        let mut calls = thread::scope(|scope| {
-            let callers: Vec<_> = (0..CALLERS)
-                .map(|_| scope.spawn(|| self.node.enter(|| self.some(verb, pods, &next))))
-                .collect();
-            let mut calls = Vec::new();
-            for caller in callers {
-                calls.extend(caller.join().map_err(|_| anyhow!("a caller panicked"))??);
-            }
-            anyhow::Ok(calls)
-        })?;
+        let caller = || self.node.enter(|| self.some(verb, pods, &next));
+        let shares: Result<Vec<_>> = together([caller; CALLERS])?.into_iter().collect();
+        let mut calls = shares?.concat();
         let whole = begin.elapsed();
         ensure!(calls.len() == pods.len(), "{} calls", calls.len());
         calls.sort_by_key(|(elapsed, _)| *elapsed);

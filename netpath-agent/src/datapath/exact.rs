@@ -1,0 +1,245 @@
+//! The table of addresses in the kernel, a hash table that programs read while it is written: see
+//! [`EndpointEntry`].
+
+use std::{
+    collections::VecDeque,
+    io,
+    num::NonZeroUsize,
+    os::fd::{AsFd as _, OwnedFd},
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use aya::maps::MapData;
+use netpath_common::{Address, Endpoint, EndpointEntry};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::{
+        mman::{MapFlags, ProtFlags, mmap, munmap},
+        socket::{AddressFamily, SockFlag, SockType, socket},
+    },
+};
+
+/// Entries beyond those that can be used at once: the one with the number 0, and those that wait until
+/// no program reads them any more, so that not every change has to wait for that.
+pub(super) const SPARE: u32 = 128;
+
+/// `enum membarrier_cmd` of `linux/membarrier.h`.
+const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+
+/// No place is left.
+#[derive(Debug)]
+pub(super) struct Full;
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct Exact {
+    heads: Memory,
+    entries: Memory,
+    /// Entries that no link leads to, nor any program reads.
+    free: VecDeque<u32>,
+    /// Entries that no link leads to any more.
+    retired: Vec<u32>,
+    /// The first entry that was never used.
+    unused: u32,
+    used: u32,
+}
+
+/// Where an address is, or would be.
+struct Place<'a> {
+    /// What leads there.
+    link: &'a AtomicU32,
+    /// The entry there, 0 for none.
+    index: u32,
+    /// Entries before it in the chain.
+    depth: u32,
+}
+
+impl Exact {
+    /// Maps the memory of the tables, and adopts what is in them.
+    pub(super) fn open(heads: &MapData, entries: &MapData) -> io::Result<Self> {
+        let heads = Memory::map(heads, size_of::<u64>())?;
+        let entries = Memory::map(entries, size_of::<EndpointEntry>())?;
+        let mut table =
+            Self { heads, entries, free: VecDeque::new(), retired: Vec::new(), unused: 1, used: 0 };
+        let mut linked = vec![false; table.entries.count as usize];
+        table.each_index(|index| linked[index as usize] = true);
+        let last = linked.iter().rposition(|linked| *linked).unwrap_or(0);
+        table.unused = u32::try_from(last + 1).unwrap_or(u32::MAX);
+        // Where a predecessor removed one a moment ago, a program may still read it.
+        table.retired = (1..table.unused).filter(|index| !linked[*index as usize]).collect();
+        table.used = table.unused - 1 - u32::try_from(table.retired.len()).unwrap_or(0);
+        Ok(table)
+    }
+
+    /// Addresses in the table.
+    pub(super) const fn len(&self) -> u32 {
+        self.used
+    }
+
+    /// What is known of an address.
+    pub(super) fn get(&self, address: &Address) -> Option<Endpoint> {
+        let Place { index, .. } = self.find(address);
+        (index != 0).then(|| self.entry(index).endpoint)
+    }
+
+    /// Writes what is known of an address. Programs see all of it or what was known before.
+    pub(super) fn put(&mut self, address: Address, endpoint: &Endpoint) -> Result<(), Full> {
+        let Place { index: old, depth, .. } = self.find(&address);
+        if old != 0 && self.entry(old).endpoint == *endpoint {
+            return Ok(());
+        }
+        let is_full = self.used == self.entries.count - SPARE || depth == EndpointEntry::REACH;
+        if old == 0 && is_full {
+            return Err(Full);
+        }
+        let index = self.allocate()?;
+        let Place { link, .. } = self.find(&address);
+        let next = if old == 0 { 0 } else { self.entry(old).next };
+        self.entries.write(index, EndpointEntry { address, endpoint: *endpoint, next });
+        link.store(index, Ordering::Release);
+        if old == 0 {
+            self.used += 1;
+        } else {
+            self.retired.push(old);
+        }
+        Ok(())
+    }
+
+    /// Removes an address. One that is not there is no error.
+    pub(super) fn remove(&mut self, address: &Address) {
+        let Place { link, index, .. } = self.find(address);
+        if index != 0 {
+            link.store(self.entry(index).next, Ordering::Release);
+            self.retired.push(index);
+            self.used -= 1;
+        }
+    }
+
+    /// Shows all addresses.
+    pub(super) fn each(&self, mut show: impl FnMut(Address, Endpoint)) {
+        self.each_index(|index| {
+            let EndpointEntry { address, endpoint, .. } = self.entry(index);
+            show(address, endpoint);
+        });
+    }
+
+    fn each_index(&self, mut show: impl FnMut(u32)) {
+        for head in 0..self.heads.count {
+            let mut index = self.heads.word(head, 0).load(Ordering::Relaxed);
+            let mut depth = 0;
+            // The bound is for a map that someone else has written.
+            while index != 0 && index < self.entries.count && depth < EndpointEntry::REACH {
+                show(index);
+                index = self.entry(index).next;
+                depth += 1;
+            }
+        }
+    }
+
+    fn find(&self, address: &Address) -> Place<'_> {
+        let head = address.digest(EndpointEntry::HEAD_BITS);
+        let mut link = self.heads.word(head, 0);
+        let mut depth = 0;
+        loop {
+            let index = link.load(Ordering::Relaxed);
+            let end = index == 0 || index >= self.entries.count || depth == EndpointEntry::REACH;
+            if end || self.entry(index).address == *address {
+                return Place { link, index: if end { 0 } else { index }, depth };
+            }
+            link = self.entries.word(index, std::mem::offset_of!(EndpointEntry, next));
+            depth += 1;
+        }
+    }
+
+    fn entry(&self, index: u32) -> EndpointEntry {
+        self.entries.read(index)
+    }
+
+    /// An entry that nobody reads.
+    fn allocate(&mut self) -> Result<u32, Full> {
+        if self.free.is_empty() && self.unused < self.entries.count {
+            self.unused += 1;
+            return Ok(self.unused - 1);
+        }
+        if self.free.is_empty() && !self.retired.is_empty() {
+            wait_for_programs();
+            self.free.extend(self.retired.drain(..));
+        }
+        self.free.pop_front().ok_or(Full)
+    }
+}
+
+/// Waits until every program that runs now has ended: a grace period of RCU.
+fn wait_for_programs() {
+    // SAFETY: the command takes no pointers.
+    let waited = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    if Errno::result(waited).is_err() {
+        // Not with `nohz_full=`. There, closing a packet socket waits for the same
+        // (`synchronize_net` in `packet_release`).
+        let open = || -> nix::Result<OwnedFd> {
+            socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
+        };
+        drop(open());
+    }
+}
+
+/// The values of an array map, shared with the programs.
+#[derive(Debug)]
+struct Memory {
+    start: NonNull<u8>,
+    bytes: NonZeroUsize,
+    /// Bytes from one value to the next.
+    stride: usize,
+    count: u32,
+}
+
+// SAFETY: memory of the process, not of a thread.
+unsafe impl Send for Memory {}
+// SAFETY: what can be written by a shared reference are atomic words, and values that nobody reads.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    fn map(map: &MapData, stride: usize) -> io::Result<Self> {
+        let count = map.info().map_err(io::Error::other)?.max_entries();
+        let bytes =
+            NonZeroUsize::new(stride * count as usize).ok_or(io::ErrorKind::InvalidInput)?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses.
+        let start =
+            unsafe { mmap(None, bytes, access, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) }?;
+        Ok(Self { start: start.cast(), bytes, stride, count })
+    }
+
+    fn value<T>(&self, index: u32, offset: usize) -> NonNull<T> {
+        assert!(index < self.count, "value {index} of {}", self.count);
+        // SAFETY: within the mapping: offsets are less than the stride.
+        unsafe { self.start.add(index as usize * self.stride + offset) }.cast()
+    }
+
+    /// A word of a value.
+    fn word(&self, index: u32, offset: usize) -> &AtomicU32 {
+        // SAFETY: words are aligned in all values, and nobody writes them in another way while they
+        // can be read.
+        unsafe { self.value(index, offset).as_ref() }
+    }
+
+    fn read(&self, index: u32) -> EndpointEntry {
+        // SAFETY: within the mapping, whose values are aligned; only this process writes them.
+        unsafe { self.value(index, 0).read() }
+    }
+
+    /// Writes a value that nobody reads.
+    fn write(&self, index: u32, value: EndpointEntry) {
+        // SAFETY: as for `read`.
+        unsafe { self.value(index, 0).write(value) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping that `map` made; no reference into it outlives `self`.
+        let _: nix::Result<()> = unsafe { munmap(self.start.cast(), self.bytes.get()) };
+    }
+}

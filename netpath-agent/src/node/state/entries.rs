@@ -1,0 +1,96 @@
+//! What the `endpoints` map should hold: endpoints that can be reached, and the node's own addresses.
+
+use std::net::IpAddr;
+
+use netpath_common::{
+    Address, Endpoint, Mac,
+    endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
+};
+
+use super::State;
+use crate::{attachment::Attachment, endpoint::Record, rule};
+
+impl State {
+    /// What the `endpoints` map should hold. Should the node take an endpoint's address, the
+    /// endpoint keeps it.
+    pub fn entries(&self) -> impl Iterator<Item = (Address, Endpoint)> {
+        let host = self.host.iter().filter(|address| self.holder(**address).is_none());
+        let host = host.map(|address| (*address, self.host_entry(self.flags(*address))));
+        let endpoints = self.ready().flat_map(move |record| {
+            record
+                .addresses()
+                .filter_map(move |address| Some((address, self.address_entry(record, address)?)))
+        });
+        host.chain(endpoints).map(|(address, endpoint)| (Address::from(address), endpoint))
+    }
+
+    /// How many those are, without making them.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        let host = self.host.iter().filter(|address| self.holder(**address).is_none());
+        let there = |record: &&Record| self.endpoint_entry(record, 0).is_some();
+        let endpoints = self.ready().filter(there);
+        host.count() + endpoints.map(|record| record.addresses().count()).sum::<usize>()
+    }
+
+    /// What the `endpoints` map should hold for an address.
+    #[must_use]
+    pub fn entry(&self, address: IpAddr) -> Option<Endpoint> {
+        match self.holder(address) {
+            Some(record) => self.address_entry(record, address),
+            None => self.host.contains(&address).then(|| self.host_entry(self.flags(address))),
+        }
+    }
+
+    fn flags(&self, address: IpAddr) -> u8 {
+        if self.routed.get(&address).is_some_and(|count| *count > 0) { FLAG_ROUTED } else { 0 }
+    }
+
+    /// Every device's address leads to the node, whichever parent a packet comes by: the kernel
+    /// takes packets for any of its addresses on any device.
+    const fn host_entry(&self, flags: u8) -> Endpoint {
+        Endpoint {
+            parent: 0,
+            slot: NO_SLOT,
+            table: netpath_common::route::TABLE_MAIN,
+            namespace: self.namespace,
+            device: 0,
+            mac: Mac::new([0; 6]),
+            attachment: netpath_common::Attachment::Host as u8,
+            flags,
+        }
+    }
+
+    /// The entry of an endpoint's address, with the table that is asked for it.
+    fn address_entry(&self, record: &Record, address: IpAddr) -> Option<Endpoint> {
+        let table = rule::table_of(&self.rules, record.spec.table, address).0;
+        Some(Endpoint { table, ..self.endpoint_entry(record, self.flags(address))? })
+    }
+
+    /// `None` while its parent is missing, or its device: a dead index must not be written. An endpoint
+    /// with a device of its own lacks nothing but the wire without its parent.
+    fn endpoint_entry(&self, record: &Record, flags: u8) -> Option<Endpoint> {
+        let link = self.parents.get(&record.spec.parent).map(|parent| &parent.link);
+        let (parent, device, stack) = match record.attachment {
+            Attachment::Exclusive => {
+                (0, *self.devices.get(&record.spec.name)?, FLAG_STACK | FLAG_ROUTED)
+            }
+            Attachment::PolicyRoute => {
+                let device = *self.devices.get(&record.spec.name)?;
+                let stack = if self.is_carried(record) { FLAG_STACK } else { 0 };
+                (link.map_or(0, |link| link.index), device, stack)
+            }
+            _ => (link?.index, 0, 0),
+        };
+        Some(Endpoint {
+            parent,
+            slot: record.slot,
+            table: record.spec.table.0,
+            namespace: record.namespace_number(),
+            device,
+            mac: record.mac().or(link.and_then(|link| link.mac))?,
+            attachment: record.attachment.number() as u8,
+            flags: flags | stack,
+        })
+    }
+}

@@ -1,0 +1,38 @@
+//! The configuration of a node's agent.
+
+use super::{
+    nics::{Nics, VLAN, mac},
+    plan::{Plan, SUBNETS, nic},
+};
+use crate::sandbox::{address::Family, agent::Settings};
+
+pub(super) fn settings(plan: Plan, nics: Nics, number: u8) -> Settings {
+    let (first, second) =
+        if plan.swapped { ("macvlan", "ipvlan-l2") } else { ("ipvlan-l2", "macvlan") };
+    let parent = |segment: usize, more: &str| {
+        let (nodes, pods) = SUBNETS[segment];
+        let prefixes = [nodes, pods].map(|subnet| Family::BOTH.map(|family| subnet.prefix(family)));
+        let routers = Family::BOTH.map(|family| pods.gateway().of(family).to_string());
+        let device = match (nics, segment) {
+            (Nics::Stacked, 1) => format!("vlan = {{ on = {:?}, id = {VLAN} }}", nic(0)),
+            _ => format!("mac = {:?}", mac(number, segment)),
+        };
+        format!(
+            "[[parent]]\nname = {:?}\n{device}\nsubnets = {:?}\nrouters = {routers:?}\n{more}\n",
+            nic(segment),
+            prefixes.concat()
+        )
+    };
+    Settings {
+        attachment: first.to_owned(),
+        attach: plan.attach.to_owned(),
+        // Questions of half a second a pod are others' to test.
+        more: "[announce]\nprobe = false\nannouncements = 0\n".to_owned()
+            + &parent(1, &format!("attachment = {second:?}"))
+            + &parent(2, "attachment = \"policy-route\"\naccelerate = false")
+            + &parent(3, "attachment = \"ipvlan-l3s\"")
+            + "[[parent]]\nname = \"eth4\"\nattachment = \"exclusive\"\n"
+            + plan.more,
+        ..Settings::default()
+    }
+}
