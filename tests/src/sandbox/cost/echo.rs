@@ -21,7 +21,7 @@ const WARM_UP: u32 = 100;
 /// Round trips in a batch: few enough that most batches see no tick of the kernel's clock.
 const BATCH: u32 = 50;
 /// Batches, of which the median counts.
-const BATCHES: usize = 21;
+const BATCHES: usize = 11;
 
 /// Packets that a measurement sends at least.
 pub(super) const PACKETS: u64 = 2 * BATCH as u64 * BATCHES as u64;
