@@ -1,7 +1,7 @@
 //! From a frame to a packet: TCP and UDP over plain IP headers, in line and with direct packet
 //! access. Everything else is `headers`'.
 
-use core::{arch::asm, hint::assert_unchecked, mem::MaybeUninit};
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::programs::{TcContext, XdpContext};
 use netpath_common::{Address, Kind, Packet, address::MacWord};
@@ -73,10 +73,9 @@ macro_rules! load {
                     offset = const OFFSET,
                     options(pure, readonly, nostack),
                 );
-                // LLVM would cut off what the machine does not load.
-                assert_unchecked(value <= <$type>::MAX as u64);
             }
-            value as $type
+            // SAFETY: as many bytes were loaded. LLVM would cut off the others.
+            unsafe { <$type>::try_from(value).unwrap_unchecked() }
         }
     };
 }
