@@ -64,6 +64,11 @@ pub enum Invalid {
     /// A next hop that would have a second share.
     #[error("{0} is given twice; all next hops have the same share, remove one")]
     ViaTwice(IpAddr),
+    /// Flows can not be shared out between parents: an endpoint sends by its own.
+    #[error(
+        "{0} and {1} are on the networks of different parents; the next hops of a route are on one"
+    )]
+    ViaApart(IpAddr, IpAddr),
     /// More than the map's value holds.
     #[error("{0} next hops; a route has at most {MAX_HOPS}")]
     TooManyHops(usize),
@@ -82,6 +87,7 @@ impl Invalid {
             | Self::ViaFamily { .. }
             | Self::ViaNotUnicast(_)
             | Self::ViaTwice(_)
+            | Self::ViaApart(..)
             | Self::TooManyHops(_)
             | Self::ViaIsNode(_) => "via",
         }

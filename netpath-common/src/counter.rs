@@ -25,14 +25,12 @@ impl CounterKey {
         unsafe { core::mem::transmute(self) }
     }
 
-    /// Where the search for the key begins in a table of so many lines.
+    /// Where the search for the key begins.
     #[inline(always)]
     #[must_use]
-    pub const fn line(self, lines: u32) -> u32 {
-        // By the golden ratio (Knuth): all of the key has its part in the upper bits, so these say
-        // which share of the table it is.
-        let share = self.word().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        ((share * lines as u64) >> 32) as u32
+    pub const fn line(self) -> u32 {
+        // By the golden ratio (Knuth), of which the upper bits depend on all of the key.
+        (self.word().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Counter::LINES_BITS)) as u32
     }
 }
 
@@ -61,7 +59,13 @@ pub struct Counter {
 const _: () = assert!(size_of::<Counter>() == 24);
 
 impl Counter {
-    /// Lines behind the first that a key may be in.
+    /// Bits of a line's number.
+    pub const LINES_BITS: u32 = 12;
+
+    /// Lines: a parent has about 100 kinds of packets, of which most see 20.
+    pub const LINES: u32 = 1 << Self::LINES_BITS;
+
+    /// Lines from the first that a key may be in.
     pub const REACH: u32 = 16;
 
     /// What it counts.
@@ -160,13 +164,12 @@ mod tests {
                 for reason in &Reason::ALL[..12] {
                     let (hook, path, reason) = (hook as u8, path as u8, *reason as u16);
                     let key = CounterKey { parent: 2, hook, path, reason };
-                    assert!(key.line(256) < 256);
-                    *lines.entry(key.line(256)).or_default() += 1;
+                    assert!(key.line() < Counter::LINES);
+                    *lines.entry(key.line()).or_default() += 1;
                 }
             }
         }
-        // Of 120 keys at random, 95 lines would have one.
-        assert!(lines.len() > 80, "{lines:?}");
-        assert!(lines.values().all(|keys| *keys <= 5), "{lines:?}");
+        // Of 120 keys at random, two or so would share a line.
+        assert!(lines.len() > 110, "{lines:?}");
     }
 }

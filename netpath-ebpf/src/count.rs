@@ -2,7 +2,7 @@
 
 use netpath_common::{Counter, CounterKey, Hook, Verdict, endpoint::NO_SLOT};
 
-use crate::maps::{COUNTER_LINES, COUNTERS, ENDPOINT_COUNTERS};
+use crate::maps::{COUNTERS, ENDPOINT_COUNTERS};
 
 /// Counts a packet of `bytes` bytes under its verdict, and with the endpoints that it names.
 #[inline(always)]
@@ -36,22 +36,20 @@ pub(crate) fn verdict(verdict: &Verdict, ifindex: u32, hook: Hook, bytes: u64) {
 /// Counts in the first line of the key, where it nearly always is.
 #[inline(always)]
 fn count(key: CounterKey, bytes: u64) {
-    let lines = COUNTER_LINES.load();
-    let line = key.line(lines);
+    let line = key.line();
     if !add(line, key.word(), bytes) {
-        netpath_count(line, lines, key.word(), bytes);
+        netpath_count(line, key.word(), bytes);
     }
 }
 
-/// Counts in the next line that is the key's, or free. The map has room for every combination that a
-/// node's parents can have: the agent sizes it.
+/// Counts in the next line that is the key's, or free.
 ///
 /// A global function, of numbers only: the verifier looks at its loop once, on its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn netpath_count(line: u32, lines: u32, key: u64, bytes: u64) -> u32 {
+extern "C" fn netpath_count(line: u32, key: u64, bytes: u64) -> u32 {
     for distance in 0..Counter::REACH {
-        let line = (line + distance) & (lines - 1);
+        let line = (line + distance) & (Counter::LINES - 1);
         if claim(line, key) {
             add(line, key, bytes);
             return 1;

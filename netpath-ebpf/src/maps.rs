@@ -1,7 +1,6 @@
 //! The tables in the kernel. The agent pins them under their names and sets their sizes.
 
 use aya_ebpf::{
-    Global,
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
     macros::btf_map,
@@ -60,11 +59,7 @@ pub(crate) static ENDPOINT_FLOWS: Array<u32, 100_000> = Array::new();
 /// Packets and bytes by parent, hook, path and reason: a hash table per CPU, which costs a third of the
 /// kernel's own.
 #[btf_map(name = "counters")]
-pub(crate) static COUNTERS: PerCpuArray<Counter, 1_024> = PerCpuArray::new();
-
-/// Entries of `counters`, a power of two; set at load.
-#[unsafe(no_mangle)]
-pub(crate) static COUNTER_LINES: Global<u32> = Global::new(1_024);
+pub(crate) static COUNTERS: PerCpuArray<Counter, { Counter::LINES as usize }> = PerCpuArray::new();
 
 /// Packets and bytes by endpoint slot.
 #[btf_map(name = "endpoint_counters")]

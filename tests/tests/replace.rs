@@ -46,7 +46,7 @@ fn replaced(attach: Attach) -> Result<()> {
     let cable = Cable::lay(&format!("np-{}-{attach:?}", std::process::id()))?;
     let pins = Pins::mount()?;
     let folder = pins.folder.path().join("netpath");
-    let options = Options { pins: folder, capacity: SMALL, parents: 1, attach };
+    let options = Options { pins: folder, capacity: SMALL, attach };
     let mut hooks = cable.node.enter(|| start(&options))?;
 
     let _servers = [(&cable.node, NODE), (&cable.peer, PEER)]

@@ -1,6 +1,6 @@
 //! Checks that span several values of a well-formed file.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, net::IpAddr, path::Path};
 
 use netpath_common::route::TABLE_MAIN;
 use tracing_subscriber::EnvFilter;
@@ -10,6 +10,7 @@ use crate::{
     attachment::Attachment,
     ipam, masquerade,
     node::policy,
+    route,
     rule::{self, RuleSpec},
 };
 
@@ -89,7 +90,7 @@ impl Config {
     fn check_routes(&self) -> Checked {
         let mut seen = HashMap::new();
         for (index, route) in self.routes.iter().enumerate() {
-            route.check().map_err(|invalid| {
+            route.check().and_then(|()| self.check_next_hops(&route.via)).map_err(|invalid| {
                 (format!("route[{index}].{}", invalid.field()), invalid.into())
             })?;
             if policy::is_taken(self, route.table.0) {
@@ -107,6 +108,13 @@ impl Config {
 }
 
 impl Config {
+    /// Whether the next hops of a route are on one parent.
+    pub(crate) fn check_next_hops(&self, via: &[IpAddr]) -> Result<(), route::Invalid> {
+        let parent = |via: IpAddr| self.parent_of(via).map(|parent| &parent.name);
+        let apart = via.iter().find(|hop| parent(**hop) != parent(via[0]));
+        apart.map_or(Ok(()), |hop| Err(route::Invalid::ViaApart(via[0], *hop)))
+    }
+
     fn check_rules(&self) -> Checked {
         rule::check(&self.rules).map_err(|(index, invalid)| {
             (format!("rule[{index}].{}", invalid.field()), invalid.into())

@@ -217,6 +217,15 @@ const fn yes() -> bool {
     true
 }
 
+impl Config {
+    /// The parent whose network an address is on; the first, if it is on none's.
+    #[must_use]
+    pub fn parent_of(&self, address: IpAddr) -> Option<&Parent> {
+        let has = |parent: &&Parent| parent.subnets.iter().any(|it| it.contains(&address));
+        self.parents.iter().find(has).or(self.parents.first())
+    }
+}
+
 impl Parent {
     /// What the default file shows.
     fn example() -> Self {

@@ -218,6 +218,14 @@ fn bad_files_are_told_what_is_wrong_and_where() {
             "route[0].via: 10.0.0.1 is given twice",
         ),
         (
+            [
+                other("subnets = [\"10.9.0.0/24\"]"),
+                route("prefix = \"10.0.0.0/8\"\npath = \"router\"\nvia = [\"10.0.0.1\", \"10.9.0.1\"]"),
+            ]
+            .join("\n"),
+            "route[0].via: 10.0.0.1 and 10.9.0.1 are on the networks of different parents",
+        ),
+        (
             route("prefix = \"10.0.0.0/8\"\npath = \"router\"\nvia = \"gate\""),
             "expected an address such as \"10.0.1.254\", or a list of them",
         ),

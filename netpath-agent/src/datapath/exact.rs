@@ -63,14 +63,21 @@ impl Exact {
         let entries = Memory::map(entries, size_of::<EndpointEntry>())?;
         let mut table =
             Self { heads, entries, free: VecDeque::new(), retired: Vec::new(), unused: 1, used: 0 };
-        let mut linked = vec![false; table.entries.count as usize];
-        table.each_index(|index| linked[index as usize] = true);
-        let last = linked.iter().rposition(|linked| *linked).unwrap_or(0);
-        table.unused = u32::try_from(last + 1).unwrap_or(u32::MAX);
-        // Where a predecessor removed one a moment ago, a program may still read it.
-        table.retired = (1..table.unused).filter(|index| !linked[*index as usize]).collect();
-        table.used = table.unused - 1 - u32::try_from(table.retired.len()).unwrap_or(0);
+        table.recount();
         Ok(table)
+    }
+
+    /// Finds out which entries links lead to: those of a predecessor, and after somebody else has
+    /// written the maps.
+    fn recount(&mut self) {
+        let mut linked = vec![false; self.entries.count as usize];
+        self.each_index(|index| linked[index as usize] = true);
+        let last = linked.iter().rposition(|linked| *linked).unwrap_or(0);
+        self.unused = u32::try_from(last + 1).unwrap_or(u32::MAX);
+        // One that was removed a moment ago may still be read by a program.
+        self.retired = (1..self.unused).filter(|index| !linked[*index as usize]).collect();
+        self.free.clear();
+        self.used = self.unused - 1 - u32::try_from(self.retired.len()).unwrap_or(0);
     }
 
     /// Addresses in the table.
@@ -90,7 +97,10 @@ impl Exact {
         if old != 0 && self.entry(old).endpoint == *endpoint {
             return Ok(());
         }
-        let is_full = self.used == self.entries.count - SPARE || depth == EndpointEntry::REACH;
+        if old == 0 && self.used >= self.entries.count - SPARE {
+            self.recount();
+        }
+        let is_full = self.used >= self.entries.count - SPARE || depth == EndpointEntry::REACH;
         if old == 0 && is_full {
             return Err(Full);
         }

@@ -1,6 +1,6 @@
 //! The object: its maps pinned or adopted, its programs loaded.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -26,23 +26,12 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ne
 /// Parents that a node can have.
 const PARENTS: u32 = 256;
 
-/// Lines of `counters` per parent: there are about 100 kinds of packets, of which most parents see 20.
-/// And the fewest, for a NIC that comes back under other numbers.
-const LINES: usize = 128;
-const FEWEST_LINES: usize = 256;
-
 /// Names of the programs in the object and in bpftool.
 pub(super) const EGRESS: &str = "netpath_egress";
 pub(super) const INGRESS: &str = "netpath_ingress";
 pub(super) const XDP: &str = "netpath_xdp";
 pub(super) const FROM_ENDPOINT: &str = "netpath_from_endpoint";
 pub(super) const TO_ENDPOINT: &str = "netpath_to_endpoint";
-
-/// The map whose size depends on the configuration's parents.
-const COUNTERS: &str = "counters";
-
-/// The property of a map that may differ for that one.
-const CAPACITY: &str = "capacity";
 
 /// What a map should be.
 pub(super) struct Shape {
@@ -57,11 +46,9 @@ pub(super) const fn parents() -> Shape {
     Shape { name: "parents", key: size_of::<u32>(), value: size_of::<Parent>(), entries: PARENTS }
 }
 
-fn shapes(options: &Options) -> [Shape; 10] {
+fn shapes(capacity: &Capacity) -> [Shape; 10] {
     let shape = |name, key, value, entries| Shape { name, key, value, entries };
-    let Capacity { endpoints, routes, flows } = options.capacity;
-    let lines = (options.parents * LINES).next_power_of_two().max(FEWEST_LINES);
-    let lines = u32::try_from(lines).unwrap_or(u32::MAX);
+    let Capacity { endpoints, routes, flows } = *capacity;
     [
         shape("endpoints", size_of::<u32>(), size_of::<EndpointEntry>(), endpoints + exact::SPARE),
         shape("endpoint_heads", size_of::<u32>(), size_of::<u32>(), EndpointEntry::HEADS),
@@ -71,23 +58,16 @@ fn shapes(options: &Options) -> [Shape; 10] {
         shape("node", size_of::<u32>(), size_of::<Node>(), 1),
         shape("flows", size_of::<FlowKey>(), size_of::<Flow>(), flows),
         shape("endpoint_flows", size_of::<u32>(), size_of::<u32>(), endpoints),
-        shape(COUNTERS, size_of::<u32>(), size_of::<Counter>(), lines),
+        shape("counters", size_of::<u32>(), size_of::<Counter>(), Counter::LINES),
         shape("endpoint_counters", size_of::<u32>(), size_of::<EndpointCount>(), endpoints),
     ]
 }
 
 pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
     let pins = Pins::new(&options.pins);
-    let shapes = shapes(options);
+    let shapes = shapes(&options.capacity);
     for shape in &shapes {
-        match check(&pins, shape) {
-            // Its size follows from how many parents the configuration has.
-            Err(Error::Layout { path, property: CAPACITY, .. }) if shape.name == COUNTERS => {
-                tracing::warn!("the number of parents has changed: counters begin at 0");
-                fs::remove_file(&path).map_err(|source| Error::Pin { path, source })?;
-            }
-            checked => checked?,
-        }
+        check(&pins, shape)?;
     }
     pins.create()?;
     predecessor::take_over_maps(&pins, &shapes)?;
@@ -98,9 +78,6 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
     let number = kernel_types::namespace_number();
     let offset = number.as_ref().copied().unwrap_or(0);
     loader.override_global("NAMESPACE_NUMBER", &offset, true);
-    let counters = shapes.iter().find(|shape| shape.name == COUNTERS);
-    let lines = counters.map_or(0, |shape| shape.entries);
-    loader.override_global("COUNTER_LINES", &lines, true);
     let mut ebpf = loader.load(OBJECT).map_err(|error| Error::Load(Box::new(error)))?;
     for name in [EGRESS, INGRESS] {
         classifier(&mut ebpf, name)?
@@ -145,7 +122,7 @@ pub(super) fn check(pins: &Pins, shape: &Shape) -> Result<(), Error> {
     for (property, found, expected) in [
         ("key size", info.key_size(), u32::try_from(shape.key).unwrap_or(u32::MAX)),
         ("value size", info.value_size(), u32::try_from(shape.value).unwrap_or(u32::MAX)),
-        (CAPACITY, info.max_entries(), shape.entries),
+        ("capacity", info.max_entries(), shape.entries),
     ] {
         if found != expected {
             return Err(Error::Layout { path, property, found, expected });

@@ -71,8 +71,6 @@ pub struct Options {
     pub pins: PathBuf,
     /// How many entries the maps hold.
     pub capacity: Capacity,
-    /// How many parents there can be.
-    pub parents: usize,
     /// The generation of TC hooks to use.
     pub attach: Attach,
 }

@@ -20,6 +20,7 @@ pub use self::{
     link::{IpvlanFlags, IpvlanMode, IpvlanPort, Link, LinkKind, MacvlanMode},
     monitor::{Change, Monitor},
     namespace::{Namespace, Visit},
+    neighbour::Proxy,
     route::{Answer, Inquiry, Route, TableRoute, Way},
     rule::Rule,
 };

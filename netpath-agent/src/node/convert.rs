@@ -12,7 +12,6 @@ impl From<&Config> for Options {
         Self {
             pins: config.agent.pins.clone(),
             capacity: config.capacity.clone(),
-            parents: config.parents.len(),
             attach: config.datapath.attach,
         }
     }

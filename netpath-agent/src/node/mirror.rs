@@ -11,11 +11,9 @@
 //! and tables of the parents, which know the ways to the wire and to the node. Routes of the main table
 //! have no mirror: there the host has its own.
 
-use std::net::IpAddr;
-
 use netpath_common::Path;
 
-use super::{Error, Node, Parent, State, policy};
+use super::{Error, Node, State, policy};
 use crate::{
     config::Config,
     netlink::{TableRoute, Way},
@@ -32,7 +30,7 @@ pub(super) fn of(config: &Config, state: &State, route: &RouteSpec) -> Option<Ta
     let way = match (path, via.first()) {
         (Path::Drop, _) => Way::Blackhole,
         (Path::Router, Some(first)) => {
-            let parent = parent_of(config, state, *first)?;
+            let parent = state.parents.get(&config.parent_of(*first)?.name)?;
             // A device that is down takes no routes.
             let index = parent.link.up.then_some(parent.link.index)?;
             Way::Device { index, gateways: via.iter().copied().collect(), source: None }
@@ -40,13 +38,6 @@ pub(super) fn of(config: &Config, state: &State, route: &RouteSpec) -> Option<Ta
         (Path::Router | Path::Kernel | Path::Host | Path::Local, _) => Way::Throw,
     };
     Some(TableRoute { table: table.0, destination: *prefix, priority: 0, way })
-}
-
-/// The parent that a next hop is on.
-fn parent_of<'a>(config: &Config, state: &'a State, via: IpAddr) -> Option<&'a Parent> {
-    let has = |parent: &&crate::config::Parent| parent.subnets.iter().any(|it| it.contains(&via));
-    let parent = config.parents.iter().find(has).or(config.parents.first())?;
-    state.parents.get(&parent.name)
 }
 
 impl Node {

@@ -1,5 +1,5 @@
 //! Rules and routes of the host stack: what it forwards for endpoints takes the way that the programs
-//! would choose.
+//! would choose. And the proxy neighbours by which parents listen for endpoints that do not.
 //!
 //! | priority | rule | table |
 //! | --- | --- | --- |
@@ -28,7 +28,7 @@ use crate::{
     config::Config,
     endpoint::Record,
     name::InterfaceName,
-    netlink::{Rule, TableRoute, Way},
+    netlink::{Proxy, Rule, TableRoute, Way},
     node::State,
     route::Table,
     rule::{self, RuleSpec},
@@ -57,6 +57,8 @@ pub struct Policy {
     pub rules: BTreeSet<Rule>,
     /// The routes of our tables.
     pub routes: BTreeSet<TableRoute>,
+    /// What parents listen for.
+    pub proxies: BTreeSet<Proxy>,
 }
 
 impl Policy {
@@ -76,6 +78,7 @@ impl Policy {
         for record in state.endpoints() {
             policy.rules.extend(rules_of(config, record));
             policy.routes.extend(routes_of(config, state, record));
+            policy.proxies.extend(proxies_of(state, record));
         }
         policy.rules.extend(config.rules.iter().flat_map(rules_by));
         let routes = state.routes();
@@ -167,6 +170,22 @@ fn routes_of(config: &Config, state: &State, record: &Record) -> Vec<TableRoute>
         TableRoute { table: ENDPOINTS, destination, priority: 0, way }
     });
     ways.collect()
+}
+
+/// The addresses that an endpoint's parent listens for, if it is there. The endpoint itself takes no part
+/// in neighbour discovery on the wire, and a NIC need not hand over what nobody listens for.
+fn proxies_of(state: &State, record: &Record) -> Vec<Proxy> {
+    let listens = match record.attachment {
+        Attachment::PolicyRoute | Attachment::IpvlanL3 | Attachment::IpvlanL3s => true,
+        Attachment::IpvlanL2 | Attachment::Macvlan | Attachment::Exclusive => false,
+    };
+    let parent = state.parents.get(&record.spec.parent).filter(|parent| listens && parent.link.up);
+    let Some(parent) = parent else { return Vec::new() };
+    let proxy = |address| match address {
+        IpAddr::V6(address) => Some(Proxy { index: parent.link.index, address }),
+        IpAddr::V4(_) => None,
+    };
+    record.spec.addresses.iter().map(IpNet::addr).filter_map(proxy).collect()
 }
 
 /// Whether a table is the kernel's or our own.

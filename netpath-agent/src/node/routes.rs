@@ -28,6 +28,7 @@ impl Node {
     /// Makes a route. The same one again is no error.
     pub(super) async fn add_route(&mut self, spec: RouteSpec) -> Result<Added<Route>, Error> {
         spec.check()?;
+        self.config.check_next_hops(&spec.via)?;
         let RouteSpec { table, prefix, .. } = spec;
         if policy::is_taken(&self.config, table.0) {
             return Err(Error::TableTaken(table));

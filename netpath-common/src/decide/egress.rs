@@ -24,7 +24,8 @@ pub struct Origin {
 #[inline(always)]
 pub fn egress<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
     if packet.kind != Kind::Ip {
-        return special(tables, packet, origin);
+        let Origin { ifindex, forwarded, namespace } = origin;
+        return special(tables, packet, ifindex, forwarded, namespace);
     }
     match source::check(tables, packet, origin) {
         Sender::Endpoint(sender) => {
@@ -90,7 +91,15 @@ fn from_stack<T: Tables>(
 
 /// All but plain IP packets.
 #[inline(never)]
-fn special<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
+fn special<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    ifindex: u32,
+    forwarded: bool,
+    namespace: u32,
+) -> Verdict {
+    // In registers, so that nothing else has to be in memory.
+    let origin = Origin { ifindex, forwarded, namespace };
     match packet.kind {
         Kind::Malformed => Verdict::drop(Reason::Malformed),
         Kind::DeepHeaders => Verdict::drop(Reason::DeepHeaders),

@@ -22,9 +22,6 @@ const XDP_SIZE: usize = 24;
 const XDP_DATA_END: usize = 4;
 const XDP_INGRESS_IFINDEX: usize = 12;
 
-/// Devices that are parents in some table.
-const PARENTS: usize = 32;
-
 /// Frames may grow: an answer can be longer than the question.
 const GROWTH: usize = 256;
 
@@ -43,7 +40,7 @@ impl Kernel {
     pub fn load(room: Room, endpoints: u32, routes: u32) -> Result<Self> {
         let capacity = Capacity { endpoints, routes, ..Capacity::default() };
         let pins = room.pins.clone();
-        let options = Options { pins, capacity, parents: PARENTS, attach: Attach::Auto };
+        let options = Options { pins, capacity, attach: Attach::Auto };
         let datapath = Datapath::open(&options).context("load the programs")?;
         Ok(Self { datapath, room, slots: Vec::new() })
     }

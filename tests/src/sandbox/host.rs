@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     address::Subnet,
+    addresses::Addresses,
     agent::{Agent, Programs, Settings},
     command,
     lab::Lab,
@@ -149,8 +150,16 @@ impl Host {
         Ok(Traces { node, agent: facts })
     }
 
-    /// The keys in a pinned map, as `bpftool` has them.
+    /// The keys in a pinned map: addresses, or what `bpftool` has.
     pub fn keys(&self, map: &str) -> Result<Vec<Value>> {
+        if map == ADDRESSES {
+            let mut addresses = self.addresses()?.all()?;
+            addresses.sort_by_key(|(address, _)| *address);
+            return Ok(addresses
+                .iter()
+                .map(|(address, _)| json!(IpAddr::from(*address)))
+                .collect());
+        }
         let text = bpftool(&["-j", "map", "dump", "pinned", &self.pin(map).display().to_string()])?;
         let entries: Vec<Value> =
             serde_json::from_str(&text).with_context(|| format!("dump of map {map}"))?;
@@ -161,11 +170,19 @@ impl Host {
 
     /// Deletes an entry of a pinned map.
     pub fn delete_key(&self, map: &str, key: &Value) -> Result<()> {
+        if map == ADDRESSES {
+            let address: IpAddr = serde_json::from_value(key.clone())?;
+            return self.addresses()?.lose(&address.into());
+        }
         let bytes = key.as_array().with_context(|| format!("key {key} of map {map}"))?;
         let bytes: Vec<_> = bytes.iter().filter_map(Value::as_str).collect();
         let pin = self.pin(map).display().to_string();
         bpftool(&[&["map", "delete", "pinned", &pin, "key"], bytes.as_slice()].concat())?;
         Ok(())
+    }
+
+    fn addresses(&self) -> Result<Addresses> {
+        Addresses::open(&self.agent().files.pins)
     }
 
     /// The pinned links.
@@ -204,7 +221,10 @@ impl Host {
 }
 
 /// The maps with entries of pods.
-pub const MAPS: [&str; 4] = ["endpoints", "namespaces", "routes", "parents"];
+pub const MAPS: [&str; 4] = [ADDRESSES, "namespaces", "routes", "parents"];
+
+/// That of addresses, which is no map of the kernel's kind.
+const ADDRESSES: &str = "endpoints";
 
 impl Traces {
     /// What differs, one line each.

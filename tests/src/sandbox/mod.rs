@@ -1,6 +1,7 @@
 //! A VPC in network namespaces, and real programs in it.
 
 pub mod address;
+pub mod addresses;
 pub mod agent;
 pub mod churn;
 pub mod command;

@@ -53,7 +53,22 @@ impl Found {
 
 impl Nftables {
     /// Reads the table.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::Interrupted`] if somebody changed a table meanwhile: what was read may be half of
+    /// either. The kernel says so between the parts of an answer only.
     pub fn read(&mut self) -> io::Result<Option<Found>> {
+        let before = self.generation()?;
+        let found = self.read_parts()?;
+        if self.generation()? == before {
+            Ok(found)
+        } else {
+            Err(io::ErrorKind::Interrupted.into())
+        }
+    }
+
+    fn read_parts(&mut self) -> io::Result<Option<Found>> {
         let mut found = Found::default();
         let table = text(1, TABLE);
         let read = self.ask(&message(GET_TABLE, REQUEST, INET, &table), |attributes| {

@@ -10,6 +10,9 @@ use super::super::attribute::{attribute, inside, nest, number};
 const INTERVAL: u32 = 4;
 const END: u32 = 1;
 
+/// Room for elements that a set has at least; one that is full is made anew with more.
+const FEWEST: usize = 1024;
+
 const ELEMENT: u16 = 1;
 const KEY: u16 = 1;
 const FLAGS: u16 = 3;
@@ -95,7 +98,17 @@ impl Set {
         let (kind, length) = self.kind.numbers();
         let flags = if self.intervals { INTERVAL } else { 0 };
         let order = attribute(13, &[&[0, 4], &self.kind.order().to_ne_bytes()[..]].concat());
-        [number(3, flags), number(4, kind), number(5, length), order].concat()
+        [number(3, flags), number(4, kind), number(5, length), self.size(), order].concat()
+    }
+
+    /// How many elements it may get. With that the kernel takes a hash table that does not grow: while
+    /// one grows, in the background, it is not read whole.
+    fn size(&self) -> Vec<u8> {
+        if self.intervals {
+            return Vec::new();
+        }
+        let size = self.elements.len().saturating_mul(2).max(FEWEST);
+        nest(9, &[number(1, u32::try_from(size).unwrap_or(u32::MAX))])
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rtnetlink::packet_route::{
     AddressFamily,
-    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage},
+    neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage},
 };
 
 use crate::netlink::{Error, Netlink};
@@ -12,6 +12,16 @@ use crate::netlink::{Error, Netlink};
 impl Netlink {
     /// Forgets a neighbour; one that is not known is no error.
     pub async fn forget_neighbour(&self, index: u32, address: IpAddr) -> Result<(), Error> {
+        self.delete_neighbour(index, address, NeighbourFlags::empty()).await
+    }
+
+    /// Deletes an entry of the kind that the flags say; one that is not there is no error.
+    pub(super) async fn delete_neighbour(
+        &self,
+        index: u32,
+        address: IpAddr,
+        flags: NeighbourFlags,
+    ) -> Result<(), Error> {
         let (family, destination) = match address {
             IpAddr::V4(v4) => (AddressFamily::Inet, NeighbourAddress::Inet(v4)),
             IpAddr::V6(v6) => (AddressFamily::Inet6, NeighbourAddress::Inet6(v6)),
@@ -19,6 +29,7 @@ impl Netlink {
         let mut message = NeighbourMessage::default();
         message.header.family = family;
         message.header.ifindex = index;
+        message.header.flags = flags;
         message.attributes.push(NeighbourAttribute::Destination(destination));
         match self.handle.neighbours().del(message).execute().await {
             Ok(()) => Ok(()),

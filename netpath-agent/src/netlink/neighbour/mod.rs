@@ -2,4 +2,7 @@
 
 mod delete;
 mod list;
+mod proxy;
 mod set;
+
+pub use self::proxy::Proxy;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Policy, routes_of, rules_of};
+use super::{Policy, proxies_of, routes_of, rules_of};
 use crate::{
     endpoint::Record,
     error::chain,
-    netlink::{Netlink, Rule, TableRoute, Way},
+    netlink::{Netlink, Proxy, Rule, TableRoute, Way},
     node::{Error, Node},
     pod::Mismatch,
 };
@@ -21,6 +21,9 @@ impl Node {
         for rule in rules_of(&self.config, record) {
             self.netlink.add_rule(&rule).await?;
         }
+        for proxy in proxies_of(&self.state, record) {
+            self.netlink.add_proxy(&proxy).await?;
+        }
         Ok(())
     }
 
@@ -34,6 +37,9 @@ impl Node {
         }
         for route in routes_of(&self.config, &self.state, record) {
             self.netlink.delete_table_route(&route).await?;
+        }
+        for proxy in proxies_of(&self.state, record) {
+            self.netlink.delete_proxy(&proxy).await?;
         }
         Ok(())
     }
@@ -70,9 +76,10 @@ impl Node {
     /// by devices that nobody knows yet are an endpoint's on its way in. What the kernel refuses
     /// keeps nothing else from being put right.
     pub(in crate::node) async fn mend_policy(&mut self) -> Result<(), Error> {
-        let Policy { rules, routes } = Policy::of(&self.config, &self.state);
+        let Policy { rules, routes, proxies } = Policy::of(&self.config, &self.state);
         let found: BTreeSet<Rule> = self.netlink.rules().await?.into_iter().collect();
         let there: BTreeSet<TableRoute> = self.netlink.table_routes().await?.into_iter().collect();
+        let listening: BTreeSet<Proxy> = self.netlink.proxies().await?.into_iter().collect();
         let mut results = Vec::new();
         // Routes before the rules that lead to them, and the other way round.
         for route in routes.difference(&there) {
@@ -91,6 +98,12 @@ impl Node {
         };
         for route in there.difference(&routes).filter(is_stray) {
             results.push(self.netlink.delete_table_route(route).await);
+        }
+        for proxy in proxies.difference(&listening) {
+            results.push(self.netlink.add_proxy(proxy).await);
+        }
+        for proxy in listening.difference(&proxies) {
+            results.push(self.netlink.delete_proxy(proxy).await);
         }
         let all = results.len();
         let refused: Vec<_> = results.into_iter().filter_map(Result::err).collect();
@@ -114,14 +127,18 @@ impl Node {
     }
 }
 
-/// Removes all rules and routes of ours.
+/// Removes all rules, routes and proxy neighbours of ours.
 pub(in crate::node) async fn remove(netlink: &Netlink) -> Result<usize, Error> {
     let (rules, routes) = (netlink.rules().await?, netlink.table_routes().await?);
+    let proxies = netlink.proxies().await?;
     for rule in &rules {
         netlink.delete_rule(rule).await?;
     }
     for route in &routes {
         netlink.delete_table_route(route).await?;
     }
-    Ok(rules.len() + routes.len())
+    for proxy in &proxies {
+        netlink.delete_proxy(proxy).await?;
+    }
+    Ok(rules.len() + routes.len() + proxies.len())
 }

@@ -20,12 +20,13 @@ use netpath_agent::{
     pod::PodId,
     store::{Lock, Store},
 };
-use netpath_common::{ABI, Address, Endpoint};
+use netpath_common::{ABI, Endpoint};
 use nix::{net::if_::if_nameindex, sys::signal::Signal};
 use serde::Deserialize;
 
 use super::{Attached, Caller, NETWORK, observer};
 use crate::sandbox::{
+    addresses::Addresses,
     agent::{Agent, Files},
     topology::{INTERFACE, Place},
     wait,
@@ -154,11 +155,10 @@ fn maps(files: &Files, attached: &[&Attached]) -> Result<Problems> {
     let mut problems = Problems::default();
     let pins = files.pins.join(format!("v{ABI}"));
     let open = |name: &str| MapData::from_pin(pins.join(name)).map(Map::HashMap);
-    let endpoints: HashMap<_, Address, Endpoint> = open("endpoints")?.try_into()?;
     let mut slots = BTreeMap::<u32, (u32, BTreeSet<IpAddr>, usize)>::new();
-    for entry in &endpoints {
-        let (address, Endpoint { slot, namespace, .. }) = entry?;
-        if endpoints.get(&address, 0)?.is_host() {
+    for (address, endpoint) in Addresses::open(&files.pins)?.all()? {
+        let Endpoint { slot, namespace, .. } = endpoint;
+        if endpoint.is_host() {
             continue;
         }
         let (_, addresses, local) =

@@ -1,13 +1,13 @@
 //! CHECK: everything that can be otherwise is named.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, net::Ipv4Addr, thread, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     cni::Outcome,
@@ -137,8 +137,11 @@ fn ip(pod: &Namespace, line: &str) -> Result<()> {
 
 /// Deletes the entries of the pod's IPv4 addresses.
 fn lose_entry(host: &Host) -> Result<()> {
-    // An IPv4 address is mapped into IPv6: its bytes are the last four.
-    let like = |key: &&Value| key[12] == json!("0x0a") && key[14] == json!("0x01");
+    let of_pods = |address: Ipv4Addr| matches!(address.octets(), [10, _, 1, _]);
+    let like = |key: &&Value| {
+        let address = key.as_str().and_then(|text| text.parse().ok());
+        address.is_some_and(of_pods)
+    };
     let keys = host.keys("endpoints")?;
     keys.iter().filter(like).try_for_each(|key| host.delete_key("endpoints", key))
 }

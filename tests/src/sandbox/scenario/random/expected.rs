@@ -45,6 +45,9 @@ impl Run<'_> {
                 kernel.rules.insert((ipv6, 2110, selector, PROTOCOL.into()));
                 let way = format!("dev {device}");
                 kernel.routes.insert((ipv6, PROTOCOL.into(), address.to_string(), way));
+                if routed && ipv6 {
+                    kernel.proxies.insert((nic(*segment), address.to_string()));
+                }
                 let own = wanted.table_of(address);
                 if own != TABLE_MAIN {
                     kernel.rules.insert((ipv6, 2115, address.to_string(), own.to_string()));

@@ -8,11 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use aya::maps::{HashMap, LpmTrie, Map, MapData};
+use aya::maps::{LpmTrie, Map, MapData};
 use netpath_common::{ABI, Address, Endpoint, Route, RouteKey, route::RouteData};
 use serde_json::Value;
 
-use crate::sandbox::{command, namespace::Namespace};
+use crate::sandbox::{addresses::Addresses, command, namespace::Namespace};
 
 /// Protocol number of ours.
 pub(super) const PROTOCOL: &str = "110";
@@ -26,6 +26,8 @@ pub(super) type KernelRoute = (bool, String, String, String);
 pub(super) struct Kernel {
     pub(super) rules: BTreeSet<KernelRule>,
     pub(super) routes: BTreeSet<KernelRoute>,
+    /// What NICs listen for in the place of pods: device and address.
+    pub(super) proxies: BTreeSet<(String, String)>,
     /// By address: attachment, parent, device, flags, table.
     pub(super) endpoints: BTreeMap<IpAddr, (u8, u32, bool, u8, u32)>,
     /// By table and prefix: path, next hops.
@@ -35,7 +37,6 @@ pub(super) struct Kernel {
 impl Kernel {
     /// Reads it all; the maps are pinned below `pins`.
     pub(super) fn read(node: &Namespace, pins: &Path) -> Result<Self> {
-        let pins = pins.join(format!("v{ABI}"));
         let mut kernel = Self::default();
         for (ipv6, family) in [(false, "-4"), (true, "-6")] {
             for rule in json(node, &[family, "-N", "-j", "rule", "show"])? {
@@ -46,17 +47,19 @@ impl Kernel {
             let words = [family, "-N", "-j", "route", "show", "table", "all", "proto", PROTOCOL];
             kernel.routes.extend(json(node, &words)?.iter().map(|route| read_route(ipv6, route)));
         }
-        kernel.read_endpoints(&pins)?;
-        kernel.read_prefixes(&pins)?;
+        for proxy in json(node, &["-6", "-N", "-j", "neigh", "show", "proxy"])? {
+            if proxy["protocol"] == PROTOCOL {
+                kernel.proxies.insert((text(&proxy["dev"]), text(&proxy["dst"])));
+            }
+        }
+        kernel.read_endpoints(pins)?;
+        kernel.read_prefixes(&pins.join(format!("v{ABI}")))?;
         Ok(kernel)
     }
 
     /// The endpoints' own addresses, without those that are of one link.
     fn read_endpoints(&mut self, pins: &Path) -> Result<()> {
-        let map: HashMap<_, Address, Endpoint> =
-            HashMap::try_from(Map::HashMap(MapData::from_pin(pins.join("endpoints"))?))?;
-        for entry in &map {
-            let (address, endpoint) = entry?;
+        for (address, endpoint) in Addresses::open(pins)?.all()? {
             let address = IpAddr::from(address);
             let local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
             if !endpoint.is_host() && !local {
