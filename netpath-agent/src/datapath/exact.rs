@@ -25,6 +25,9 @@ use nix::{
 /// no program reads them any more, so that not every change has to wait for that.
 pub(super) const SPARE: u32 = 128;
 
+/// Entries that are waited for at once: half of those.
+const BATCH: usize = SPARE as usize / 2;
+
 /// `enum membarrier_cmd` of `linux/membarrier.h`.
 const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
 
@@ -71,7 +74,13 @@ impl Exact {
     /// written the maps.
     fn recount(&mut self) {
         let mut linked = vec![false; self.entries.count as usize];
-        self.each_index(|index| linked[index as usize] = true);
+        for head in 0..self.heads.count {
+            let mut index = self.heads.word(head, 0).load(Ordering::Relaxed);
+            while index != 0 && index < self.entries.count && !linked[index as usize] {
+                linked[index as usize] = true;
+                index = self.entry(index).next;
+            }
+        }
         let last = linked.iter().rposition(|linked| *linked).unwrap_or(0);
         self.unused = u32::try_from(last + 1).unwrap_or(u32::MAX);
         // One that was removed a moment ago may still be read by a program.
@@ -127,23 +136,12 @@ impl Exact {
         }
     }
 
-    /// Shows all addresses.
+    /// Shows all addresses. There are far fewer entries than chains.
     pub(super) fn each(&self, mut show: impl FnMut(Address, Endpoint)) {
-        self.each_index(|index| {
+        for index in 1..self.unused {
             let EndpointEntry { address, endpoint, .. } = self.entry(index);
-            show(address, endpoint);
-        });
-    }
-
-    fn each_index(&self, mut show: impl FnMut(u32)) {
-        for head in 0..self.heads.count {
-            let mut index = self.heads.word(head, 0).load(Ordering::Relaxed);
-            let mut depth = 0;
-            // The bound is for a map that someone else has written.
-            while index != 0 && index < self.entries.count && depth < EndpointEntry::REACH {
-                show(index);
-                index = self.entry(index).next;
-                depth += 1;
+            if self.find(&address).index == index {
+                show(address, endpoint);
             }
         }
     }
@@ -167,17 +165,23 @@ impl Exact {
         self.entries.read(index)
     }
 
-    /// An entry that nobody reads.
+    /// An entry that nobody reads: one that was used before, as soon as waiting for the programs is for
+    /// many at once, so that few are ever looked at.
     fn allocate(&mut self) -> Result<u32, Full> {
-        if self.free.is_empty() && self.unused < self.entries.count {
-            self.unused += 1;
-            return Ok(self.unused - 1);
-        }
-        if self.free.is_empty() && !self.retired.is_empty() {
+        let is_last = self.unused == self.entries.count;
+        let enough = if is_last { 1 } else { BATCH };
+        if self.free.is_empty() && self.retired.len() >= enough {
             wait_for_programs();
             self.free.extend(self.retired.drain(..));
         }
-        self.free.pop_front().ok_or(Full)
+        if let Some(index) = self.free.pop_front() {
+            return Ok(index);
+        }
+        if is_last {
+            return Err(Full);
+        }
+        self.unused += 1;
+        Ok(self.unused - 1)
     }
 }
 
