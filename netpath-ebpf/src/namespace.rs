@@ -8,7 +8,7 @@ use core::mem::MaybeUninit;
 use aya_ebpf::{
     Global,
     bindings::__sk_buff,
-    helpers::generated::{bpf_get_socket_cookie, bpf_probe_read_kernel},
+    helpers::generated::{bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_sk_fullsock},
 };
 use netpath_common::namespace::SOCKET_NAMESPACE;
 
@@ -17,6 +17,9 @@ use crate::maps::{SOCKETS, SOCKETS_BITS};
 /// Offset of `ns.inum` in `struct net`, set at load; 0 where namespaces can not be told apart.
 #[unsafe(no_mangle)]
 static NAMESPACE_NUMBER: Global<u32> = Global::new(0);
+
+/// `enum sock_type` of `linux/net.h`.
+const SOCK_RAW: u32 = 3;
 
 /// The part of a socket up to the pointer to its namespace. The verifier allows no arithmetic with
 /// pointers to sockets, so the way there is read too.
@@ -51,9 +54,29 @@ pub(crate) fn of(skb: *mut __sk_buff) -> u32 {
         return word as u32;
     }
     let number = read_from(skb, offset);
-    // SAFETY: as above.
-    unsafe { known.write(tag | u64::from(number)) };
+    if stays(skb) {
+        // SAFETY: as above.
+        unsafe { known.write(tag | u64::from(number)) };
+    }
     number
+}
+
+/// Whether the packet's socket stays in its namespace. The kernel's own, which send resets and echo
+/// replies for everybody, go along (`sock_net_set` in `ip_send_unicast_reply` and `icmp_xmit_lock`); they
+/// are raw ones.
+#[inline(always)]
+fn stays(skb: *mut __sk_buff) -> bool {
+    // SAFETY: the kernel hands every program a valid context.
+    let field = unsafe { &(*skb).__bindgen_anon_2 };
+    // SAFETY: its only field is a pointer, or null.
+    let socket = unsafe { field.sk };
+    if socket.is_null() {
+        return false;
+    }
+    // SAFETY: the helper takes any socket, and gives null for one that is only a part of one.
+    let socket = unsafe { bpf_sk_fullsock(socket) };
+    // SAFETY: the kernel's view of a whole socket.
+    !socket.is_null() && unsafe { (*socket).type_ } != SOCK_RAW
 }
 
 /// Finds the number out.

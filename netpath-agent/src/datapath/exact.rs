@@ -83,10 +83,11 @@ impl Exact {
         }
         let last = linked.iter().rposition(|linked| *linked).unwrap_or(0);
         self.unused = u32::try_from(last + 1).unwrap_or(u32::MAX);
-        // One that was removed a moment ago may still be read by a program.
-        self.retired = (1..self.unused).filter(|index| !linked[*index as usize]).collect();
-        self.free.clear();
-        self.used = self.unused - 1 - u32::try_from(self.retired.len()).unwrap_or(0);
+        self.free = (1..self.unused).filter(|index| !linked[*index as usize]).collect();
+        self.used = self.unused - 1 - u32::try_from(self.free.len()).unwrap_or(0);
+        self.retired.clear();
+        // Any of the others may have been removed a moment ago.
+        wait_for_programs();
     }
 
     /// Addresses in the table.
