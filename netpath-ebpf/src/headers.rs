@@ -1,5 +1,9 @@
 //! From a frame to a packet: ARP, ICMP, neighbour discovery, VLAN tags, fragments, IPv4 options,
-//! IPv6 extension headers, and what is broken. Not in line: rare packets pay for the call.
+//! IPv6 extension headers, and what is broken.
+//!
+//! By global functions: the verifier looks at them once, on their own, and not at all that comes
+//! after them once for every way through the headers. Before 5.13 such functions take the context and
+//! numbers only, so that the packet comes by a map.
 
 use core::{
     arch::asm,
@@ -7,12 +11,16 @@ use core::{
 };
 
 use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
     helpers::bpf_skb_load_bytes,
     programs::{TcContext, XdpContext},
 };
 use netpath_common::{Address, Kind, Mac, Packet, address::MacWord};
 
-use crate::parse::{ETH, Linear};
+use crate::{
+    maps::PARSED,
+    parse::{ETH, Linear},
+};
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_ARP: u16 = 0x0806;
@@ -33,6 +41,9 @@ trait Frame {
 
     /// Bytes of the whole frame.
     fn length(&self) -> usize;
+
+    /// [`behind`] as a global function.
+    fn behind(&self, at: usize, header: u8) -> u64;
 
     /// Whether the decision asks of which flow a packet is. Where it does not, quoted packets are not
     /// read: the verifier would follow every way there behind every extension header.
@@ -65,21 +76,26 @@ impl Frame for Skb<'_> {
     }
 
     #[inline(always)]
+    fn behind(&self, at: usize, header: u8) -> u64 {
+        netpath_behind(self.0.skb.skb, at as u64, header.into())
+    }
+
+    #[inline(always)]
     fn has_flows(&self) -> bool {
         true
     }
 }
 
 /// A frame before it is an skb. `bpf_xdp_load_bytes` is of 5.18: direct access instead.
-struct Raw(Linear);
+struct Raw<'a>(&'a XdpContext, Linear);
 
 /// The verifier wants a bound for variable offsets into a packet.
 const REACH: usize = 0x3ff;
 
-impl Frame for Raw {
+impl Frame for Raw<'_> {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let Self(Linear { start, end }) = self;
+        let Self(_, Linear { start, end }) = self;
         if offset > REACH {
             return None;
         }
@@ -93,7 +109,12 @@ impl Frame for Raw {
 
     #[inline(always)]
     fn length(&self) -> usize {
-        self.0.length()
+        self.1.length()
+    }
+
+    #[inline(always)]
+    fn behind(&self, at: usize, header: u8) -> u64 {
+        netpath_behind_xdp(self.0.ctx, at as u64, header.into())
     }
 
     #[inline(always)]
@@ -103,17 +124,64 @@ impl Frame for Raw {
 }
 
 /// Parses the frame of an skb; `tagged` tells of a VLAN tag that is not in the frame any more.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn tc(ctx: &TcContext, tagged: bool, packet: &mut MaybeUninit<Packet>) {
-    let packet = packet.write(blank());
-    packet.kind = frame(&Skb(ctx), tagged, packet).unwrap_or(Kind::Malformed);
+    netpath_headers(ctx.skb.skb, u32::from(tagged));
+    take(packet);
 }
 
 /// Parses a frame before it is an skb.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn xdp(ctx: &XdpContext, packet: &mut MaybeUninit<Packet>) {
-    let packet = packet.write(blank());
-    packet.kind = frame(&Raw(Linear::of_xdp(ctx)), false, packet).unwrap_or(Kind::Malformed);
+    netpath_headers_xdp(ctx.ctx);
+    take(packet);
+}
+
+/// Copies the packet that was just parsed.
+#[inline(always)]
+fn take(packet: &mut MaybeUninit<Packet>) {
+    match PARSED.get(0) {
+        Some(parsed) => packet.write(*parsed),
+        None => packet.write(blank()),
+    };
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn netpath_headers(skb: *mut __sk_buff, tagged: u32) -> u32 {
+    parse(&Skb(&TcContext::new(skb)), tagged != 0)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn netpath_headers_xdp(xdp: *mut xdp_md) -> u32 {
+    let ctx = XdpContext::new(xdp);
+    parse(&Raw(&ctx, Linear::of_xdp(&ctx)), false)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn netpath_behind(skb: *mut __sk_buff, at: u64, header: u32) -> u64 {
+    behind(&Skb(&TcContext::new(skb)), at as usize, header as u8)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn netpath_behind_xdp(xdp: *mut xdp_md, at: u64, header: u32) -> u64 {
+    let ctx = XdpContext::new(xdp);
+    behind(&Raw(&ctx, Linear::of_xdp(&ctx)), at as usize, header as u8)
+}
+
+/// Leaves the packet in `parsed`; 0 if it can not.
+#[inline(always)]
+fn parse(of: &impl Frame, tagged: bool) -> u32 {
+    let Some(parsed) = PARSED.get_ptr_mut(0) else { return 0 };
+    // SAFETY: this CPU's own value of a per-CPU array, read as soon as it is written; programs do not
+    // interrupt each other on a CPU.
+    let packet = unsafe { &mut *parsed };
+    *packet = blank();
+    packet.kind = frame(of, tagged, packet).unwrap_or(Kind::Malformed);
+    1
 }
 
 /// A packet without anything. LLVM makes a call of zeroes that it can see, and its `memset` is a
@@ -234,36 +302,22 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
     let mut next = start[6];
     let (mut at, mut found) = (offset + 40, false);
     for _ in 0..MAX_EXTENSIONS {
-        match next {
-            // Hop-by-hop options, routing, destination options, mobility, HIP, shim6: eight bytes
-            // and a multiple of eight more.
-            0 | 43 | 60 | 135 | 139 | 140 => {
-                let [following, length]: [u8; 2] = frame.load(at)?;
-                next = following;
-                at += 8 + usize::from(length) * 8;
-            }
-            // Authentication: in units of four bytes, less two.
-            51 => {
-                let [following, length]: [u8; 2] = frame.load(at)?;
-                next = following;
-                at += 8 + usize::from(length) * 4;
-            }
-            // Fragment.
-            44 => {
-                let [following, _, high, low]: [u8; 4] = frame.load(at)?;
-                next = following;
-                at += 8;
-                let later_fragment = high != 0 || low & 0xf8 != 0;
-                packet.fragment = later_fragment || low & 1 != 0;
-                if later_fragment {
-                    packet.protocol = next;
-                    return Some(Kind::Ip);
-                }
-            }
-            _ => {
-                found = true;
-                break;
-            }
+        let behind = frame.behind(at, next);
+        if behind == NOTHING {
+            found = true;
+            break;
+        }
+        if behind == SHORT {
+            return None;
+        }
+        next = behind as u8;
+        at = (behind >> BEHIND_AT) as usize;
+        if behind & FRAGMENT != 0 {
+            packet.fragment = true;
+        }
+        if behind & LATER_FRAGMENT != 0 {
+            packet.protocol = next;
+            return Some(Kind::Ip);
         }
     }
     // Behind the loop: in it, the verifier would follow all that comes for each of its rounds.
@@ -278,6 +332,41 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
     // Errors come without extension headers: the verifier is spared the ways through them.
     let quotes = at == offset + 40;
     transport(frame, at, (ICMPV6, quotes), packet)
+}
+
+/// Answers of [`behind`], beside the next header in the lowest byte and its offset from bit
+/// [`BEHIND_AT`] on.
+const NOTHING: u64 = 1 << 8;
+const SHORT: u64 = 1 << 9;
+const FRAGMENT: u64 = 1 << 10;
+const LATER_FRAGMENT: u64 = 1 << 11;
+const BEHIND_AT: u32 = 16;
+
+/// What follows an extension header of IPv6: [`NOTHING`] if `header` is none, [`SHORT`] if the frame ends
+/// in it.
+#[inline(always)]
+fn behind(frame: &impl Frame, at: usize, header: u8) -> u64 {
+    // All begin with the next header and a length, but that of fragments.
+    let units = match header {
+        // Hop-by-hop options, routing, destination options, mobility, HIP, shim6: eight bytes and a
+        // multiple of eight more.
+        0 | 43 | 60 | 135 | 139 | 140 => 8,
+        // Authentication: in units of four bytes, less two.
+        51 => 4,
+        // Fragment.
+        44 => 0,
+        _ => return NOTHING,
+    };
+    let Some([next, length, high, low]) = frame.load(at) else { return SHORT };
+    let mut behind = u64::from(next) | (at as u64 + 8 + u64::from(length) * units) << BEHIND_AT;
+    if header == 44 {
+        if high != 0 || low & 0xf8 != 0 {
+            behind |= FRAGMENT | LATER_FRAGMENT;
+        } else if low & 1 != 0 {
+            behind |= FRAGMENT;
+        }
+    }
+    behind
 }
 
 /// What is behind the headers of an IP whose control messages have the number `control`, and may be

@@ -6,7 +6,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use netpath_common::{
-    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Parent, Route, route::RouteData,
+    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Packet, Parent, Route,
+    route::RouteData,
 };
 
 /// Entries come and go with pods: memory only for those that exist.
@@ -35,6 +36,10 @@ pub(crate) const SOCKETS_BITS: u32 = 14;
 /// the upper half. Who comes later has the place.
 #[btf_map(name = "sockets")]
 pub(crate) static SOCKETS: Array<u64, { 1 << SOCKETS_BITS }> = Array::new();
+
+/// What `headers` made of a frame, for the program that asked.
+#[btf_map(name = "parsed")]
+pub(crate) static PARSED: PerCpuArray<Packet, 1> = PerCpuArray::new();
 
 /// Destination prefixes by route table.
 #[btf_map(name = "routes")]
