@@ -24,14 +24,6 @@ impl CounterKey {
         // SAFETY: both are eight bytes without padding, and any bits are a number.
         unsafe { core::mem::transmute(self) }
     }
-
-    /// Where the search for the key begins.
-    #[inline(always)]
-    #[must_use]
-    pub const fn line(self) -> u32 {
-        // By the golden ratio (Knuth), of which the upper bits depend on all of the key.
-        (self.word().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Counter::LINES_BITS)) as u32
-    }
 }
 
 /// Value of the `counters` map, a hash table that every CPU keeps for itself: its key, and packets
@@ -67,6 +59,14 @@ impl Counter {
 
     /// Lines from the first that a key may be in.
     pub const REACH: u32 = 16;
+
+    /// Where the search for a key begins that is this word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn line(key: u64) -> u32 {
+        // By the golden ratio (Knuth), of which the upper bits depend on all of the key.
+        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::LINES_BITS)) as u32
+    }
 
     /// What it counts.
     #[inline(always)]
@@ -164,8 +164,9 @@ mod tests {
                 for reason in &Reason::ALL[..12] {
                     let (hook, path, reason) = (hook as u8, path as u8, *reason as u16);
                     let key = CounterKey { parent: 2, hook, path, reason };
-                    assert!(key.line() < Counter::LINES);
-                    *lines.entry(key.line()).or_default() += 1;
+                    let line = Counter::line(key.word());
+                    assert!(line < Counter::LINES);
+                    *lines.entry(line).or_default() += 1;
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! Verdicts: a path and the reason for it.
 
-use crate::{Mac, address::MacWord, endpoint::NO_SLOT};
+use core::fmt;
+
+use crate::{Hook, Mac, address::MacWord, endpoint::NO_SLOT};
 
 /// Where a packet goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -176,16 +178,25 @@ pub enum Action {
     NextHop,
 }
 
+/// Bits where hook, path and reason begin in the half of a [`CounterKey`](crate::CounterKey) that has
+/// them.
+const HOOK_AT: u32 = if cfg!(target_endian = "little") { 0 } else { 24 };
+const PATH_AT: u32 = if cfg!(target_endian = "little") { 8 } else { 16 };
+const REASON_AT: u32 = if cfg!(target_endian = "little") { 16 } else { 0 };
+
+#[inline(always)]
+const fn outcome(path: Path, reason: Reason) -> u32 {
+    (path as u32) << PATH_AT | (reason as u32) << REASON_AT
+}
+
 /// What happens to a packet, why, and who is counted.
 ///
 /// A flat structure: LLVM keeps its fields in registers, where it would copy the payloads of an
-/// enum byte by byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// enum byte by byte. Path and reason are one number from the beginning, as they are counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// Where it goes.
-    pub path: Path,
-    /// Why.
-    pub reason: Reason,
+    /// See [`Verdict::path`] and [`Verdict::reason`].
+    outcome: u32,
     /// What the programs do.
     pub action: Action,
     /// The host stack forwarded it for an endpoint: the answers take the kernel path.
@@ -208,14 +219,46 @@ impl Verdict {
     #[must_use]
     pub const fn new(path: Path, reason: Reason, action: Action) -> Self {
         Self {
-            path,
-            reason,
+            outcome: outcome(path, reason),
             action,
             record: false,
             ifindex: 0,
             sender: NO_SLOT,
             receiver: NO_SLOT,
             mac: MacWord::ZERO,
+        }
+    }
+
+    /// Where the packet goes.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the part of a number")]
+    pub const fn path(&self) -> Path {
+        match Path::from_u8((self.outcome >> PATH_AT) as u8) {
+            Some(path) => path,
+            None => unreachable!(),
+        }
+    }
+
+    /// Why it goes there.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match Reason::from_u16((self.outcome >> REASON_AT) as u16) {
+            Some(reason) => reason,
+            None => unreachable!(),
+        }
+    }
+
+    /// What it is counted under, at a hook of a parent: the word of a
+    /// [`CounterKey`](crate::CounterKey).
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(&self, parent: u32, hook: Hook) -> u64 {
+        let half = self.outcome | (hook as u32) << HOOK_AT;
+        if cfg!(target_endian = "little") {
+            (half as u64) << 32 | parent as u64
+        } else {
+            (parent as u64) << 32 | half as u64
         }
     }
 
@@ -258,7 +301,14 @@ impl Verdict {
     #[inline(always)]
     #[must_use]
     pub const fn because(self, reason: Reason) -> Self {
-        Self { reason, ..self }
+        Self { outcome: outcome(self.path(), reason), ..self }
+    }
+
+    /// The same verdict, carried out in another way.
+    #[inline(always)]
+    #[must_use]
+    pub const fn acting(self, action: Action) -> Self {
+        Self { action, ..self }
     }
 
     /// The same verdict, with the answers noted as a flow or not.
@@ -266,5 +316,37 @@ impl Verdict {
     #[must_use]
     pub const fn recorded(self, record: bool) -> Self {
         Self { record, ..self }
+    }
+}
+
+impl fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { outcome: _, action, record, ifindex, sender, receiver, mac } = self;
+        f.debug_struct("Verdict")
+            .field("path", &self.path())
+            .field("reason", &self.reason())
+            .field("action", action)
+            .field("record", record)
+            .field("ifindex", ifindex)
+            .field("sender", sender)
+            .field("receiver", receiver)
+            .field("mac", mac)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CounterKey;
+
+    #[test]
+    fn what_is_counted_is_the_verdict() {
+        let verdict = Verdict::drop(Reason::NoEndpoint).because(Reason::Blackhole);
+        assert_eq!((verdict.path(), verdict.reason()), (Path::Drop, Reason::Blackhole));
+        let verdict = Verdict::pass(Path::Router, Reason::Multicast);
+        let (path, reason) = (Path::Router as u8, Reason::Multicast as u16);
+        let key = CounterKey { parent: 7, hook: Hook::ToEndpoint as u8, path, reason };
+        assert_eq!(verdict.word(7, Hook::ToEndpoint), key.word());
     }
 }

@@ -1,19 +1,13 @@
 //! Counting verdicts.
 
-use netpath_common::{Counter, CounterKey, Hook, Verdict, endpoint::NO_SLOT};
+use netpath_common::{Counter, Hook, Verdict, endpoint::NO_SLOT};
 
 use crate::maps::{COUNTERS, ENDPOINT_COUNTERS};
 
 /// Counts a packet of `bytes` bytes under its verdict, and with the endpoints that it names.
 #[inline(always)]
 pub(crate) fn verdict(verdict: &Verdict, ifindex: u32, hook: Hook, bytes: u64) {
-    let key = CounterKey {
-        parent: ifindex,
-        hook: hook as u8,
-        path: verdict.path as u8,
-        reason: verdict.reason as u16,
-    };
-    count(key, bytes);
+    count(verdict.word(ifindex, hook), bytes);
     if verdict.sender != NO_SLOT
         && let Some(count) = ENDPOINT_COUNTERS.get_ptr_mut(verdict.sender)
     {
@@ -35,10 +29,10 @@ pub(crate) fn verdict(verdict: &Verdict, ifindex: u32, hook: Hook, bytes: u64) {
 
 /// Counts in the first line of the key, where it nearly always is.
 #[inline(always)]
-fn count(key: CounterKey, bytes: u64) {
-    let line = key.line();
-    if !add(line, key.word(), bytes) {
-        netpath_count(line, key.word(), bytes);
+fn count(key: u64, bytes: u64) {
+    let line = Counter::line(key);
+    if !add(line, key, bytes) {
+        netpath_count(line, key, bytes);
     }
 }
 

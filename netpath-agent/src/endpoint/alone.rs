@@ -27,13 +27,15 @@ pub(super) struct Alone {
 impl Alone {
     /// On its only link: the node is its gateway to everything, under the name of the real one.
     pub(super) fn of(record: &Record) -> Self {
+        let given = wiring::routes(record);
         let subnets = record.spec.addresses.iter().map(IpNet::trunc);
         let mut routes: Vec<Route> = subnets
             .filter(|subnet| subnet.prefix_len() < subnet.max_prefix_len())
+            .filter(|subnet| !leads(&given, subnet, gateway(record, subnet.addr())))
             .map(|destination| Route { destination, gateway: None, mtu: None, priority: 0 })
             .collect();
         routes.dedup();
-        routes.extend(wiring::routes(record));
+        routes.extend(given);
         let mut neighbours: Vec<(IpAddr, Mac)> = Vec::new();
         for route in &mut routes {
             let by =
@@ -71,6 +73,13 @@ impl Alone {
     }
 }
 
+/// Whether routes lead to a subnet by this gateway without one of its own. One route less is looked at
+/// with each packet that the pod sends.
+fn leads(routes: &[Route], subnet: &IpNet, by: IpAddr) -> bool {
+    let mut ways = routes.iter().filter(|route| route.destination.contains(subnet)).peekable();
+    ways.peek().is_some() && ways.all(|way| way.gateway == Some(by) && way.mtu.is_none())
+}
+
 /// The gateway of a family.
 fn gateway(record: &Record, like: IpAddr) -> IpAddr {
     let given = record.attached.iter().flat_map(|attached| &attached.addresses);
@@ -80,4 +89,30 @@ fn gateway(record: &Record, like: IpAddr) -> IpAddr {
         IpAddr::V4(_) => GATEWAY_V4.into(),
         IpAddr::V6(_) => GATEWAY_V6.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::slice;
+
+    use super::*;
+
+    #[test]
+    fn a_subnet_has_a_route_of_its_own_where_it_matters() {
+        let by = IpAddr::from([10, 0, 1, 1]);
+        let subnet: IpNet = "10.0.1.0/24".parse().unwrap();
+        let way = |destination: &str, gateway, mtu| Route {
+            destination: destination.parse().unwrap(),
+            gateway,
+            mtu,
+            priority: 0,
+        };
+        let all = way("0.0.0.0/0", Some(by), None);
+        assert!(leads(slice::from_ref(&all), &subnet, by));
+        assert!(!leads(&[], &subnet, by));
+        assert!(!leads(&[way("::/0", Some(by), None)], &subnet, by));
+        assert!(!leads(&[way("0.0.0.0/0", Some(by), Some(1400))], &subnet, by));
+        let other = way("10.0.0.0/8", Some([10, 0, 1, 2].into()), None);
+        assert!(!leads(&[all, other], &subnet, by));
+    }
 }

@@ -16,7 +16,7 @@ pub(super) fn differs(verdict: &Verdict, parent: u32, hops: &[IpAddr], kernel: &
         Answer::Sent { index, gateway, .. } => Some((*index, *gateway)),
         Answer::Received | Answer::Refused(_) => None,
     };
-    match (verdict.path, verdict.reason) {
+    match (verdict.path(), verdict.reason()) {
         (Path::Router, Reason::Route | Reason::NoRoute) => sent.is_none_or(|(index, gateway)| {
             let right = |gateway| hops.contains(&gateway);
             index != parent || !hops.is_empty() && !gateway.is_some_and(right)

@@ -40,8 +40,8 @@ impl Node {
             hook: hook.name().to_owned(),
             steps: steps.into_iter().map(step).collect(),
             verdict: Verdict {
-                path: verdict.path.name().to_owned(),
-                reason: verdict.reason.name().to_owned(),
+                path: verdict.path().name().to_owned(),
+                reason: verdict.reason().name().to_owned(),
                 action: describe(verdict.action).to_owned(),
                 next_hop,
             },

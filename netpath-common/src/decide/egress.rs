@@ -90,7 +90,7 @@ fn from_stack<T: Tables>(
 }
 
 /// All but plain IP packets.
-#[inline(never)]
+#[inline(always)]
 fn special<T: Tables>(
     tables: &T,
     packet: &Packet,

@@ -54,7 +54,7 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32, namespace: 
                 && !endpoint.has_device()
                 && (!endpoint.has_own_mac() || endpoint.mac.word() == packet.destination_mac) =>
         {
-            Verdict { action: Action::Pass, ..delivery::from_ingress(&endpoint) }
+            delivery::from_ingress(&endpoint).acting(Action::Pass)
         }
         Destination::Endpoint(endpoint) => delivery::from_ingress(&endpoint),
         Destination::Host if sender == NO_SLOT => Verdict::pass(Path::Host, Reason::HostAddress),

@@ -79,7 +79,7 @@ fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &End
         Destination::Unknown => wire(),
         Destination::Route(route) => {
             let verdict = destination::follow(tables, &route, origin.ifindex, sender);
-            match verdict.path {
+            match verdict.path() {
                 Path::Router => wire(),
                 Path::Drop => verdict,
                 path => answered(path),

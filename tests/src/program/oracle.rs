@@ -75,8 +75,8 @@ pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Out
 }
 
 fn count(verdict: &Verdict, parent: u32, hook: Hook, bytes: usize, counters: &mut Counters) {
-    let Verdict { path, reason, sender, receiver, .. } = *verdict;
-    let key = key(parent, hook, path, reason);
+    let Verdict { sender, receiver, .. } = *verdict;
+    let key = key(parent, hook, verdict.path(), verdict.reason());
     let counted = [
         Some(Counter::Verdict(key)),
         (sender != NO_SLOT).then_some(Counter::Sent(sender)),

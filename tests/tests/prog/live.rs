@@ -149,7 +149,7 @@ fn explain(world: &mut World, source: IpAddr, destination: IpAddr) -> Result<()>
         Hook::Ingress | Hook::Xdp | Hook::ToEndpoint => (PARENT[0], ROUTER),
     };
     let counted = count(world, explanation.hook, macs, source, destination)?;
-    let explained = (explanation.verdict.path, explanation.verdict.reason);
+    let explained = (explanation.verdict.path(), explanation.verdict.reason());
     ensure!(explained == counted, "explained {explained:?}, counted {counted:?}");
     ensure!(!explanation.steps.is_empty(), "no steps");
     Ok(())
