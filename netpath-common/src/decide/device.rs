@@ -63,7 +63,7 @@ fn known<T: Tables>(tables: &T, packet: &Packet, sender: &Endpoint) -> Verdict {
 
 /// All but plain IP packets of an endpoint. Its neighbour is known to it: what it asks or announces
 /// is for nobody but the node, which keeps its own counsel.
-#[inline(never)]
+#[inline(always)]
 fn special(packet: &Packet) -> Verdict {
     match packet.kind {
         Kind::Malformed => Verdict::drop(Reason::Malformed),
@@ -76,7 +76,7 @@ fn special(packet: &Packet) -> Verdict {
 }
 
 /// What has no address of an endpoint for its source.
-#[inline(never)]
+#[inline(always)]
 fn nobody(packet: &Packet) -> Verdict {
     let group = packet.destination_mac.is_group();
     match packet.kind {

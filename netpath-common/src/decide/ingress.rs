@@ -100,7 +100,7 @@ fn admit<T: Tables>(
 
 /// The driver takes a child's frame for its own Ethernet address to the parent's receive side
 /// where no sibling owns the destination: the source check of TC egress has not seen it.
-#[inline(never)]
+#[inline(always)]
 fn admit_from_driver<T: Tables>(
     tables: &T,
     packet: &Packet,
