@@ -38,7 +38,7 @@ pub use verdict::{Action, Path, Reason, Verdict};
 ///
 /// It is part of the directory that maps are pinned under, so that an agent never adopts maps of
 /// another layout by mistake.
-pub const ABI: u32 = if cfg!(feature = "next-abi") { 5 } else { 4 };
+pub const ABI: u32 = if cfg!(feature = "next-abi") { 6 } else { 5 };
 
 /// The mark of a packet between a program's redirect and the parent's TC ingress, which clears it.
 ///

@@ -31,7 +31,7 @@ pub(crate) fn carry_out(
             return next_hop::forward_to(ctx, packet, verdict.ifindex);
         }
         Action::NextHop => return next_hop::send(ctx, packet, verdict.ifindex),
-        Action::Forward => return Ok(next_hop::forward(ctx, verdict.ifindex)),
+        Action::Forward => return Ok(next_hop::forward(ctx, packet, verdict.ifindex)),
         Action::Peer => {
             address(ctx, verdict.mac, DEVICE_MAC.word())?;
             // SAFETY: the helper only notes where the packet goes when the program returns.

@@ -8,7 +8,7 @@ use aya_ebpf::{
     helpers::bpf_redirect_neigh,
     programs::TcContext,
 };
-use netpath_common::{MARK_REDIRECTED, Packet, decide};
+use netpath_common::{Address, MARK_REDIRECTED, Packet, Tables as _, decide};
 
 use crate::{act::RewriteFailed, tables::Maps};
 
@@ -47,12 +47,18 @@ pub(crate) fn is_forwarded(ctx: &TcContext, ingress: u32) -> bool {
     true
 }
 
-/// Has the host's routes and neighbour table send a packet by a parent. Its mark keeps it from the
-/// routes to endpoints: IPv6 would take one although it leads elsewhere.
+/// Has the host's neighbour table send a packet by a parent: to whom the parent's own table says, which
+/// spares the search of the host's, else to whom the host's routes say. Its mark keeps it from the routes
+/// to endpoints: IPv6 would take one although it leads elsewhere.
 #[inline(always)]
-pub(crate) fn forward(ctx: &TcContext, parent: u32) -> i32 {
+pub(crate) fn forward(ctx: &TcContext, packet: &Packet, parent: u32) -> i32 {
     mark_forwarded(ctx);
     ctx.set_mark(MARK_REDIRECTED);
+    if let Some(known) = Maps.parent(parent)
+        && let Some(next_hop) = known.next_hop(&packet.destination)
+    {
+        return to(&next_hop, parent);
+    }
     // SAFETY: without a neighbour the helper looks one up.
     unsafe { bpf_redirect_neigh(parent, core::ptr::null_mut(), 0, 0) as i32 }
 }
@@ -103,6 +109,14 @@ fn hand_over(
     index: u32,
 ) -> Result<i32, RewriteFailed> {
     let address = decide::next_hop(&Maps, packet).ok_or(RewriteFailed)?;
+    // SAFETY: TC programs may write the field.
+    unsafe { (*ctx.skb.skb).tc_index = index };
+    Ok(to(&address, ifindex))
+}
+
+/// Has the neighbour table find an Ethernet address, and send the packet there.
+#[inline(always)]
+fn to(address: &Address, ifindex: u32) -> i32 {
     let words = address.to_words();
     let mut neighbour = Neighbour {
         nh_family: if address.is_v4() { AF_INET } else { AF_INET6 },
@@ -111,11 +125,9 @@ fn hand_over(
     if address.is_v4() {
         neighbour.__bindgen_anon_1.ipv4_nh = words[3];
     }
-    // SAFETY: TC programs may write the field.
-    unsafe { (*ctx.skb.skb).tc_index = index };
     // SAFETY: the helper reads `neighbour`, whose size it is given.
     let result = unsafe {
         bpf_redirect_neigh(ifindex, &raw mut neighbour, size_of::<Neighbour>() as i32, 0)
     };
-    Ok(result as i32)
+    result as i32
 }

@@ -103,6 +103,8 @@ fn start(options: &Options) -> Result<Vec<HookStatus>> {
         switching: Switching::Parent,
         xdp: Xdp::Off,
         veth: true,
+        subnets: Vec::new(),
+        routers: Vec::new(),
     })?;
     let status = datapath.parents().pop().context("no parent is attached")?;
     ensure!(status.hooks.len() == 2, "{:?}", status.hooks);

@@ -1,8 +1,11 @@
 //! The hooks of a parent.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use netpath_common::{
-    Hook, Mac, Parent,
-    parent::{FLAG_DRIVER, FLAG_QDISC, FLAG_XDP_NATIVE},
+    Address, Hook, Mac, Parent,
+    parent::{FLAG_DRIVER, FLAG_QDISC, FLAG_XDP_NATIVE, Prefix},
 };
 
 use super::{Datapath, Error, tc, xdp};
@@ -23,6 +26,10 @@ pub struct ParentSpec {
     pub xdp: Xdp,
     /// Whether it is a veth: native XDP costs more there than it can save.
     pub veth: bool,
+    /// Subnets of its own table; at most [`SUBNETS`](netpath_common::parent::SUBNETS).
+    pub subnets: Vec<IpNet>,
+    /// Routers of its own table.
+    pub routers: Vec<IpAddr>,
 }
 
 /// A TC hook with its program.
@@ -204,6 +211,13 @@ impl Datapath {
         let flags = flag(spec.switching == Switching::Driver, FLAG_DRIVER)
             | flag(native, FLAG_XDP_NATIVE)
             | flag(qdisc, FLAG_QDISC);
-        self.put_parent(spec.ifindex, &Parent { mac: spec.mac, flags })
+        let mut parent = Parent { mac: spec.mac, flags, ..Parent::default() };
+        for (place, subnet) in parent.subnets.iter_mut().zip(&spec.subnets) {
+            *place = Prefix::new(subnet.addr().into(), subnet.prefix_len());
+        }
+        for router in &spec.routers {
+            parent.routers[usize::from(router.is_ipv6())] = Address::from(*router);
+        }
+        self.put_parent(spec.ifindex, &parent)
     }
 }

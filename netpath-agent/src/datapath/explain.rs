@@ -95,12 +95,20 @@ impl Datapath {
             None => Hook::Ingress,
         };
         let steps = tables.steps.take();
-        let (next_hop, hops) = if verdict.action == Action::NextHop {
-            let hops = decide::route_of(&tables, &packet)
-                .map(|route| route.next_hops().map(IpAddr::from).collect());
-            (decide::next_hop(&tables, &packet).map(IpAddr::from), hops.unwrap_or_default())
-        } else {
-            (None, Vec::new())
+        let (next_hop, hops) = match verdict.action {
+            Action::NextHop => {
+                let hops = decide::route_of(&tables, &packet)
+                    .map(|route| route.next_hops().map(IpAddr::from).collect());
+                (decide::next_hop(&tables, &packet).map(IpAddr::from), hops.unwrap_or_default())
+            }
+            Action::Forward => {
+                let parent = self.parents.get(&verdict.ifindex, 0).ok();
+                let known = parent.and_then(|parent| parent.next_hop(&packet.destination));
+                // A neighbour is no hop.
+                let router = known.filter(|hop| *hop != packet.destination).map(IpAddr::from);
+                (router, router.into_iter().collect())
+            }
+            _ => (None, Vec::new()),
         };
         Ok(Explanation { hook, steps, verdict, next_hop, hops })
     }

@@ -1,6 +1,8 @@
 //! From what is configured and found to what the datapath wants.
 
-use super::Parent;
+use netpath_common::parent::SUBNETS;
+
+use super::{Parent, policy};
 use crate::{
     config::Config,
     datapath::{Options, ParentSpec},
@@ -17,9 +19,17 @@ impl From<&Config> for Options {
     }
 }
 
-impl From<&Parent> for ParentSpec {
-    fn from(parent: &Parent) -> Self {
+impl ParentSpec {
+    /// A parent that was found. Where it has a table of its own, the programs know what is in it, as far
+    /// as they have room.
+    pub(super) fn of(all: &Config, parent: &Parent) -> Self {
         let Parent { config, link } = parent;
+        let known = policy::has_table(all, &config.name) && config.subnets.len() <= SUBNETS;
+        let (subnets, routers) = if known {
+            (config.subnets.clone(), config.routers.clone())
+        } else {
+            (Vec::new(), Vec::new())
+        };
         Self {
             ifindex: link.index,
             name: link.name.clone(),
@@ -27,6 +37,8 @@ impl From<&Parent> for ParentSpec {
             switching: config.switching,
             xdp: config.xdp,
             veth: link.kind == LinkKind::Veth,
+            subnets,
+            routers,
         }
     }
 }

@@ -210,6 +210,11 @@ fn table(parent: &crate::config::Parent, place: u32) -> Option<u32> {
     parent.table.or(usual).filter(|_| asked && !whole)
 }
 
+/// Whether a parent has a table of its own.
+pub(super) fn has_table(config: &Config, parent: &InterfaceName) -> bool {
+    own_table(config, parent).is_some()
+}
+
 fn own_table(config: &Config, parent: &InterfaceName) -> Option<u32> {
     let mut parents = (0..).zip(&config.parents);
     let (place, parent) = parents.find(|(_, other)| other.name == *parent)?;

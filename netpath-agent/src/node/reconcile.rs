@@ -159,12 +159,12 @@ impl Node {
     /// this run, and of predecessors. A parent that fails does not keep the others from being
     /// attached.
     pub(super) async fn attach(&mut self) -> Result<(), Error> {
-        let Self { state, datapath, netlink, .. } = self;
+        let Self { config, state, datapath, netlink, .. } = self;
         let (mut entries, mut again) = (0, 0);
         let mut failed: Option<Error> = None;
         for parent in state.parents.values() {
             let name = &parent.config.name;
-            match datapath.attach(&ParentSpec::from(parent)) {
+            match datapath.attach(&ParentSpec::of(config, parent)) {
                 Ok(Lost { entry, hooks }) => {
                     entries += u64::from(entry);
                     again += hooks.len() as u64;

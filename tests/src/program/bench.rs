@@ -146,7 +146,7 @@ fn tables(room: &Room, endpoints: u32, prefixes: u32) -> Plain {
         }
     }
     plain.namespaces.insert(room.pod.number);
-    plain.parents.insert(parent, Parent { mac: OWN, flags: 0 });
+    plain.parents.insert(parent, Parent { mac: OWN, ..Parent::default() });
     plain.node = ENTRY;
     plain
 }

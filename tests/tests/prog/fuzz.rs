@@ -236,7 +236,14 @@ impl Random {
         for (parent, ifindex) in self.parents.into_iter().enumerate() {
             let flags =
                 self.pick(&[0, FLAG_DRIVER, FLAG_XDP_NATIVE, FLAG_DRIVER | FLAG_XDP_NATIVE]);
-            plain.parents.insert(ifindex, Parent { mac: PARENT[parent], flags });
+            let mut known = Parent { mac: PARENT[parent], flags, ..Parent::default() };
+            for router in &mut known.routers {
+                if self.rng.bool() {
+                    let v4 = self.rng.bool();
+                    *router = self.address(v4).into();
+                }
+            }
+            plain.parents.insert(ifindex, known);
         }
         let entry = if self.chance(8) { 0 } else { ENTRY };
         let flags = u16::from(self.rng.bool());

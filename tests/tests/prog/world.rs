@@ -7,7 +7,7 @@ use netpath_common::{
     Address, Attachment, Endpoint, Mac, Node, Parent, Path, Route, RouteKey,
     endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
     node::FLAG_BLACKHOLES,
-    parent::{FLAG_DRIVER, FLAG_XDP_NATIVE},
+    parent::{FLAG_DRIVER, FLAG_XDP_NATIVE, Prefix},
     route::TABLE_MAIN,
 };
 use netpath_tests::program::{
@@ -343,9 +343,17 @@ fn tables(room: &Room) -> Plain {
     let key = RouteKey::prefix(TABLE_MAIN, mapped.into(), 81);
     plain.route(key, Route::new(&key, Path::Drop));
     plain.namespaces.extend([room.pod.number, ANOTHER]);
-    plain.parents.insert(parents[0], Parent { mac: PARENT[0], flags: 0 });
+    // To whom the first one sends is known by IPv4.
+    let subnet = Prefix::new(Address::v4([10, 0, 1, 0]), 24);
+    let first = Parent {
+        subnets: [subnet, Prefix::default(), Prefix::default(), Prefix::default()],
+        routers: [Address::v4([10, 0, 1, 1]), Address::UNSPECIFIED],
+        mac: PARENT[0],
+        flags: 0,
+    };
     let flags = FLAG_DRIVER | FLAG_XDP_NATIVE;
-    plain.parents.insert(parents[1], Parent { mac: PARENT[1], flags });
+    let second = Parent { mac: PARENT[1], flags, ..Parent::default() };
+    plain.parents.extend([(parents[0], first), (parents[1], second)]);
     plain.node = Node { entry: ENTRY, entry_mac: ENTRY_MAC, flags: FLAG_BLACKHOLES };
     plain
 }

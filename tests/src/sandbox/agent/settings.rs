@@ -32,6 +32,9 @@ pub struct Settings {
     /// Routes: prefix and path.
     #[arg(skip = service_routes())]
     pub routes: Vec<(String, String)>,
+    /// What else stands under the parent, such as its subnets.
+    #[arg(skip)]
+    pub parent: String,
     /// What else stands in the file, such as pools.
     #[arg(skip)]
     pub more: String,
@@ -46,6 +49,7 @@ impl Default for Settings {
             attach: "auto".into(),
             accelerate: true,
             routes: service_routes(),
+            parent: String::new(),
             more: String::new(),
         }
     }
@@ -91,7 +95,8 @@ impl Files {
 
 fn configuration(files: &Files, settings: &Settings) -> Result<String> {
     let Files { config: _, socket, state, pins, log: _ } = files;
-    let Settings { attachment, switching, xdp, attach, accelerate, routes, more } = settings;
+    let Settings { attachment, switching, xdp, attach, accelerate, routes, parent, more } =
+        settings;
     let mut text = String::new();
     let (socket, state, pins) = (socket.display(), state.display(), pins.display());
     writeln!(text, "[agent]\nsocket = '{socket}'\nstate = '{state}'\npins = '{pins}'")?;
@@ -101,6 +106,7 @@ fn configuration(files: &Files, settings: &Settings) -> Result<String> {
     writeln!(text, "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096")?;
     writeln!(text, "[[parent]]\nname = {INTERFACE:?}\nattachment = {attachment:?}")?;
     writeln!(text, "switching = {switching:?}\nxdp = {xdp:?}\naccelerate = {accelerate}")?;
+    text.push_str(parent);
     for (prefix, path) in routes {
         writeln!(text, "[[route]]\nprefix = {prefix:?}\npath = {path:?}")?;
     }

@@ -26,6 +26,14 @@ const POD_MAC: &str = "02:00:00:00:00:02";
 /// Bytes.
 const MTU: u32 = 1500;
 
+/// What an agent may be told of the wire: its subnets, and the external host for a router.
+pub(super) fn of_the_wire() -> String {
+    let subnets = [Subnet::NODES, Subnet::A];
+    let prefixes = subnets.map(|subnet| Family::BOTH.map(|family| subnet.prefix(family)));
+    let routers = Family::BOTH.map(|family| Subnet::NODES.gateway().of(family).to_string());
+    format!("table = 1000\nsubnets = {:?}\nrouters = {routers:?}\n", prefixes.concat())
+}
+
 /// The network; the pods' interfaces are still missing.
 #[derive(Debug)]
 pub(super) struct Network {

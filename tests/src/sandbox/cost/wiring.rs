@@ -3,7 +3,7 @@
 use Exchange::{ExternalPod, HostPod, PodExternal, PodPod};
 use Proto::{Tcp, Udp};
 
-use super::Exchange;
+use super::{Exchange, network};
 use crate::sandbox::{agent::Settings, probe::Proto};
 
 /// How pods are wired.
@@ -39,16 +39,23 @@ pub(super) struct Netpath {
     attach: &'static str,
     switching: &'static str,
     accelerate: bool,
+    /// The agent is told what the wire is like, so that the programs know to whom to send.
+    wire: bool,
 }
 
 const IPVLAN: &str = "ipvlan, shim";
 const MACVLAN: &str = "macvlan, shim";
 const ROUTED: &str = "veth, routed";
 
-const NETPATH: Netpath =
-    Netpath { attachment: "ipvlan-l2", attach: "auto", switching: "parent", accelerate: true };
+const NETPATH: Netpath = Netpath {
+    attachment: "ipvlan-l2",
+    attach: "auto",
+    switching: "parent",
+    accelerate: true,
+    wire: false,
+};
 
-const BY_VETH: Netpath = Netpath { attachment: "policy-route", ..NETPATH };
+const BY_VETH: Netpath = Netpath { attachment: "policy-route", wire: true, ..NETPATH };
 
 /// What the programs may add to what the kernel does anyway. These are floors, the aim is 103.
 const BESIDE: &[Limit] = &[
@@ -71,7 +78,7 @@ const INSTEAD: &[Limit] = &[
 ];
 
 /// All of them. A reference stands before what is compared with it.
-pub const WIRINGS: [Wiring; 10] = [
+pub const WIRINGS: [Wiring; 11] = [
     reference(IPVLAN, Kind::Children("ipvlan mode l2")),
     compared("netpath ipvlan-l2", IPVLAN, BESIDE, NETPATH),
     compared("netpath ipvlan-l2, clsact", IPVLAN, &[], Netpath { attach: "netlink", ..NETPATH }),
@@ -81,6 +88,12 @@ pub const WIRINGS: [Wiring; 10] = [
     reference(ROUTED, Kind::Routed),
     compared("netpath policy-route", ROUTED, INSTEAD, BY_VETH),
     compared("netpath policy-route, clsact", ROUTED, &[], Netpath { attach: "netlink", ..BY_VETH }),
+    compared(
+        "netpath policy-route, host's routes",
+        ROUTED,
+        &[],
+        Netpath { wire: false, ..BY_VETH },
+    ),
     compared("netpath policy-route, stack", ROUTED, &[], Netpath { accelerate: false, ..BY_VETH }),
 ];
 
@@ -100,12 +113,13 @@ const fn compared(
 impl Netpath {
     /// The settings of the agent.
     pub(super) fn settings(&self) -> Settings {
-        let Self { attachment, attach, switching, accelerate } = *self;
+        let Self { attachment, attach, switching, accelerate, wire } = *self;
         Settings {
             attachment: attachment.into(),
             attach: attach.into(),
             switching: switching.into(),
             accelerate,
+            parent: if wire { network::of_the_wire() } else { String::new() },
             // Nobody else is here to be asked, or to be told later.
             more: "[announce]\nprobe = false\nannouncements = 0\n".into(),
             ..Settings::default()
