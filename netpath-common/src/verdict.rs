@@ -172,7 +172,8 @@ pub enum Action {
     Peer,
     /// Send it by an endpoint's device.
     Send,
-    /// Send it by a parent, to the neighbour that the host's routes say.
+    /// Send it by a parent, to the neighbour that [its own table](crate::Parent::next_hop) says, else the
+    /// host's routes.
     Forward,
     /// Send it to the route's next hop on a parent: [`decide::next_hop`](crate::decide::next_hop).
     NextHop,

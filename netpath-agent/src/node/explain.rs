@@ -162,6 +162,6 @@ const fn describe(action: Action) -> &'static str {
         Action::Reply => "answered by netpath, on the wire",
         Action::Peer => "received by the endpoint",
         Action::Send => "sent by the endpoint's device",
-        Action::Forward => "sent by the parent, as the host's routes say",
+        Action::Forward => "sent by the parent, as its table or the host's routes say",
     }
 }
