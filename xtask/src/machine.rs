@@ -34,6 +34,9 @@ const LOOK: Duration = Duration::from_millis(50);
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// QEMU needs no longer to end after a signal.
 const END: Duration = Duration::from_secs(5);
+/// Guests that were started: several may run side by side, on one kernel as well.
+static BOOTS: AtomicU64 = AtomicU64::new(0);
+
 /// Console lines shown when a guest is lost.
 const TAIL: usize = 40;
 
@@ -152,7 +155,9 @@ impl Machine {
         let init = build::init(workspace)?;
         let folder = workspace.target.join("vm");
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-        let log = folder.join(format!("{}-{}.log", self.series, std::process::id()));
+        let boot = BOOTS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{}-{boot}", self.series, std::process::id());
+        let log = folder.join(format!("{name}.log"));
         let terminal = match channel {
             Channel::Terminal => Some(Terminal::save()?),
             Channel::Output(_) => None,
@@ -165,7 +170,7 @@ impl Machine {
             command: &self.command,
             terminal: terminal.as_ref().map(Terminal::size),
         };
-        let initramfs = rootfs.write(&folder)?;
+        let initramfs = rootfs.write(&folder.join(format!("{name}.cpio")))?;
         step(format!("Booting kernel {} (log: {})", kernel.release, log.display()));
         let start = Instant::now();
         let wire = Wire::new()?;

@@ -48,12 +48,11 @@ pub(crate) struct Rootfs<'a> {
 impl Rootfs<'_> {
     /// Writes the initramfs into a file that is there as long as somebody has it open, so that
     /// nothing is left behind however we end.
-    pub(crate) fn write(&self, folder: &Path) -> Result<File> {
-        let path = folder.join(format!("{}-{}.cpio", self.kernel.release, std::process::id()));
+    pub(crate) fn write(&self, path: &Path) -> Result<File> {
         let say = || format!("write {}", path.display());
-        let file = File::options().read(true).write(true).create_new(true).open(&path);
+        let file = File::options().read(true).write(true).create_new(true).open(path);
         let file = file.with_context(say)?;
-        fs::remove_file(&path).with_context(say)?;
+        fs::remove_file(path).with_context(say)?;
         let mut content =
             Content { archive: Archive::new(BufWriter::new(file)), seen: BTreeSet::new() };
         content.copy(self.init, "/init")?;
