@@ -5,6 +5,9 @@
 //! after them once for every way through the headers. Before 5.13 such functions take the context and
 //! numbers only, so that the packet comes by a map.
 
+mod extension;
+mod frame;
+
 use core::{
     arch::asm,
     mem::{self, MaybeUninit},
@@ -12,11 +15,14 @@ use core::{
 
 use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
-    helpers::bpf_skb_load_bytes,
     programs::{TcContext, XdpContext},
 };
 use netpath_common::{Address, Kind, Mac, Packet, address::MacWord};
 
+use self::{
+    extension::{BEHIND_AT, FRAGMENT, LATER_FRAGMENT, NOTHING, SHORT},
+    frame::{Frame, Raw, Skb},
+};
 use crate::{
     maps::PARSED,
     parse::{ETH, Linear},
@@ -33,95 +39,6 @@ const ICMPV6: u8 = 58;
 
 /// Extension headers that are followed before the rest counts as hidden.
 const MAX_EXTENSIONS: usize = 8;
-
-/// Reads bytes of a frame.
-trait Frame {
-    /// Bytes from `offset`; `None` if the frame ends before.
-    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
-
-    /// Bytes of the whole frame.
-    fn length(&self) -> usize;
-
-    /// [`behind`] as a global function.
-    fn behind(&self, at: usize, header: u8) -> u64;
-
-    /// Whether the decision asks of which flow a packet is. Where it does not, quoted packets are not
-    /// read: the verifier would follow every way there behind every extension header.
-    fn has_flows(&self) -> bool;
-}
-
-/// An skb, linear or not.
-struct Skb<'a>(&'a TcContext);
-
-impl Frame for Skb<'_> {
-    #[inline(always)]
-    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
-        // SAFETY: the helper writes `N` bytes, zeroes if it fails.
-        let result = unsafe {
-            bpf_skb_load_bytes(
-                self.0.skb.skb.cast(),
-                offset as u32,
-                bytes.as_mut_ptr().cast(),
-                N as u32,
-            )
-        };
-        // SAFETY: the helper has written them.
-        (result == 0).then(|| unsafe { bytes.assume_init() })
-    }
-
-    #[inline(always)]
-    fn length(&self) -> usize {
-        self.0.len() as usize
-    }
-
-    #[inline(always)]
-    fn behind(&self, at: usize, header: u8) -> u64 {
-        netpath_behind(self.0.skb.skb, at as u64, header.into())
-    }
-
-    #[inline(always)]
-    fn has_flows(&self) -> bool {
-        true
-    }
-}
-
-/// A frame before it is an skb. `bpf_xdp_load_bytes` is of 5.18: direct access instead.
-struct Raw<'a>(&'a XdpContext, Linear);
-
-/// The verifier wants a bound for variable offsets into a packet.
-const REACH: usize = 0x3ff;
-
-impl Frame for Raw<'_> {
-    #[inline(always)]
-    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let Self(_, Linear { start, end }) = self;
-        if offset > REACH {
-            return None;
-        }
-        let at = start + (offset & REACH);
-        if at + N > *end {
-            return None;
-        }
-        // SAFETY: the bounds were checked; bytes need no alignment.
-        Some(unsafe { (at as *const [u8; N]).read() })
-    }
-
-    #[inline(always)]
-    fn length(&self) -> usize {
-        self.1.length()
-    }
-
-    #[inline(always)]
-    fn behind(&self, at: usize, header: u8) -> u64 {
-        netpath_behind_xdp(self.0.ctx, at as u64, header.into())
-    }
-
-    #[inline(always)]
-    fn has_flows(&self) -> bool {
-        false
-    }
-}
 
 /// Parses the frame of an skb; `tagged` tells of a VLAN tag that is not in the frame any more.
 #[inline(always)]
@@ -159,20 +76,7 @@ extern "C" fn netpath_headers_xdp(xdp: *mut xdp_md) -> u32 {
     parse(&Raw(&ctx, Linear::of_xdp(&ctx)), false)
 }
 
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn netpath_behind(skb: *mut __sk_buff, at: u64, header: u32) -> u64 {
-    behind(&Skb(&TcContext::new(skb)), at as usize, header as u8)
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn netpath_behind_xdp(xdp: *mut xdp_md, at: u64, header: u32) -> u64 {
-    let ctx = XdpContext::new(xdp);
-    behind(&Raw(&ctx, Linear::of_xdp(&ctx)), at as usize, header as u8)
-}
-
-/// Leaves the packet in `parsed`; 0 if it can not.
+/// Leaves the packet in `parsed`. The number says nothing: global functions return one.
 #[inline(always)]
 fn parse(of: &impl Frame, tagged: bool) -> u32 {
     let Some(parsed) = PARSED.get_ptr_mut(0) else { return 0 };
@@ -332,41 +236,6 @@ fn ipv6(frame: &impl Frame, offset: usize, packet: &mut Packet) -> Option<Kind> 
     // Errors come without extension headers: the verifier is spared the ways through them.
     let quotes = at == offset + 40;
     transport(frame, at, (ICMPV6, quotes), packet)
-}
-
-/// Answers of [`behind`], beside the next header in the lowest byte and its offset from bit
-/// [`BEHIND_AT`] on.
-const NOTHING: u64 = 1 << 8;
-const SHORT: u64 = 1 << 9;
-const FRAGMENT: u64 = 1 << 10;
-const LATER_FRAGMENT: u64 = 1 << 11;
-const BEHIND_AT: u32 = 16;
-
-/// What follows an extension header of IPv6: [`NOTHING`] if `header` is none, [`SHORT`] if the frame ends
-/// in it.
-#[inline(always)]
-fn behind(frame: &impl Frame, at: usize, header: u8) -> u64 {
-    // All begin with the next header and a length, but that of fragments.
-    let units = match header {
-        // Hop-by-hop options, routing, destination options, mobility, HIP, shim6: eight bytes and a
-        // multiple of eight more.
-        0 | 43 | 60 | 135 | 139 | 140 => 8,
-        // Authentication: in units of four bytes, less two.
-        51 => 4,
-        // Fragment.
-        44 => 0,
-        _ => return NOTHING,
-    };
-    let Some([next, length, high, low]) = frame.load(at) else { return SHORT };
-    let mut behind = u64::from(next) | (at as u64 + 8 + u64::from(length) * units) << BEHIND_AT;
-    if header == 44 {
-        if high != 0 || low & 0xf8 != 0 {
-            behind |= FRAGMENT | LATER_FRAGMENT;
-        } else if low & 1 != 0 {
-            behind |= FRAGMENT;
-        }
-    }
-    behind
 }
 
 /// What is behind the headers of an IP whose control messages have the number `control`, and may be
