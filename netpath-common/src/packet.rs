@@ -1,6 +1,6 @@
 //! A parsed packet: what the decision needs to know of a frame.
 
-use crate::{Address, address::MacWord};
+use crate::{Address, mac::MacWord};
 
 /// What the parser found in a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

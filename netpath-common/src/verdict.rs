@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Hook, Mac, address::MacWord, endpoint::NO_SLOT};
+use crate::{Hook, Mac, endpoint::NO_SLOT, mac::MacWord};
 
 /// Where a packet goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use netpath_common::{
-    Action, Hook, MARK_REDIRECTED, Packet, Verdict, address::MacWord, endpoint::DEVICE_MAC,
+    Action, Hook, MARK_REDIRECTED, Packet, Verdict, endpoint::DEVICE_MAC, mac::MacWord,
 };
 
 use crate::{answer, next_hop};

@@ -3,7 +3,7 @@
 use aya_ebpf::{helpers::bpf_skb_change_tail, programs::TcContext};
 use netpath_common::{
     Kind, Packet,
-    address::MacWord,
+    mac::MacWord,
     neighbour::{self, ADVERTISEMENT_LEN, Question},
 };
 

@@ -17,7 +17,7 @@ use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     programs::{TcContext, XdpContext},
 };
-use netpath_common::{Address, Kind, Mac, Packet, address::MacWord};
+use netpath_common::{Address, Kind, Mac, Packet, mac::MacWord};
 
 use self::{
     extension::{BEHIND_AT, FRAGMENT, LATER_FRAGMENT, NOTHING, SHORT},

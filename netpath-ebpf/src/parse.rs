@@ -4,7 +4,7 @@
 use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::programs::{TcContext, XdpContext};
-use netpath_common::{Address, Kind, Packet, address::MacWord};
+use netpath_common::{Address, Kind, Packet, mac::MacWord};
 
 use crate::headers;
 
