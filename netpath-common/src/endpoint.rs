@@ -26,7 +26,7 @@ pub struct Endpoint {
     pub mac: Mac,
     /// How it is wired, as [`Attachment`].
     pub attachment: u8,
-    /// [`FLAG_ROUTED`] and [`FLAG_STACK`].
+    /// [`FLAG_ROUTED`], [`FLAG_STACK`], [`FLAG_SERVICE`] and [`FLAG_NODE_PORTS`].
     pub flags: u8,
 }
 
@@ -74,6 +74,13 @@ pub const FLAG_ROUTED: u8 = 1;
 /// The host stack carries what the endpoint's device sends and receives: policy-route without
 /// acceleration, exclusive.
 pub const FLAG_STACK: u8 = 2;
+
+/// Some Service has the address: its ports are looked up in `services`.
+pub const FLAG_SERVICE: u8 = 4;
+
+/// One of the node's own addresses, while some Service has a node port: the port is looked up in
+/// `services` under the [address that stands for all of the node's](crate::ServiceKey::any_of_node).
+pub const FLAG_NODE_PORTS: u8 = 8;
 
 /// The Ethernet address of the node's side of every veth pair. The endpoint has it as its only
 /// neighbour, and no two are on one link. Locally administered.
@@ -130,6 +137,20 @@ impl Endpoint {
         self.flags & FLAG_STACK != 0
     }
 
+    /// Whether it is nobody's but a Service's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_service(&self) -> bool {
+        self.attachment == Attachment::Service as u8
+    }
+
+    /// Whether some port of the address may be a Service's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_services(&self) -> bool {
+        self.flags & (FLAG_SERVICE | FLAG_NODE_PORTS) != 0
+    }
+
     /// Whether a full-length prefix may override the endpoint, see [`FLAG_ROUTED`].
     #[inline(always)]
     #[must_use]
@@ -157,6 +178,8 @@ pub enum Attachment {
     IpvlanL3s = 5,
     /// A NIC of its own, on a wire of its own; one end of a veth pair beside it leads to the node.
     Exclusive = 6,
+    /// Nobody: the address stands for the backends of a Service.
+    Service = 7,
 }
 
 impl Attachment {
@@ -171,6 +194,7 @@ impl Attachment {
             4 => Some(Self::IpvlanL3),
             5 => Some(Self::IpvlanL3s),
             6 => Some(Self::Exclusive),
+            7 => Some(Self::Service),
             _ => None,
         }
     }
@@ -186,6 +210,7 @@ impl Attachment {
             Self::IpvlanL3 => "ipvlan-l3",
             Self::IpvlanL3s => "ipvlan-l3s",
             Self::Exclusive => "exclusive",
+            Self::Service => "service",
         }
     }
 }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod address;
+pub mod connection;
 pub mod counter;
 pub mod decide;
 pub mod endpoint;
@@ -21,10 +22,12 @@ pub mod packet;
 pub mod parent;
 mod pod;
 pub mod route;
+pub mod service;
 pub mod tables;
 pub mod verdict;
 
 pub use address::Address;
+pub use connection::Connection;
 pub use counter::{Count, Counter, CounterKey, EndpointCount, Hook};
 pub use endpoint::{Attachment, Endpoint, EndpointEntry};
 pub use flow::{Flow, FlowKey};
@@ -33,6 +36,10 @@ pub use node::Node;
 pub use packet::{Kind, Packet};
 pub use parent::Parent;
 pub use route::{Route, RouteKey};
+pub use service::{
+    Affinity, AffinityKey, Backend, BackendId, Run, Service, ServiceKey, Services, SocketKey,
+    SocketPeer,
+};
 pub use tables::Tables;
 pub use verdict::{Action, Path, Reason, Verdict};
 
@@ -40,7 +47,7 @@ pub use verdict::{Action, Path, Reason, Verdict};
 ///
 /// It is part of the directory that maps are pinned under, so that an agent never adopts maps of
 /// another layout by mistake.
-pub const ABI: u32 = if cfg!(feature = "next-abi") { 6 } else { 5 };
+pub const ABI: u32 = if cfg!(feature = "next-abi") { 7 } else { 6 };
 
 /// The mark of a packet between a program's redirect and the parent's TC ingress, which clears it.
 ///

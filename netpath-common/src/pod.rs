@@ -3,8 +3,9 @@
 #[cfg(feature = "user")]
 mod user {
     use crate::{
-        Address, Counter, CounterKey, Endpoint, EndpointCount, EndpointEntry, Flow, FlowKey, Node,
-        Parent, Route, route::RouteData,
+        Address, Affinity, AffinityKey, Backend, Connection, Counter, CounterKey, Endpoint,
+        EndpointCount, EndpointEntry, Flow, FlowKey, Node, Parent, Route, Service, ServiceKey,
+        SocketKey, SocketPeer, route::RouteData,
     };
 
     macro_rules! pod {
@@ -17,6 +18,10 @@ mod user {
 
     pod!(
         Address,
+        Affinity,
+        AffinityKey,
+        Backend,
+        Connection,
         Counter,
         CounterKey,
         Endpoint,
@@ -28,5 +33,9 @@ mod user {
         Parent,
         Route,
         RouteData,
+        Service,
+        ServiceKey,
+        SocketKey,
+        SocketPeer,
     );
 }

@@ -6,7 +6,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use netpath_common::{
-    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Packet, Parent, Route,
+    Affinity, AffinityKey, Backend, Connection, Counter, EndpointCount, EndpointEntry, Flow,
+    FlowKey, Node, Packet, Parent, Route, Service, ServiceKey, SocketKey, SocketPeer,
     route::RouteData,
 };
 
@@ -69,3 +70,31 @@ pub(crate) static COUNTERS: PerCpuArray<Counter, { Counter::LINES as usize }> = 
 /// Packets and bytes by endpoint slot.
 #[btf_map(name = "endpoint_counters")]
 pub(crate) static ENDPOINT_COUNTERS: PerCpuArray<EndpointCount, 100_000> = PerCpuArray::new();
+
+/// Services by address, port and protocol.
+#[btf_map(name = "services")]
+pub(crate) static SERVICES: HashMap<ServiceKey, Service, 65_536, ON_DEMAND> = HashMap::new();
+
+/// Places of backends, in runs of those that answer for one Service.
+#[btf_map(name = "service_slots")]
+pub(crate) static SERVICE_SLOTS: Array<u32, 524_288> = Array::new();
+
+/// Who answers for Services.
+#[btf_map(name = "backends")]
+pub(crate) static BACKENDS: Array<Backend, 131_072> = Array::new();
+
+/// Prefixes on the wire that may ask a Service, by its number in the place of a table's.
+#[btf_map(name = "service_sources")]
+pub(crate) static SERVICE_SOURCES: LpmTrie<RouteData, u32, 65_536> = LpmTrie::new();
+
+/// With whom clients stay.
+#[btf_map(name = "affinities")]
+pub(crate) static AFFINITIES: LruHashMap<AffinityKey, Affinity, 65_536> = LruHashMap::new();
+
+/// Flows that are translated, both directions of each.
+#[btf_map(name = "connections")]
+pub(crate) static CONNECTIONS: HashMap<FlowKey, Connection, 262_144, ON_DEMAND> = HashMap::new();
+
+/// Sockets that talk to backends and believe that they talk to a Service.
+#[btf_map(name = "translated_sockets")]
+pub(crate) static TRANSLATED_SOCKETS: LruHashMap<SocketKey, SocketPeer, 65_536> = LruHashMap::new();

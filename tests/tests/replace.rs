@@ -79,7 +79,14 @@ fn replaced(attach: Attach) -> Result<()> {
     traffic.finish()
 }
 
-const SMALL: Capacity = Capacity { endpoints: 64, routes: 64, flows: 1024 };
+const SMALL: Capacity = Capacity {
+    endpoints: 64,
+    routes: 64,
+    flows: 1024,
+    services: 64,
+    backends: 64,
+    connections: 1024,
+};
 
 /// What an agent does when it starts: the maps are adopted, the hooks get new programs.
 fn start(options: &Options) -> Result<Vec<HookStatus>> {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, path::Path};
 use netpath_common::route::TABLE_MAIN;
 use tracing_subscriber::EnvFilter;
 
-use super::{Agent, Capacity, Config, Datapath, Log, Parent, error::Problem};
+use super::{Agent, Capacity, Config, Datapath, Log, Parent, Services, error::Problem};
 use crate::{
     attachment::Attachment,
     ipam, masquerade,
@@ -30,6 +30,7 @@ impl Config {
             capacity,
             announce,
             ipam: _,
+            services,
             parents: _,
             routes: _,
             rules: _,
@@ -41,6 +42,7 @@ impl Config {
         datapath.check()?;
         capacity.check()?;
         positive("announce.timeout_ms", announce.timeout_ms)?;
+        services.check()?;
         self.check_parents()?;
         self.check_routes()?;
         self.check_rules()?;
@@ -212,12 +214,42 @@ impl Datapath {
     }
 }
 
+impl Services {
+    fn check(&self) -> Checked {
+        let Self {
+            mode: _,
+            translate: _,
+            cidrs,
+            file,
+            node: _,
+            zone: _,
+            choice: _,
+            cgroup,
+            tcp_seconds,
+            tcp_brief_seconds,
+            udp_seconds,
+        } = self;
+        if let Some(prefix) = cidrs.iter().find(|prefix| **prefix != prefix.trunc()) {
+            return Err(("services.cidrs".to_owned(), Problem::HostBits(*prefix)));
+        }
+        for (field, path) in [("services.file", file), ("services.cgroup", cgroup)] {
+            path.as_ref().map_or(Ok(()), |path| absolute(field, path))?;
+        }
+        positive("services.tcp_seconds", *tcp_seconds)?;
+        positive("services.tcp_brief_seconds", *tcp_brief_seconds)?;
+        positive("services.udp_seconds", *udp_seconds)
+    }
+}
+
 impl Capacity {
     fn check(&self) -> Checked {
-        let Self { endpoints, routes, flows } = self;
+        let Self { endpoints, routes, flows, services, backends, connections } = self;
         positive("capacity.endpoints", *endpoints)?;
         positive("capacity.routes", *routes)?;
-        positive("capacity.flows", *flows)
+        positive("capacity.flows", *flows)?;
+        positive("capacity.services", *services)?;
+        positive("capacity.backends", *backends)?;
+        positive("capacity.connections", *connections)
     }
 }
 

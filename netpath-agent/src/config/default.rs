@@ -31,6 +31,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
         capacity,
         announce,
         ipam,
+        services,
         parents: _,
         routes: _,
         rules: _,
@@ -44,6 +45,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
     section(&mut file, "", "[capacity]", &capacity)?;
     section(&mut file, "", "[announce]", &announce)?;
     section(&mut file, "", "[ipam]", &ipam)?;
+    section(&mut file, "", "[services]", &services)?;
     section(&mut file, "", "[[parent]]", &Parent::example())?;
     section(&mut file, OFF, "[[route]]", &example_route())?;
     section(&mut file, OFF, "[[rule]]", &example_rule())?;

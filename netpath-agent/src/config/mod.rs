@@ -7,6 +7,7 @@ mod error;
 mod identity;
 mod ipam;
 mod load;
+mod services;
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -21,6 +22,7 @@ pub use self::{
     error::Error,
     identity::{Identity, Vlan},
     ipam::Ipam,
+    services::{Choice, Mode, Services, Translate},
 };
 use crate::{
     attachment::Attachment, ipam::PoolSpec, masquerade::MasqueradeSpec, name::InterfaceName,
@@ -43,6 +45,8 @@ pub struct Config {
     pub announce: Announce,
     /// How addresses are handed out, over all pools.
     pub ipam: Ipam,
+    /// Who translates what is sent to Services, and how.
+    pub services: Services,
     /// The parents, in any order.
     #[serde(rename = "parent")]
     pub parents: Vec<Parent>,
@@ -152,11 +156,24 @@ pub struct Capacity {
     pub routes: u32,
     /// Flows whose way back is pinned; the oldest gives way when full.
     pub flows: u32,
+    /// Addresses and ports of Services; node ports count once.
+    pub services: u32,
+    /// Backends of all Services. A Service may list each four times as often.
+    pub backends: u32,
+    /// Flows that are translated for Services; two of them are one connection.
+    pub connections: u32,
 }
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { endpoints: 100_000, routes: 100_000, flows: 65_536 }
+        Self {
+            endpoints: 100_000,
+            routes: 100_000,
+            flows: 65_536,
+            services: 65_536,
+            backends: 131_072,
+            connections: 262_144,
+        }
     }
 }
 

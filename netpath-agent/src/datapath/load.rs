@@ -8,7 +8,8 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use netpath_common::{
-    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Parent, Route, route::RouteKey,
+    Affinity, AffinityKey, Backend, Connection, Counter, EndpointCount, EndpointEntry, Flow,
+    FlowKey, Node, Parent, Route, Service, ServiceKey, SocketKey, SocketPeer, route::RouteKey,
 };
 
 use super::{
@@ -25,6 +26,12 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ne
 
 /// Parents that a node can have.
 const PARENTS: u32 = 256;
+
+/// Slots for each backend.
+const SLOTS: u32 = 4;
+
+/// Clients that stay with a backend, and sockets that talk to one: the oldest give way.
+const CLIENTS: u32 = 65_536;
 
 /// Names of the programs in the object and in bpftool.
 pub(super) const EGRESS: &str = "netpath_egress";
@@ -46,9 +53,10 @@ pub(super) const fn parents() -> Shape {
     Shape { name: "parents", key: size_of::<u32>(), value: size_of::<Parent>(), entries: PARENTS }
 }
 
-fn shapes(capacity: &Capacity) -> [Shape; 10] {
+fn shapes(capacity: &Capacity) -> [Shape; 17] {
     let shape = |name, key, value, entries| Shape { name, key, value, entries };
-    let Capacity { endpoints, routes, flows } = *capacity;
+    let Capacity { endpoints, routes, flows, services, backends, connections } = *capacity;
+    let slots = backends.saturating_mul(SLOTS);
     [
         shape("endpoints", size_of::<u32>(), size_of::<EndpointEntry>(), endpoints + exact::SPARE),
         shape("endpoint_heads", size_of::<u32>(), size_of::<u32>(), EndpointEntry::HEADS),
@@ -60,6 +68,13 @@ fn shapes(capacity: &Capacity) -> [Shape; 10] {
         shape("endpoint_flows", size_of::<u32>(), size_of::<u32>(), endpoints),
         shape("counters", size_of::<u32>(), size_of::<Counter>(), Counter::LINES),
         shape("endpoint_counters", size_of::<u32>(), size_of::<EndpointCount>(), endpoints),
+        shape("services", size_of::<ServiceKey>(), size_of::<Service>(), services),
+        shape("service_slots", size_of::<u32>(), size_of::<u32>(), slots),
+        shape("backends", size_of::<u32>(), size_of::<Backend>(), backends),
+        shape("service_sources", size_of::<RouteKey>(), size_of::<u32>(), services),
+        shape("affinities", size_of::<AffinityKey>(), size_of::<Affinity>(), CLIENTS),
+        shape("connections", size_of::<FlowKey>(), size_of::<Connection>(), connections),
+        shape("translated_sockets", size_of::<SocketKey>(), size_of::<SocketPeer>(), CLIENTS),
     ]
 }
 
