@@ -288,7 +288,7 @@ pub fn choose<S: Services>(
 ) -> Option<(BackendId, Backend)> {
     if service.affinity != 0
         && let Some(affinity) = tables.affinity(&AffinityKey::new(client.address, service.id))
-        && client.now.wrapping_sub(affinity.seen) < service.affinity as u64 * 1_000_000_000
+        && client.now.wrapping_sub(affinity.seen) < u64::from(service.affinity) * 1_000_000_000
         && let Some(backend) = tables.backend(affinity.backend.place)
         && backend.generation == affinity.backend.generation
         && backend.is_there()
@@ -308,8 +308,7 @@ fn pick<S: Services>(tables: &S, run: Run, number: u32) -> Option<(BackendId, Ba
     if run.count == 0 {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "less than the count")]
-    let share = ((number as u64 * run.count as u64) >> 32) as u32;
+    let share = ((u64::from(number) * u64::from(run.count)) >> 32) as u32;
     let place = tables.slot(run.first.wrapping_add(share))?;
     let backend = tables.backend(place)?;
     let id = BackendId { place, generation: backend.generation };
