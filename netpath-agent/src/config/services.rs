@@ -16,7 +16,7 @@ pub struct Services {
     /// Of native: auto translates at sockets when they connect, and the packets of all others. socket
     /// and packet leave one of the two out.
     pub translate: Translate,
-    /// The cluster's Service prefixes, such as ["10.96.0.0/12", "fd00:96::/112"]. Of native: what no
+    /// The cluster's Service prefixes, such as 10.96.0.0/12 and `fd00:96::/112`. Of native: what no
     /// Service has there is dropped.
     pub cidrs: Vec<IpNet>,
     /// A file of Services (JSON, a list), read at the start and whenever it changes.
