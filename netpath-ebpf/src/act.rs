@@ -26,7 +26,8 @@ pub(crate) fn carry_out(
     match verdict.action {
         // Not TC_ACT_OK: the next program of the chain has its say as well.
         Action::Pass => return Ok(TC_ACT_UNSPEC),
-        Action::Drop => return Ok(TC_ACT_SHOT),
+        // What is to be translated does not come this far.
+        Action::Drop | Action::Translate => return Ok(TC_ACT_SHOT),
         Action::NextHop if hook == Hook::FromEndpoint => {
             return next_hop::forward_to(ctx, packet, verdict.ifindex);
         }

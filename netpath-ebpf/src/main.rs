@@ -12,6 +12,8 @@
 //! | `next_hop` | routes with a next hop |
 //! | `count` | counters |
 //! | `flows` | remembering what the host stack forwarded |
+//! | `translate`, `rewrite` | packets to Services and from them |
+//! | `services` | the choice's view of the tables |
 
 #![no_std]
 #![no_main]
@@ -33,7 +35,10 @@ mod maps;
 mod namespace;
 mod next_hop;
 mod parse;
+mod rewrite;
+mod services;
 mod tables;
+mod translate;
 
 use core::mem::MaybeUninit;
 
@@ -137,6 +142,9 @@ fn netpath_to_endpoint(ctx: TcContext) -> i32 {
 /// Carries out a verdict and counts it: the return value of a TC program.
 #[inline(always)]
 fn finish(ctx: &TcContext, packet: &Packet, verdict: &Verdict, parent: u32, hook: Hook) -> i32 {
+    if verdict.action == Action::Translate {
+        return translate::run(ctx, packet, verdict, parent, hook);
+    }
     // The length before an answer may have changed it.
     let bytes = u64::from(ctx.len());
     if let Ok(result) = act::carry_out(ctx, packet, verdict, hook) {

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use netpath_common::{
     Affinity, AffinityKey, Backend, Connection, Counter, EndpointCount, EndpointEntry, Flow,
-    FlowKey, Node, Packet, Parent, Route, Service, ServiceKey, SocketKey, SocketPeer,
+    FlowKey, Node, Packet, Parent, Route, Service, ServiceKey, SocketKey, SocketPeer, decide::Work,
     route::RouteData,
 };
 
@@ -58,9 +58,14 @@ pub(crate) static NODE: Array<Node, 1> = Array::new();
 #[btf_map(name = "flows")]
 pub(crate) static FLOWS: LruHashMap<FlowKey, Flow, 65_536> = LruHashMap::new();
 
-/// By slot: not 0 once a flow of the endpoint was recorded.
+/// By slot: [`GATE_FLOWS`](netpath_common::flow::GATE_FLOWS) once a flow of the endpoint was recorded,
+/// [`GATE_CONNECTIONS`](netpath_common::flow::GATE_CONNECTIONS) once a connection of it was translated.
 #[btf_map(name = "endpoint_flows")]
 pub(crate) static ENDPOINT_FLOWS: Array<u32, 100_000> = Array::new();
+
+/// The same of the node itself.
+#[btf_map(name = "node_flows")]
+pub(crate) static NODE_FLOWS: Array<u32, 1> = Array::new();
 
 /// Packets and bytes by parent, hook, path and reason: a hash table per CPU, which costs a third of the
 /// kernel's own.
@@ -94,6 +99,14 @@ pub(crate) static AFFINITIES: LruHashMap<AffinityKey, Affinity, 65_536> = LruHas
 /// Flows that are translated, both directions of each.
 #[btf_map(name = "connections")]
 pub(crate) static CONNECTIONS: HashMap<FlowKey, Connection, 262_144, ON_DEMAND> = HashMap::new();
+
+/// Ports of packets that come in fragments, by the packet's number in the place of ports.
+#[btf_map(name = "fragments")]
+pub(crate) static FRAGMENTS: LruHashMap<FlowKey, [u16; 2], 4_096> = LruHashMap::new();
+
+/// What a program translates now.
+#[btf_map(name = "translation")]
+pub(crate) static TRANSLATION: PerCpuArray<Work, 1> = PerCpuArray::new();
 
 /// Sockets that talk to backends and believe that they talk to a Service.
 #[btf_map(name = "translated_sockets")]

@@ -53,7 +53,7 @@ pub(super) const fn parents() -> Shape {
     Shape { name: "parents", key: size_of::<u32>(), value: size_of::<Parent>(), entries: PARENTS }
 }
 
-fn shapes(capacity: &Capacity) -> [Shape; 17] {
+fn shapes(capacity: &Capacity) -> [Shape; 18] {
     let shape = |name, key, value, entries| Shape { name, key, value, entries };
     let Capacity { endpoints, routes, flows, services, backends, connections } = *capacity;
     let slots = backends.saturating_mul(SLOTS);
@@ -66,6 +66,7 @@ fn shapes(capacity: &Capacity) -> [Shape; 17] {
         shape("node", size_of::<u32>(), size_of::<Node>(), 1),
         shape("flows", size_of::<FlowKey>(), size_of::<Flow>(), flows),
         shape("endpoint_flows", size_of::<u32>(), size_of::<u32>(), endpoints),
+        shape("node_flows", size_of::<u32>(), size_of::<u32>(), 1),
         shape("counters", size_of::<u32>(), size_of::<Counter>(), Counter::LINES),
         shape("endpoint_counters", size_of::<u32>(), size_of::<EndpointCount>(), endpoints),
         shape("services", size_of::<ServiceKey>(), size_of::<Service>(), services),

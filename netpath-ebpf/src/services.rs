@@ -1,0 +1,45 @@
+//! The choice's view of the maps.
+
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use netpath_common::{
+    Address, Affinity, AffinityKey, Backend, RouteKey, Service, ServiceKey, Services,
+    route::RouteData,
+};
+
+use crate::{
+    maps::{AFFINITIES, BACKENDS, SERVICE_SLOTS, SERVICE_SOURCES, SERVICES},
+    tables::Maps,
+};
+
+impl Services for Maps {
+    #[inline(always)]
+    fn service(&self, key: &ServiceKey) -> Option<Service> {
+        // SAFETY: the agent replaces values whole, and no program writes them; an element stays until
+        // the grace period that the program runs in has ended.
+        unsafe { SERVICES.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn slot(&self, slot: u32) -> Option<u32> {
+        SERVICE_SLOTS.get(slot).copied()
+    }
+
+    #[inline(always)]
+    fn backend(&self, place: u32) -> Option<Backend> {
+        BACKENDS.get(place).copied()
+    }
+
+    #[inline(always)]
+    fn affinity(&self, key: &AffinityKey) -> Option<Affinity> {
+        // SAFETY: programs and the agent replace values whole.
+        unsafe { AFFINITIES.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn is_admitted(&self, service: u32, address: &Address) -> bool {
+        let key = RouteKey::lookup(service, *address);
+        // SAFETY: aya's key is the same three fields in the same order, without alignment.
+        let key = unsafe { &*core::ptr::from_ref(&key).cast::<Key<RouteData>>() };
+        SERVICE_SOURCES.get(key).is_some()
+    }
+}
