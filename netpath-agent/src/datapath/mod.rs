@@ -5,7 +5,9 @@
 //! | `load` | the object, its maps pinned or adopted |
 //! | `kernel_types` | where the kernel keeps what the programs read of it |
 //! | `endpoints`, `namespaces`, `routes`, `flows`, `counters` | what is in the maps |
+//! | `services` | the tables of Services |
 //! | `exact` | the table behind `endpoints` |
+//! | `memory`, `grace` | writing without calls, and when that is allowed |
 //! | `batch` | whole maps at once |
 //! | `attach`, `device` | the hooks of a parent, and of an endpoint's own device |
 //! | `tc`, `xdp` | one kind of hook each |
@@ -25,13 +27,16 @@ mod error;
 mod exact;
 mod explain;
 mod flows;
+mod grace;
 mod kernel_types;
 mod load;
+mod memory;
 mod namespaces;
 mod pins;
 mod predecessor;
 mod query;
 mod routes;
+mod services;
 mod tc;
 mod xdp;
 
