@@ -145,7 +145,7 @@ fn quoted(
 fn difference(before: &[Address; 2], after: *const Address) -> u64 {
     let before = before.as_ptr().cast::<u32>().cast_mut();
     // SAFETY: the helper reads as many bytes of both: two addresses stand behind each other there.
-    unsafe { bpf_csum_diff(before, ENDS, after.cast::<u32>().cast_mut(), ENDS, 0) as u64 }
+    unsafe { bpf_csum_diff(before, ENDS, after.cast::<u32>().cast_mut(), ENDS, 0).cast_unsigned() }
 }
 
 /// Both ports as they stand in a header.

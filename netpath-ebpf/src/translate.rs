@@ -144,7 +144,7 @@ impl Connections for Maps {
     #[inline(always)]
     fn note_fragment(&self, key: &FlowKey, ports: [u16; 2]) {
         // An LRU map makes room by itself.
-        let _: Result<(), i32> = FRAGMENTS.insert(key, &ports, 0);
+        let _: Result<(), i32> = FRAGMENTS.insert(key, ports, 0);
     }
 
     #[inline(always)]

@@ -112,6 +112,7 @@ fn start(options: &Options) -> Result<Vec<HookStatus>> {
         veth: true,
         subnets: Vec::new(),
         routers: Vec::new(),
+        hiding: Vec::new(),
     })?;
     let status = datapath.parents().pop().context("no parent is attached")?;
     ensure!(status.hooks.len() == 2, "{:?}", status.hooks);

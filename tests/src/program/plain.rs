@@ -25,6 +25,20 @@ pub struct Plain {
     pub node: Node,
     /// What the programs wrote: the answers to what the host stack forwarded.
     pub flows: RefCell<Flows>,
+    /// Services, each with who answers: at the place of its number among all backends.
+    pub services: BTreeMap<ServiceKey, (Entry, Vec<IpNet>)>,
+    /// What the programs wrote of connections.
+    pub translated: RefCell<Translated>,
+}
+
+/// What the programs remember of connections.
+#[derive(Clone, Debug, Default)]
+pub struct Translated {
+    /// Both directions of each.
+    pub connections: HashMap<FlowKey, Connection>,
+    fragments: HashMap<FlowKey, [u16; 2]>,
+    affinities: HashMap<AffinityKey, Affinity>,
+    opened: BTreeSet<u32>,
 }
 
 /// What the programs remember.
@@ -131,12 +145,22 @@ impl Tables for Plain {
         Some(Copied(self.node))
     }
 
-    fn has_flows(&self, slot: u32) -> bool {
-        self.flows.borrow().slots.contains(&slot)
+    fn gates(&self, slot: u32) -> u32 {
+        let flows = if self.flows.borrow().slots.contains(&slot) { GATE_FLOWS } else { 0 };
+        let opened = self.translated.borrow().opened.contains(&slot);
+        flows | if opened { GATE_CONNECTIONS } else { 0 }
+    }
+
+    fn node_gates(&self) -> u32 {
+        if self.translated.borrow().opened.contains(&NO_SLOT) { GATE_CONNECTIONS } else { 0 }
     }
 
     fn flow(&self, key: &FlowKey) -> bool {
         self.flows.borrow().keys.contains(key)
+    }
+
+    fn connection(&self, key: &FlowKey) -> Option<Copied<Connection>> {
+        self.translated.borrow().connections.get(key).copied().map(Copied)
     }
 }
 
