@@ -326,7 +326,8 @@ impl Verdict {
     #[inline(always)]
     #[must_use]
     pub const fn because(self, reason: Reason) -> Self {
-        Self { outcome: outcome(self.path(), reason), ..self }
+        let path = self.outcome & 0xff << PATH_AT;
+        Self { outcome: path | (reason as u32) << REASON_AT, ..self }
     }
 
     /// The same verdict, carried out in another way.

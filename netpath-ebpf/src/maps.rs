@@ -7,9 +7,11 @@ use aya_ebpf::{
 };
 use netpath_common::{
     Affinity, AffinityKey, Backend, Connection, Counter, EndpointCount, EndpointEntry, Flow,
-    FlowKey, Node, Packet, Parent, Route, Service, ServiceKey, SocketKey, SocketPeer, decide::Work,
+    FlowKey, Node, Packet, Parent, Route, Service, ServiceKey, SocketKey, SocketPeer,
     route::RouteData,
 };
+
+use crate::translate::Desk;
 
 /// Entries come and go with pods: memory only for those that exist.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
@@ -106,7 +108,7 @@ pub(crate) static FRAGMENTS: LruHashMap<FlowKey, [u16; 2], 4_096> = LruHashMap::
 
 /// What a program translates now.
 #[btf_map(name = "translation")]
-pub(crate) static TRANSLATION: PerCpuArray<Work, 1> = PerCpuArray::new();
+pub(crate) static TRANSLATION: PerCpuArray<Desk, 1> = PerCpuArray::new();
 
 /// Sockets that talk to backends and believe that they talk to a Service.
 #[btf_map(name = "translated_sockets")]

@@ -36,7 +36,7 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// Makes a packet's headers what it has become.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn packet(ctx: &TcContext, work: &Work) -> Result<(), Failed> {
     let Work { packet, ends, key, .. } = work;
     // A packet begins with its addresses.

@@ -5,20 +5,22 @@
 //! and ordinary packets pay nothing for it.
 
 use aya_ebpf::{
-    bindings::__sk_buff,
+    bindings::{__sk_buff, TC_ACT_SHOT},
     helpers::{bpf_get_prandom_u32, bpf_ktime_get_ns},
     programs::TcContext,
 };
 use netpath_common::{
-    Affinity, AffinityKey, Connection, Connections, FlowKey, Hook, NotNoted, Packet, Reason,
-    Verdict,
-    decide::{Crossing, Translated, onward, translate},
+    Action, Affinity, AffinityKey, Connection, Connections, FlowKey, Hook, NotNoted, Packet,
+    Reason, Verdict,
+    decide::{Crossing, Translated, Work, onward, translate},
     endpoint::NO_SLOT,
     flow::GATE_CONNECTIONS,
 };
 
 use crate::{
+    act, count,
     maps::{AFFINITIES, CONNECTIONS, ENDPOINT_FLOWS, FRAGMENTS, NODE_FLOWS, TRANSLATION},
+    next_hop,
     parse::ETH,
     rewrite,
     tables::Maps,
@@ -33,6 +35,13 @@ const TCP: u8 = 6;
 /// How long ago a direction must have been heard last to be renewed, in nanoseconds.
 const FRESH: u64 = 1_000_000_000;
 
+/// What translating takes: the stack is too small for it.
+#[repr(C)]
+pub(crate) struct Desk {
+    work: Work,
+    crossing: Crossing,
+}
+
 /// Translates a packet, and carries out what that leads to: the return value of a TC program.
 #[inline(always)]
 pub(crate) fn run(
@@ -42,50 +51,57 @@ pub(crate) fn run(
     parent: u32,
     hook: Hook,
 ) -> i32 {
-    let Some(work) = TRANSLATION.get_ptr_mut(0) else { return 0 };
+    let Some(desk) = TRANSLATION.get_ptr_mut(0) else { return TC_ACT_SHOT };
     // SAFETY: this CPU's own value of a per-CPU array; programs do not interrupt each other on a CPU.
-    unsafe { (*work).packet = *packet };
-    let slots = u64::from(verdict.sender) << 32 | u64::from(verdict.receiver);
-    netpath_translate(ctx.skb.skb, hook as u32, parent, slots)
+    let desk = unsafe { &mut *desk };
+    desk.work.packet = *packet;
+    desk.crossing.hook = hook;
+    desk.crossing.ifindex = parent;
+    desk.crossing.sender = verdict.sender;
+    netpath_translate(ctx.skb.skb, verdict.receiver)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn netpath_translate(skb: *mut __sk_buff, hook: u32, ifindex: u32, slots: u64) -> i32 {
+extern "C" fn netpath_translate(skb: *mut __sk_buff, receiver: u32) -> i32 {
     let ctx = TcContext::new(skb);
-    let Some(work) = TRANSLATION.get_ptr_mut(0) else { return 0 };
+    let Some(desk) = TRANSLATION.get_ptr_mut(0) else { return TC_ACT_SHOT };
     // SAFETY: as in `run`.
-    let work = unsafe { &mut *work };
-    let hook = match hook {
-        0 => Hook::Egress,
-        1 => Hook::Ingress,
-        3 => Hook::FromEndpoint,
-        _ => Hook::ToEndpoint,
+    let Desk { work, crossing } = unsafe { &mut *desk };
+    crossing.tcp = tcp(&ctx, &work.packet);
+    crossing.fragment = fragment(&ctx, &work.packet);
+    // SAFETY: a number.
+    crossing.random = unsafe { bpf_get_prandom_u32() };
+    // SAFETY: a read of the clock.
+    crossing.now = unsafe { bpf_ktime_get_ns() };
+    let reason = match change(work, crossing) {
+        Translated::Unchanged => return go_on(&ctx, work, crossing, receiver, false),
+        Translated::Changed if rewrite::packet(&ctx, work).is_ok() => {
+            return go_on(&ctx, work, crossing, receiver, true);
+        }
+        Translated::Changed => Reason::RewriteFailed,
+        Translated::Refused(reason) => reason,
     };
-    let (sender, receiver) = ((slots >> 32) as u32, slots as u32);
-    let crossing = Crossing {
-        hook,
-        ifindex,
-        sender,
-        tcp: tcp(&ctx, &work.packet),
-        fragment: fragment(&ctx, &work.packet),
-        // SAFETY: a number.
-        random: unsafe { bpf_get_prandom_u32() },
-        // SAFETY: a read of the clock.
-        now: unsafe { bpf_ktime_get_ns() },
-    };
-    let translated = translate(&Maps, work, &crossing);
-    let verdict = match translated {
-        Translated::Refused(reason) => Verdict::drop(reason),
-        Translated::Unchanged => onward(&Maps, work, &crossing, false),
-        Translated::Changed => match rewrite::packet(&ctx, work) {
-            Ok(()) => onward(&Maps, work, &crossing, true),
-            Err(rewrite::Failed) => Verdict::drop(Reason::RewriteFailed),
-        },
-    };
-    let verdict = verdict.from(sender);
+    let verdict = Verdict::drop(reason).from(crossing.sender);
+    count::verdict(&verdict, crossing.ifindex, crossing.hook, ctx.len().into());
+    TC_ACT_SHOT
+}
+
+/// The one after the other, each with the stack to itself.
+#[inline(never)]
+fn change(work: &mut Work, crossing: &Crossing) -> Translated {
+    translate(&Maps, work, crossing)
+}
+
+#[inline(never)]
+fn go_on(ctx: &TcContext, work: &Work, crossing: &Crossing, receiver: u32, changed: bool) -> i32 {
+    let verdict = onward(&Maps, work, crossing, changed).from(crossing.sender);
     let verdict = if receiver == NO_SLOT { verdict } else { verdict.to(receiver) };
-    crate::finish(&ctx, &work.packet, &verdict, ifindex, hook)
+    count::verdict(&verdict, crossing.ifindex, crossing.hook, ctx.len().into());
+    if verdict.action == Action::NextHop {
+        return next_hop::straight(ctx, work, crossing.ifindex);
+    }
+    act::lead(ctx, &work.packet, &verdict).unwrap_or(TC_ACT_SHOT)
 }
 
 /// What TCP says.

@@ -3,9 +3,9 @@
 use std::{cell::RefCell, fmt, net::IpAddr, ops::Deref};
 
 use netpath_common::{
-    Action, Address, Affinity, AffinityKey, Attachment, Backend, Connection, Endpoint, FlowKey, Hook,
-    Kind, Mac, Node, Packet, Parent, Path, Route, RouteKey, Service, ServiceKey, Services, Tables,
-    Verdict,
+    Action, Address, Affinity, AffinityKey, Attachment, Backend, Connection, Endpoint, FlowKey,
+    Hook, Kind, Mac, Node, Packet, Parent, Path, Route, RouteKey, Service, ServiceKey, Services,
+    Tables, Verdict,
     decide::{self, Origin},
     endpoint::DEVICE_MAC,
 };

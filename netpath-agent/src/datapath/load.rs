@@ -34,6 +34,9 @@ const SLOTS: u32 = 4;
 /// Clients that stay with a backend, and sockets that talk to one: the oldest give way.
 const CLIENTS: u32 = 65_536;
 
+/// Packets in fragments whose ports are known: the oldest give way.
+const FRAGMENTS: u32 = 4_096;
+
 /// Names of the programs in the object and in bpftool.
 pub(super) const EGRESS: &str = "netpath_egress";
 pub(super) const INGRESS: &str = "netpath_ingress";
@@ -54,7 +57,7 @@ pub(super) const fn parents() -> Shape {
     Shape { name: "parents", key: size_of::<u32>(), value: size_of::<Parent>(), entries: PARENTS }
 }
 
-fn shapes(capacity: &Capacity) -> [Shape; 18] {
+fn shapes(capacity: &Capacity) -> [Shape; 19] {
     let shape = |name, key, value, entries| Shape { name, key, value, entries };
     let Capacity { endpoints, routes, flows, services: keys, backends, connections } = *capacity;
     let slots = backends * SLOTS;
@@ -75,6 +78,7 @@ fn shapes(capacity: &Capacity) -> [Shape; 18] {
         shape("backends", size_of::<u32>(), size_of::<Backend>(), backends + services::SPARE),
         shape("service_sources", size_of::<RouteKey>(), size_of::<u32>(), keys),
         shape("affinities", size_of::<AffinityKey>(), size_of::<Affinity>(), CLIENTS),
+        shape("fragments", size_of::<FlowKey>(), size_of::<[u16; 2]>(), FRAGMENTS),
         shape("connections", size_of::<FlowKey>(), size_of::<Connection>(), connections),
         shape("translated_sockets", size_of::<SocketKey>(), size_of::<SocketPeer>(), CLIENTS),
     ]
@@ -123,6 +127,8 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         endpoint_flows: take(&mut ebpf, "endpoint_flows")?,
         counters: take(&mut ebpf, "counters")?,
         endpoint_counters: take(&mut ebpf, "endpoint_counters")?,
+        node_flows: take(&mut ebpf, "node_flows")?,
+        fragments: take(&mut ebpf, "fragments")?,
         services,
         service_sources: take(&mut ebpf, "service_sources")?,
         affinities: take(&mut ebpf, "affinities")?,

@@ -6,6 +6,7 @@
 //! | `kernel_types` | where the kernel keeps what the programs read of it |
 //! | `endpoints`, `namespaces`, `routes`, `flows`, `connections`, `counters` | what is in the maps |
 //! | `services` | the tables of Services |
+//! | `translated` | what is remembered of packets to them |
 //! | `exact` | the table behind `endpoints` |
 //! | `memory`, `grace` | writing without calls, and when that is allowed |
 //! | `batch` | whole maps at once |
@@ -39,6 +40,7 @@ mod query;
 mod routes;
 mod services;
 mod tc;
+mod translated;
 mod xdp;
 
 use std::{
@@ -102,6 +104,8 @@ pub struct Datapath {
     endpoint_flows: Array<MapData, u32>,
     counters: PerCpuArray<MapData, Counter>,
     endpoint_counters: PerCpuArray<MapData, EndpointCount>,
+    node_flows: Array<MapData, u32>,
+    fragments: HashMap<MapData, FlowKey, [u16; 2]>,
     services: Book,
     service_sources: LpmTrie<MapData, RouteData, u32>,
     affinities: HashMap<MapData, AffinityKey, Affinity>,
@@ -169,6 +173,8 @@ impl Datapath {
             ("endpoint_flows", self.endpoint_flows.map()),
             ("counters", self.counters.map()),
             ("endpoint_counters", self.endpoint_counters.map()),
+            ("node_flows", self.node_flows.map()),
+            ("fragments", self.fragments.map()),
             ("services", self.services.map()),
             ("service_slots", self.services.slots()),
             ("backends", self.services.backends()),

@@ -198,7 +198,8 @@ impl Node {
     pub(super) fn set_node(&mut self) -> Result<(), Error> {
         let flags = if self.state.has_blackholes() { FLAG_BLACKHOLES } else { 0 };
         let Entry { name: _, ifindex, mac } = self.entry;
-        let node = netpath_common::Node { entry: ifindex, entry_mac: mac, flags, node_ports: [0, 0] };
+        let node =
+            netpath_common::Node { entry: ifindex, entry_mac: mac, flags, node_ports: [0, 0] };
         Ok(self.datapath.set_node(&node)?)
     }
 }

@@ -21,6 +21,6 @@ pub use destination::{next_hop, route_of};
 pub use device::{from_endpoint, to_endpoint};
 pub use egress::{Origin, egress};
 pub use ingress::ingress;
-pub use onward::onward;
-pub use translate::{Crossing, Translated, Work, translate};
+pub use onward::{next_hop_onward, onward};
+pub use translate::{Crossing, HIDING_PORTS, NEXT_TRY, Translated, Work, translate};
 pub use wire::wire;

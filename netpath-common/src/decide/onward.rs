@@ -5,7 +5,10 @@ use super::{
     destination::{self, Destination},
     translate::{Crossing, Work},
 };
-use crate::{Action, Endpoint, Hook, Packet, Path, Reason, Tables, Verdict, route::TABLE_MAIN};
+use crate::{
+    Action, Address, Endpoint, FlowKey, Hook, Mac, Packet, Path, Reason, Tables, Verdict,
+    route::TABLE_MAIN,
+};
 
 /// Decides on the packet of `work`: what it has become, if it has `changed`.
 ///
@@ -15,8 +18,7 @@ use crate::{Action, Endpoint, Hook, Packet, Path, Reason, Tables, Verdict, route
 pub fn onward<T: Tables>(tables: &T, work: &Work, crossing: &Crossing, changed: bool) -> Verdict {
     let Work { packet, key, .. } = work;
     let reason = |otherwise| if changed { Reason::Service } else { otherwise };
-    let sender = tables.endpoint(&key.source);
-    let table = sender.map_or(TABLE_MAIN, |sender| sender.table);
+    let table = table_of(tables, key);
     if crossing.hook == Hook::ToEndpoint {
         return Verdict::pass(Path::Local, reason(Reason::StackRouted));
     }
@@ -32,7 +34,7 @@ pub fn onward<T: Tables>(tables: &T, work: &Work, crossing: &Crossing, changed: 
         Destination::Route(route) => match Path::from_u8(route.path) {
             Some(Path::Router) if route.has_next_hop() && crossing.hook != Hook::Ingress => {
                 Verdict::new(Path::Router, reason(Reason::Route), Action::NextHop)
-                    .at(crossing.ifindex, crate::Mac::new([0; 6]))
+                    .at(crossing.ifindex, Mac::new([0; 6]))
             }
             Some(Path::Router) => to_wire(crossing, reason(Reason::Route), work),
             Some(Path::Host | Path::Kernel) => destination::enter(tables, reason(Reason::Route)),
@@ -41,6 +43,20 @@ pub fn onward<T: Tables>(tables: &T, work: &Work, crossing: &Crossing, changed: 
         },
         Destination::Unknown => to_wire(crossing, reason(Reason::NoRoute), work),
     }
+}
+
+/// The next hop of a packet whose verdict is [`Action::NextHop`].
+#[inline(always)]
+pub fn next_hop_onward<T: Tables>(tables: &T, work: &Work) -> Option<Address> {
+    let table = table_of(tables, &work.key);
+    let route = destination::route(tables, table, &work.packet.destination)?;
+    route.next_hop(FlowKey::of(&work.packet).digest())
+}
+
+/// The route table of whoever sent it, before anybody else was put in the place.
+#[inline(always)]
+fn table_of<T: Tables>(tables: &T, key: &FlowKey) -> u32 {
+    tables.endpoint(&key.source).map_or(TABLE_MAIN, |sender| sender.table)
 }
 
 #[inline(always)]
@@ -91,6 +107,5 @@ fn to_wire(crossing: &Crossing, reason: Reason, work: &Work) -> Verdict {
     if crossing.hook == Hook::Ingress && !moved {
         return Verdict::pass(Path::Kernel, Reason::Transit);
     }
-    Verdict::new(Path::Router, reason, Action::Forward)
-        .at(crossing.ifindex, crate::Mac::new([0; 6]))
+    Verdict::new(Path::Router, reason, Action::Forward).at(crossing.ifindex, Mac::new([0; 6]))
 }

@@ -89,7 +89,10 @@ pub enum Translated {
 
 /// The first port, and how many there are, to send from in the place of hidden clients: above those
 /// that sockets take by themselves (`net.ipv4.ip_local_port_range`).
-const PORTS: (u32, u32) = (61_000, 4_536);
+pub const HIDING_PORTS: (u32, u32) = (61_000, 4_536);
+
+/// What a random number grows by from one port that is tried to the next: the golden ratio (Knuth).
+pub const NEXT_TRY: u32 = 0x9e37_79b9;
 
 /// Ports that are tried.
 const TRIES: u32 = 8;
@@ -320,10 +323,10 @@ fn note<T: Connections>(
         backend: connection.backend,
         seen: 0,
     };
-    let (first, ports) = PORTS;
+    let (first, ports) = HIDING_PORTS;
     for attempt in 0..TRIES {
         if hidden || attempt > 0 {
-            let share = crossing.random.wrapping_add(attempt.wrapping_mul(0x9e37_79b9));
+            let share = crossing.random.wrapping_add(attempt.wrapping_mul(NEXT_TRY));
             let share = ((u64::from(share) * u64::from(ports)) >> 32) as u32;
             #[expect(clippy::cast_possible_truncation, reason = "less than 65,536")]
             let port = (first + share) as u16;
