@@ -37,6 +37,7 @@ impl Node {
         self.ensure_entry().await?;
         self.observe().await?;
         self.mend_tables()?;
+        self.settle_services();
         self.set_node()?;
         self.mend_policy().await?;
         self.attach().await
