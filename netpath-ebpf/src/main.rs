@@ -11,6 +11,8 @@
 //! | `namespace` | whose socket sent a packet |
 //! | `next_hop` | routes with a next hop |
 //! | `count` | counters |
+//! | `services` | the choice of a backend's view of the maps |
+//! | `socket`, `call` | Services at sockets, and the system calls there |
 //! | `flows` | remembering what the host stack forwarded |
 
 #![no_std]
@@ -26,6 +28,7 @@
 
 mod act;
 mod answer;
+mod call;
 mod count;
 mod flows;
 mod headers;
@@ -33,6 +36,8 @@ mod maps;
 mod namespace;
 mod next_hop;
 mod parse;
+mod services;
+mod socket;
 mod tables;
 
 use core::mem::MaybeUninit;
