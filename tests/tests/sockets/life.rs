@@ -1,6 +1,6 @@
 //! The hooks of a cgroup: attached, replaced, repaired, taken over, detached.
 
-use std::{fs, net::SocketAddr};
+use std::{fs, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use netpath_agent::{
@@ -8,6 +8,7 @@ use netpath_agent::{
     datapath::{Datapath, Options, SocketHook, Sockets},
 };
 use netpath_common::ABI;
+use netpath_tests::sandbox::wait;
 
 use crate::{
     client,
@@ -25,6 +26,9 @@ const SMALL: Capacity = Capacity {
 };
 
 const HOOKS: usize = 10;
+
+/// How long the kernel may take to let go of a link.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An agent of its own in a cgroup of its own, beside the other one.
 pub(crate) fn hooks(world: &mut World) -> Result<()> {
@@ -59,7 +63,7 @@ fn agent(world: &mut World) -> Result<()> {
     ensure!(first.missing_sockets().is_empty(), "{:?}", first.missing_sockets());
     fs::remove_file(links.join("cgroup-connect4"))?;
     ensure!(first.missing_sockets() == ["connect4"], "{:?}", first.missing_sockets());
-    ensure!(!is_translated(service), "a link without a pin");
+    detached(service, "a link without a pin")?;
     ensure!(first.attach_sockets()? == ["connect4"] && first.missing_sockets().is_empty());
     ensure!(is_translated(service), "not repaired");
 
@@ -83,7 +87,7 @@ fn agent(world: &mut World) -> Result<()> {
     third.remove_others();
     replaced(&before, &third.sockets().hooks)?;
     ensure!(!other.exists(), "{} is left", other.display());
-    ensure!(!is_translated(service), "maps of the other version");
+    ensure!(!is_translated(service), "by maps of the other version");
     Tables::open(&options.pins)?.put(key(service, TCP), &backends, 0)?;
     ensure!(is_translated(service), "taken over");
 
@@ -102,7 +106,8 @@ fn agent(world: &mut World) -> Result<()> {
     drop(third);
     let mut off = Datapath::open(&Options { sockets: Sockets::Off, ..options.clone() })?;
     off.attach_sockets()?;
-    ensure!(off.missing_sockets().is_empty() && !is_translated(service), "turned off");
+    ensure!(off.missing_sockets().is_empty(), "{:?}", off.missing_sockets());
+    detached(service, "turned off")?;
     ensure!(fs::read_dir(&links)?.next().is_none(), "pins are left");
     drop(off);
     let mut on = Datapath::open(&options)?;
@@ -111,13 +116,19 @@ fn agent(world: &mut World) -> Result<()> {
     drop(on);
     let removed = Datapath::cleanup(&options.pins);
     ensure!(removed.errors.is_empty() && !options.pins.exists(), "{:?}", removed.errors);
-    ensure!(!is_translated(service), "removed");
-    Ok(())
+    detached(service, "removed")
 }
 
 /// Nobody but a Service has its address: there is no way to it.
 fn is_translated(service: SocketAddr) -> bool {
     client::tcp(service).is_ok()
+}
+
+/// The kernel lets go of a link some time after its last pin is removed.
+fn detached(service: SocketAddr, what: &str) -> Result<()> {
+    wait::until(&format!("{what}: the hooks are empty"), PATIENCE, || {
+        Ok((!is_translated(service)).then_some(()))
+    })
 }
 
 /// The same links have other programs.
