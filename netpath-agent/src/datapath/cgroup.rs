@@ -94,7 +94,10 @@ impl Datapath {
     }
 
     fn attach_all(&mut self) -> Result<Vec<&'static str>, Error> {
-        let cgroup = Cgroup::find(&self.sockets)?;
+        let cgroup = match self.known_cgroup() {
+            Some(known) => known,
+            None => Cgroup::find(&self.sockets)?,
+        };
         let moved = self.socket_status.cgroup.as_ref() != Some(&cgroup.path);
         let before = std::mem::take(&mut self.socket_status.hooks);
         self.socket_status.cgroup = Some(cgroup.path.clone());
@@ -124,6 +127,11 @@ impl Datapath {
         Ok(())
     }
 
+    /// The cgroup that was found before, if there still is one: a node's mounts are many.
+    fn known_cgroup(&self) -> Option<Cgroup> {
+        Cgroup::open(self.socket_status.cgroup.clone()?).ok()
+    }
+
     /// The cgroup and its hooks.
     #[must_use]
     pub const fn sockets(&self) -> &SocketsStatus {
@@ -137,7 +145,7 @@ impl Datapath {
         if self.sockets == Sockets::Off {
             return Vec::new();
         }
-        let id = Cgroup::find(&self.sockets).map(|cgroup| cgroup.id).ok();
+        let id = self.known_cgroup().map(|cgroup| cgroup.id);
         let is_linked = |status: &&SocketHook| {
             let link = CgroupLink::from_pin(&self.pins.socket(status.hook));
             link.and_then(|link| link.info())
@@ -198,6 +206,10 @@ impl Cgroup {
                 first_mount(&mounts).ok_or(Error::NoCgroup)?
             }
         };
+        Self::open(path)
+    }
+
+    fn open(path: PathBuf) -> Result<Self, Error> {
         let open = || {
             let file = File::open(&path)?;
             let is_cgroup = fstatfs(&file)?.filesystem_type() == CGROUP2_SUPER_MAGIC;

@@ -9,8 +9,9 @@ use crate::{
 
 impl Node {
     /// Attaches the programs of sockets, or detaches them, as configured. What fails is told by the
-    /// status: everything else works without.
+    /// status, and once by the log: everything else works without.
     pub(super) fn attach_sockets(&mut self) {
+        let failed = self.datapath.sockets().failure.clone();
         match self.datapath.attach_sockets() {
             Ok(hooks) => {
                 for hook in &hooks {
@@ -18,7 +19,12 @@ impl Node {
                 }
                 self.count_repairs("hook", hooks.len() as u64);
             }
-            Err(error) => tracing::warn!(error = chain(&error), "sockets are not translated"),
+            Err(error) => {
+                let error = chain(&error);
+                if failed.as_ref() != Some(&error) {
+                    tracing::warn!(error, "sockets are not translated");
+                }
+            }
         }
     }
 

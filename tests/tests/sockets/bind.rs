@@ -31,7 +31,7 @@ pub(crate) fn node_ports(world: &mut World) -> Result<()> {
             // A socket of IPv6 listens to IPv4 as well.
             let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
             for taken in [any, node, both] {
-                refused(bind(taken, protocol), taken)?;
+                refused(&bind(taken, protocol), taken)?;
             }
             bind(SocketAddr::new(any.ip(), free), protocol)?;
             bind(SocketAddr::new(backends[0].ip(), port), protocol)?;
@@ -52,7 +52,7 @@ fn bind(address: SocketAddr, protocol: u8) -> io::Result<()> {
 }
 
 /// Kernels before 6.1 let programs say no more than no.
-fn refused(bound: io::Result<()>, address: SocketAddr) -> Result<()> {
+fn refused(bound: &io::Result<()>, address: SocketAddr) -> Result<()> {
     let expected = if netpath_tests::sandbox::kernel::at_least(6, 1)? {
         ErrorKind::AddrInUse
     } else {

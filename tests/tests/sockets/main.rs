@@ -24,22 +24,22 @@ use crate::world::World;
 type Check = fn(&mut World) -> Result<()>;
 
 const CHECKS: [(&str, Check); 16] = [
-    ("connect::tcp_reaches_a_backend_and_knows_the_service", connect::tcp),
-    ("connect::udp_reaches_a_backend_and_knows_the_service", connect::udp),
-    ("connect::an_ipv6_socket_may_ask_an_ipv4_service", connect::mapped),
-    ("connect::other_destinations_are_left_alone", connect::past),
-    ("connect::nobody_answers", connect::nobody),
-    ("connect::a_node_port_is_one_of_the_nodes_addresses_only", connect::node_port),
-    ("connect::affinity_keeps_the_backend", connect::affinity),
-    ("connect::backends_have_even_shares", connect::shares),
-    ("send::answers_come_from_the_service", send::answers),
-    ("send::an_ipv6_socket_may_ask_an_ipv4_service", send::mapped),
-    ("send::nobody_answers", send::nobody),
-    ("send::a_socket_stays_and_moves_on", send::stays),
-    ("send::backends_have_even_shares", send::shares),
-    ("bind::node_ports_are_taken", bind::node_ports),
-    ("life::hooks_come_stay_and_go", life::hooks),
-    ("cost::connecting", cost::connecting),
+    ("sockets::connect::tcp_reaches_a_backend_and_knows_the_service", connect::tcp),
+    ("sockets::connect::udp_reaches_a_backend_and_knows_the_service", connect::udp),
+    ("sockets::connect::an_ipv6_socket_may_ask_an_ipv4_service", connect::mapped),
+    ("sockets::connect::other_destinations_are_left_alone", connect::past),
+    ("sockets::connect::nobody_answers", connect::nobody),
+    ("sockets::connect::a_node_port_is_one_of_the_nodes_addresses_only", connect::node_port),
+    ("sockets::connect::affinity_keeps_the_backend", connect::affinity),
+    ("sockets::connect::backends_have_even_shares", connect::shares),
+    ("sockets::send::answers_come_from_the_service", send::answers),
+    ("sockets::send::an_ipv6_socket_may_ask_an_ipv4_service", send::mapped),
+    ("sockets::send::nobody_answers", send::nobody),
+    ("sockets::send::a_socket_stays_and_moves_on", send::stays),
+    ("sockets::send::backends_have_even_shares", send::shares),
+    ("sockets::bind::node_ports_are_taken", bind::node_ports),
+    ("sockets::life::hooks_come_stay_and_go", life::hooks),
+    ("sockets::cost::connecting", cost::connecting),
 ];
 
 fn main() {
