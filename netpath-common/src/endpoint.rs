@@ -151,6 +151,13 @@ impl Endpoint {
         self.flags & (FLAG_SERVICE | FLAG_NODE_PORTS) != 0
     }
 
+    /// Whether it is one of the node's own while some Service has a node port, see [`FLAG_NODE_PORTS`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_node_ports(&self) -> bool {
+        self.is_host() && self.flags & FLAG_NODE_PORTS != 0
+    }
+
     /// Whether a full-length prefix may override the endpoint, see [`FLAG_ROUTED`].
     #[inline(always)]
     #[must_use]

@@ -11,9 +11,10 @@
 //! | `namespace` | whose socket sent a packet |
 //! | `next_hop` | routes with a next hop |
 //! | `count` | counters |
+//! | `services` | the choice of a backend's view of the maps |
+//! | `socket`, `call` | Services at sockets, and the system calls there |
 //! | `flows` | remembering what the host stack forwarded |
 //! | `translate`, `rewrite` | packets to Services and from them |
-//! | `services` | the choice's view of the tables |
 
 #![no_std]
 #![no_main]
@@ -28,6 +29,7 @@
 
 mod act;
 mod answer;
+mod call;
 mod count;
 mod flows;
 mod headers;
@@ -37,6 +39,7 @@ mod next_hop;
 mod parse;
 mod rewrite;
 mod services;
+mod socket;
 mod tables;
 mod translate;
 

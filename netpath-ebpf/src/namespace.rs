@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     Global,
-    bindings::__sk_buff,
+    bindings::{__sk_buff, bpf_sock},
     helpers::generated::{bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_sk_fullsock},
 };
 use netpath_common::namespace::SOCKET_NAMESPACE;
@@ -17,6 +17,10 @@ use crate::maps::{SOCKETS, SOCKETS_BITS};
 /// Offset of `ns.inum` in `struct net`, set at load; 0 where namespaces can not be told apart.
 #[unsafe(no_mangle)]
 static NAMESPACE_NUMBER: Global<u32> = Global::new(0);
+
+/// The number of the node's own namespace, set at load.
+#[unsafe(no_mangle)]
+static NODE_NAMESPACE: Global<u32> = Global::new(0);
 
 /// `enum sock_type` of `linux/net.h`.
 const SOCK_RAW: u32 = 3;
@@ -86,9 +90,20 @@ fn read_from(skb: *mut __sk_buff, offset: u32) -> u32 {
     let field = unsafe { &(*skb).__bindgen_anon_2 };
     // SAFETY: its only field is a pointer, or null.
     let socket = unsafe { field.sk };
-    if socket.is_null() {
-        return 0;
-    }
+    if socket.is_null() { 0 } else { number_of(socket, offset) }
+}
+
+/// Whether a socket is at home in the node's own namespace. Not known where namespaces can not be told
+/// apart: of no socket then.
+#[inline(always)]
+pub(crate) fn is_node(socket: *mut bpf_sock) -> bool {
+    let (offset, node) = (NAMESPACE_NUMBER.load(), NODE_NAMESPACE.load());
+    offset != 0 && node != 0 && number_of(socket, offset) == node
+}
+
+/// Reads the number of a socket's namespace.
+#[inline(always)]
+fn number_of(socket: *mut bpf_sock, offset: u32) -> u32 {
     let mut copy = MaybeUninit::<Socket>::uninit();
     let Some(Socket { namespace, .. }) = read(&mut copy, socket.addr() as u64) else { return 0 };
     let mut number = MaybeUninit::<u32>::uninit();

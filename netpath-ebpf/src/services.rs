@@ -1,4 +1,4 @@
-//! The choice's view of the maps.
+//! The view of the tables of Services that the choice of a backend has.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use netpath_common::{
@@ -14,8 +14,8 @@ use crate::{
 impl Services for Maps {
     #[inline(always)]
     fn service(&self, key: &ServiceKey) -> Option<Service> {
-        // SAFETY: the agent replaces values whole, and no program writes them; an element stays until
-        // the grace period that the program runs in has ended.
+        // SAFETY: no program writes this map; the agent replaces values whole, and the element stays
+        // until the grace period that the program runs in has ended.
         unsafe { SERVICES.get(key) }.copied()
     }
 
@@ -31,14 +31,18 @@ impl Services for Maps {
 
     #[inline(always)]
     fn affinity(&self, key: &AffinityKey) -> Option<Affinity> {
-        // SAFETY: programs and the agent replace values whole.
+        // SAFETY: an element that gives way to another is not used for it before the grace period has
+        // ended, but may be replaced in between: the generation of the backend is compared anyway.
         unsafe { AFFINITIES.get(key) }.copied()
     }
 
     #[inline(always)]
     fn is_admitted(&self, service: u32, address: &Address) -> bool {
+        const {
+            assert!(size_of::<Key<RouteData>>() == size_of::<RouteKey>());
+        }
         let key = RouteKey::lookup(service, *address);
-        // SAFETY: aya's key is the same three fields in the same order, without alignment.
+        // SAFETY: as in `Tables::route`.
         let key = unsafe { &*core::ptr::from_ref(&key).cast::<Key<RouteData>>() };
         SERVICE_SOURCES.get(key).is_some()
     }

@@ -7,7 +7,7 @@ use std::{net::IpAddr, process::Command, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use netpath_agent::{
     config::{Attach, Capacity, Switching, Xdp},
-    datapath::{Datapath, HookStatus, Options, ParentSpec},
+    datapath::{Datapath, HookStatus, Options, ParentSpec, Sockets},
 };
 use netpath_common::{Attachment, Endpoint, Mac, endpoint::NO_SLOT, route::TABLE_MAIN};
 use netpath_tests::sandbox::{
@@ -43,7 +43,7 @@ fn replaced(attach: Attach) -> Result<()> {
     let cable = Cable::lay(&format!("np-{}-{attach:?}", std::process::id()))?;
     let pins = Pins::mount()?;
     let folder = pins.path();
-    let options = Options { pins: folder, capacity: SMALL, attach };
+    let options = Options { pins: folder, capacity: SMALL, attach, sockets: Sockets::Off };
     let mut hooks = cable.node.enter(|| start(&options))?;
 
     let _servers = [(&cable.node, NODE), (&cable.peer, PEER)]

@@ -55,6 +55,26 @@ pub(crate) fn next_agent(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// The tests of sockets, beside the programs: each kernel is asked.
+pub(crate) const SOCKETS: &str = "netpath-sockets";
+
+/// Builds them.
+pub(crate) fn sockets(workspace: &Workspace) -> Result<()> {
+    step("Building the tests of sockets");
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--no-run", "--release", "--target", TARGET, "-p", "netpath-tests"]);
+    let output = command::output(cargo.args(["--test", "sockets", "--message-format", "json"]))?;
+    let messages = output.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let mut built = messages.filter_map(|message: serde_json::Value| {
+        let is_test = message["target"]["name"] == "sockets";
+        message["executable"].as_str().filter(|_| is_test).map(PathBuf::from)
+    });
+    let built = built.next().context("cargo built no tests of sockets")?;
+    let kept = folder(workspace).join(SOCKETS);
+    fs::copy(&built, &kept).with_context(|| format!("copy {}", built.display()))?;
+    Ok(())
+}
+
 /// Builds a guest's first process. It belongs to this package, so that a guest starts
 /// without the dataplane being built.
 pub(crate) fn init(workspace: &Workspace) -> Result<PathBuf> {

@@ -34,6 +34,8 @@ enum Group {
     Scenario,
     /// The sandbox with Debian's container runtimes.
     Runtime,
+    /// Services at sockets, by a process of the guest itself.
+    Sockets,
     /// A disk whose guest loses its power.
     Power,
     /// The sandbox in a guest whose clock counts instructions.
@@ -41,12 +43,13 @@ enum Group {
 }
 
 impl Group {
-    const ALL: [Self; 4] = [Self::Scenario, Self::Runtime, Self::Power, Self::Cost];
+    const ALL: [Self; 5] = [Self::Scenario, Self::Runtime, Self::Sockets, Self::Power, Self::Cost];
 
     fn name(self) -> &'static str {
         match self {
             Self::Scenario => "scenario",
             Self::Runtime => "runtime",
+            Self::Sockets => "sockets",
             Self::Power => "power",
             Self::Cost => "cost",
         }
@@ -57,7 +60,7 @@ impl Group {
     /// keeps is the store's business, and the same everywhere. Costs are compared on one kernel.
     fn kernels(self) -> &'static [Series] {
         match self {
-            Self::Scenario => &Series::ALL,
+            Self::Scenario | Self::Sockets => &Series::ALL,
             Self::Runtime => &[Series::V6_1, Series::V6_12],
             Self::Power | Self::Cost => &[Series::V6_12],
         }
@@ -77,6 +80,7 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     packages::install(&GUEST)?;
     build::next_agent(workspace)?;
     let programs = build::programs(workspace)?;
+    build::sockets(workspace)?;
     build::init(workspace)?;
     let guests = guests(args, &programs)?;
     for (_, series) in &guests {
@@ -147,6 +151,8 @@ fn guests(args: &Args, programs: &Path) -> Result<Vec<(Group, Series)>> {
     let mut list = Command::new(programs.join("netpath-sandbox"));
     list.args(["test", "--list", "--filter", args.filter.as_deref().unwrap_or_default()]);
     let mut names = command::output(&mut list)?;
+    let mut list = Command::new(programs.join(build::SOCKETS));
+    names.push_str(&command::output(list.arg("--list").args(&args.filter))?);
     for name in power::NAMES {
         if args.filter.as_ref().is_none_or(|filter| name.contains(filter)) {
             names.push_str(name);
@@ -176,17 +182,12 @@ fn run(
     if group == Group::Power {
         return power::run(workspace, series, programs, args, counter);
     }
-    let mut command: Vec<_> =
-        ["netpath-sandbox", "test", "--group", group.name()].map(str::to_owned).into();
-    if let Some(filter) = &args.filter {
-        command.extend(["--filter".to_owned(), filter.clone()]);
-    }
-    if let Some(seed) = args.seed {
-        command.extend(["--seed".to_owned(), seed.to_string()]);
-    }
-    command.extend(NICS.iter().flat_map(|mac| ["--nic", mac]).map(str::to_owned));
-    let mut machine = Machine::new(series, command);
+    let mut machine = Machine::new(series, command(group, args));
     machine.files = guest_programs(programs);
+    if group == Group::Sockets {
+        let guest = format!("/usr/bin/{}", build::SOCKETS);
+        machine.files = vec![GuestFile { host: programs.join(build::SOCKETS), guest }];
+    }
     machine.timeout = LIMIT;
     machine.silence = SILENCE;
     if group == Group::Cost {
@@ -199,4 +200,22 @@ fn run(
         machine.disks.push(userland::get(workspace)?);
     }
     Ok(machine.run(workspace, Channel::Output(counter))?.exit == 0)
+}
+
+/// What a guest runs.
+fn command(group: Group, args: &Args) -> Vec<String> {
+    let filter = args.filter.as_deref();
+    if group == Group::Sockets {
+        return [build::SOCKETS].into_iter().chain(filter).map(str::to_owned).collect();
+    }
+    let mut command: Vec<_> =
+        ["netpath-sandbox", "test", "--group", group.name()].map(str::to_owned).into();
+    if let Some(filter) = filter {
+        command.extend(["--filter", filter].map(str::to_owned));
+    }
+    if let Some(seed) = args.seed {
+        command.extend(["--seed".to_owned(), seed.to_string()]);
+    }
+    command.extend(NICS.iter().flat_map(|mac| ["--nic", mac]).map(str::to_owned));
+    command
 }

@@ -16,7 +16,7 @@ use crate::tally::{Counter, Tally};
 use crate::workspace::Workspace;
 
 /// The test targets that need root, each a tier.
-const ROOT: [&str; 4] = ["prog", "announce", "nftables", "replace"];
+const ROOT: [&str; 5] = ["prog", "announce", "nftables", "replace", "sockets"];
 
 /// `cargo xtask test`
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,8 @@ const ROOT: [&str; 4] = ["prog", "announce", "nftables", "replace"];
   nftables    the table that masquerades, written and read in a namespace, in the running kernel
   native      whole nodes with every attachment that needs no ipvlan, in the running kernel
   replace     programs replaced at their hooks under 20,000 packets a second, in the running kernel
+  sockets     Services at sockets, by a process of its own: in the running kernel, and in a guest per
+              kernel
   scenario    whole nodes, routers and pods, in a guest per kernel
   runtime     scenarios with containerd and podman, in guests with Debian's, on 6.1 and 6.12
   cost        instructions per round trip within their limits, in a guest that counts them, on 6.12

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     explain::{Explanation, KernelAnswer, Question, Step, Verdict},
     protocol::{NoProtocol, Protocol},
-    status::{Entry, Hook, Map, Masquerade, Parent, Status, Xdp},
+    status::{Entry, Hook, Map, Masquerade, Parent, SocketHook, Sockets, Status, Xdp},
 };
 use crate::{
     endpoint::EndpointSpec,

@@ -80,6 +80,35 @@ pub enum Error {
         /// What the kernel said.
         source: AttachError,
     },
+    /// No cgroup has processes whose sockets could be translated.
+    #[error(
+        "no cgroup file system of version 2 is mounted, so that no socket is translated; mount one, or set [services] cgroup or translate = \"packet\""
+    )]
+    NoCgroup,
+    /// Version 1, or something else.
+    #[error(
+        "[services] cgroup: {} is no cgroup of version 2; give a directory of a cgroup2 file system",
+        .0.display()
+    )]
+    NotCgroup(PathBuf),
+    /// A cgroup that can not be opened.
+    #[error("cgroup {}", path.display())]
+    Cgroup {
+        /// Its directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A program can not be attached to a hook of a cgroup.
+    #[error("can not attach to {hook} of the cgroup {}", cgroup.display())]
+    AttachSockets {
+        /// The hook.
+        hook: &'static str,
+        /// The cgroup.
+        cgroup: PathBuf,
+        /// What the kernel said.
+        source: Box<AttachError>,
+    },
     /// A qdisc could not be added.
     #[error("can not add the clsact qdisc to {parent}")]
     Qdisc {

@@ -1,11 +1,12 @@
 //! The object: its maps pinned or adopted, its programs loaded.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt as _};
 
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, IterableMap as _, Map, MapData, MapError, MapInfo},
-    programs::{SchedClassifier, Xdp},
+    programs::{CgroupSockAddr, ProgramType, SchedClassifier, Xdp},
+    sys::{BpfHelper, is_helper_supported},
 };
 use netpath_common::{
     Affinity, AffinityKey, Backend, Connection, Counter, EndpointCount, EndpointEntry, Flow,
@@ -13,7 +14,7 @@ use netpath_common::{
 };
 
 use super::{
-    Datapath, Error, Options,
+    Datapath, Error, Options, Sockets, SocketsStatus,
     exact::{self, Exact},
     kernel_types,
     pins::Pins,
@@ -98,7 +99,11 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
     }
     let number = kernel_types::namespace_number();
     let offset = number.as_ref().copied().unwrap_or(0);
+    let node = node_namespace();
+    let errors = u32::from(options.sockets != Sockets::Off && gives_errors());
     loader.override_global("NAMESPACE_NUMBER", &offset, true);
+    loader.override_global("NODE_NAMESPACE", &node, true);
+    loader.override_global("SOCKET_ERRORS", &errors, true);
     let mut ebpf = loader.load(OBJECT).map_err(|error| Error::Load(Box::new(error)))?;
     for name in [EGRESS, INGRESS] {
         classifier(&mut ebpf, name)?
@@ -140,9 +145,23 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         capacity: options.capacity.clone(),
         attached: BTreeMap::new(),
         devices: BTreeMap::new(),
+        sockets: options.sockets.clone(),
+        socket_status: SocketsStatus::default(),
         pins_seen: None,
         sight: number.map(drop),
     })
+}
+
+/// The number of the calling thread's network namespace, which is the node's; 0 if it is not told.
+fn node_namespace() -> u32 {
+    let inode = fs::metadata("/proc/thread-self/ns/net").map_or(0, |file| file.ino());
+    u32::try_from(inode).unwrap_or(0)
+}
+
+/// Whether a program of a socket may say what its call fails with.
+fn gives_errors() -> bool {
+    let helper = BpfHelper::BPF_FUNC_set_retval;
+    is_helper_supported(ProgramType::CgroupSockAddr, helper).unwrap_or(false)
 }
 
 /// aya takes a pinned map as it is: one of another size would be read wrongly.
@@ -191,6 +210,20 @@ pub(super) fn device(ebpf: &mut Ebpf) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// A program of sockets, loaded when it is first wanted.
+pub(super) fn socket<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut CgroupSockAddr, Error> {
+    let refused = |source| Error::Program { name, source: Box::new(source) };
+    let program = ebpf.program_mut(name).ok_or(Error::Missing(name))?;
+    let program: &mut CgroupSockAddr = program.try_into().map_err(refused)?;
+    if program.fd().is_err() {
+        program.load().map_err(refused)?;
+    }
+    Ok(program)
 }
 
 /// The XDP program of the object, loaded when it is first wanted: the verifier takes several times as

@@ -12,6 +12,7 @@
 //! | `batch` | whole maps at once |
 //! | `attach`, `device` | the hooks of a parent, and of an endpoint's own device |
 //! | `tc`, `xdp` | one kind of hook each |
+//! | `cgroup`, `link` | the hooks of sockets, and their links |
 //! | `query` | what a hook runs now |
 //! | `pins` | where everything is pinned |
 //! | `predecessor` | taking over from another version |
@@ -20,6 +21,7 @@
 
 mod attach;
 mod batch;
+mod cgroup;
 mod cleanup;
 mod connections;
 mod counters;
@@ -31,6 +33,7 @@ mod explain;
 mod flows;
 mod grace;
 mod kernel_types;
+mod link;
 mod load;
 mod memory;
 mod namespaces;
@@ -60,6 +63,7 @@ use netpath_common::{
 
 pub use self::{
     attach::{Filter, HookStatus, Lost, ParentSpec, ParentStatus, XdpStatus},
+    cgroup::{SocketHook, Sockets, SocketsStatus},
     cleanup::Removed,
     connections::Connections,
     counters::Fill,
@@ -83,6 +87,8 @@ pub struct Options {
     pub capacity: Capacity,
     /// The generation of TC hooks to use.
     pub attach: Attach,
+    /// Whose sockets are translated.
+    pub sockets: Sockets,
 }
 
 /// The loaded programs, the maps they share with user space, and the hooks they are attached to.
@@ -114,6 +120,8 @@ pub struct Datapath {
     attached: BTreeMap<u32, ParentStatus>,
     /// The hooks of endpoints' own devices, by interface index.
     devices: BTreeMap<u32, Vec<HookStatus>>,
+    sockets: Sockets,
+    socket_status: SocketsStatus,
     /// When the directory of the pins was last changed, if all of them have been seen since.
     pins_seen: Option<SystemTime>,
     sight: Result<(), NamespaceError>,

@@ -1,4 +1,5 @@
-//! Where maps and links are pinned: `<pins>/v<ABI>/<map>` and `<pins>/v<ABI>/links/<ifindex>-<hook>`.
+//! Where maps and links are pinned: `<pins>/v<ABI>/<map>` and `<pins>/v<ABI>/links/<ifindex>-<hook>`,
+//! or `cgroup-<hook>`.
 
 use std::{
     fs, io,
@@ -36,6 +37,11 @@ impl Pins {
     /// By index: bpf file systems allow no dot in a name, and VLAN interfaces have one.
     pub(super) fn link(&self, ifindex: u32, hook: Hook) -> PathBuf {
         self.links().join(format!("{ifindex}-{}", hook.name()))
+    }
+
+    /// The link of a cgroup's hook.
+    pub(super) fn socket(&self, hook: &str) -> PathBuf {
+        self.links().join(format!("cgroup-{hook}"))
     }
 
     /// The directories of other versions.

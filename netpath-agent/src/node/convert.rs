@@ -5,7 +5,7 @@ use netpath_common::parent::SUBNETS;
 use super::{Parent, State, policy};
 use crate::{
     config::Config,
-    datapath::{Options, ParentSpec},
+    datapath::{Options, ParentSpec, Sockets},
     netlink::LinkKind,
 };
 
@@ -15,6 +15,11 @@ impl From<&Config> for Options {
             pins: config.agent.pins.clone(),
             capacity: config.capacity.clone(),
             attach: config.datapath.attach,
+            sockets: match &config.services.cgroup {
+                _ if !config.services.at_sockets() => Sockets::Off,
+                None => Sockets::Everybody,
+                Some(cgroup) => Sockets::Of(cgroup.clone()),
+            },
         }
     }
 }

@@ -18,6 +18,7 @@
 //! | `start`, `run`, `answer`, `cleanup` | the agent's life |
 //! | `policy`, `mirror`, `masquerade` | rules and routes of the host stack, and the addresses it gives |
 //! | `devices` | the node's ends of endpoints' veth pairs |
+//! | `sockets` | the hooks of the cgroup whose sockets are translated |
 //! | `entry`, `parents`, `bpffs` | what the node needs around it |
 
 mod add;
@@ -48,6 +49,7 @@ mod remove;
 mod repair;
 mod routes;
 mod run;
+mod sockets;
 mod start;
 mod state;
 mod status;

@@ -124,6 +124,8 @@ impl Node {
         lost |= devices.any(|ifindex| !self.datapath.missing_device_links(*ifindex).is_empty());
         if lost {
             self.attach().await?;
+        } else if !self.datapath.missing_sockets().is_empty() {
+            self.attach_sockets();
         }
         Ok(cost)
     }
@@ -191,6 +193,7 @@ impl Node {
         }
         self.count_repairs("map entry", entries);
         self.count_repairs("hook", again);
+        self.attach_sockets();
         let devices = self.attach_devices(true).await;
         failed.map_or(devices, Err)
     }

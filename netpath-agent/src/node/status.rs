@@ -40,6 +40,7 @@ impl Node {
             endpoints: self.state.endpoints().len(),
             routes: self.state.routes().len(),
             masquerade: self.show_masquerades(),
+            sockets: self.show_sockets(),
             repairs: self.repairs.clone(),
             entry: types::Entry {
                 interface: self.entry.name.to_owned(),
@@ -108,6 +109,9 @@ impl Node {
         }
         if let Some(failure) = &self.masquerade.failure {
             warnings.push(format!("pods are not masqueraded: {failure}"));
+        }
+        if let Some(failure) = &self.datapath.sockets().failure {
+            warnings.push(format!("sockets are not translated: {failure}"));
         }
         for Map { name, used, capacity } in maps {
             if is_nearly_full(*used, *capacity) {

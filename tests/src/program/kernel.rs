@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use netpath_agent::{
     config::{Attach, Capacity},
-    datapath::{Datapath, Options},
+    datapath::{Datapath, Options, Sockets},
 };
 use netpath_common::Hook;
 
@@ -40,7 +40,7 @@ impl Kernel {
     pub fn load(room: Room, endpoints: u32, routes: u32) -> Result<Self> {
         let capacity = Capacity { endpoints, routes, ..Capacity::default() };
         let pins = room.pins.clone();
-        let options = Options { pins, capacity, attach: Attach::Auto };
+        let options = Options { pins, capacity, attach: Attach::Auto, sockets: Sockets::Off };
         let datapath = Datapath::open(&options).context("load the programs")?;
         Ok(Self { datapath, room, slots: Vec::new() })
     }

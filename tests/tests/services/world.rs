@@ -9,7 +9,7 @@ use aya::{
 };
 use netpath_agent::{
     config::{Attach, Capacity},
-    datapath::{Datapath, Options},
+    datapath::{Datapath, Options, Sockets},
     service::{BackendKey, Entry},
 };
 use netpath_common::{
@@ -38,7 +38,12 @@ impl World {
     /// Opens the tables as an agent does: also as its successor.
     pub(crate) fn open(&self) -> Result<Datapath> {
         let capacity = self.capacity.clone();
-        let options = Options { pins: self.pins.path(), capacity, attach: Attach::Auto };
+        let options = Options {
+            pins: self.pins.path(),
+            capacity,
+            attach: Attach::Auto,
+            sockets: Sockets::Off,
+        };
         Datapath::open(&options).context("load the programs")
     }
 

@@ -25,6 +25,9 @@ pub struct Status {
     pub routes: usize,
     /// What is masqueraded, table by table.
     pub masquerade: Vec<Masquerade>,
+    /// Whose sockets are translated, if any are to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<Sockets>,
     /// What had to be put right since the agent started, by kind.
     pub repairs: BTreeMap<String, u64>,
     /// The kernel entry: where the kernel path enters the host stack.
@@ -45,6 +48,30 @@ pub struct Masquerade {
     pub spec: MasqueradeSpec,
     /// Addresses of endpoints that it holds for.
     pub addresses: usize,
+}
+
+/// The cgroup whose processes have their sockets translated.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sockets {
+    /// Its directory, once it was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// Its hooks that have their program.
+    pub hooks: Vec<SocketHook>,
+    /// Why not all of them have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A hook of a cgroup.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SocketHook {
+    /// connect4, sendmsg6, ...
+    pub hook: String,
+    /// The kernel's number of the program, as in `bpftool prog`.
+    pub program: u32,
+    /// The kernel's number of the link, as in `bpftool link`.
+    pub link: u32,
 }
 
 /// The kernel entry.

@@ -9,7 +9,7 @@ use super::output::table;
 use crate::{
     api::types::{
         Connection, Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, KernelAnswer,
-        Masquerade, Parent, Route, Status, Step, Verdict,
+        Masquerade, Parent, Route, Sockets, Status, Step, Verdict,
     },
     attachment::Attachment,
     config::Vlan,
@@ -28,6 +28,7 @@ pub(super) fn status(status: &Status) -> String {
         endpoints,
         routes,
         masquerade,
+        sockets,
         repairs,
         entry,
         parents,
@@ -50,6 +51,13 @@ pub(super) fn status(status: &Status) -> String {
         let vpc = vpc.join(", ");
         // Writing to a string can not fail.
         let _ = writeln!(text, "masquerade table {table}: {addresses} addresses, outside {vpc}\n");
+    }
+    if let Some(Sockets { cgroup, hooks, failure: _ }) = sockets {
+        let names: Vec<_> = hooks.iter().map(|hook| hook.hook.as_str()).collect();
+        let names = if names.is_empty() { "nothing".to_owned() } else { names.join(" ") };
+        let cgroup = cgroup.as_deref().unwrap_or("-");
+        // Writing to a string can not fail.
+        let _ = writeln!(text, "sockets of cgroup {cgroup}: {names}\n");
     }
     text.push_str(&table(
         &[
