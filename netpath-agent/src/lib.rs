@@ -22,4 +22,5 @@ pub mod pci;
 pub mod pod;
 pub mod route;
 pub mod rule;
+pub mod service;
 pub mod store;
