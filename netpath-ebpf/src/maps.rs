@@ -77,11 +77,11 @@ pub(crate) static SERVICES: HashMap<ServiceKey, Service, 65_536, ON_DEMAND> = Ha
 
 /// Places of backends, in runs of those that answer for one Service.
 #[btf_map(name = "service_slots")]
-pub(crate) static SERVICE_SLOTS: Array<u32, 524_288> = Array::new();
+pub(crate) static SERVICE_SLOTS: Array<u32, 524_288, SHARED> = Array::new();
 
 /// Who answers for Services.
 #[btf_map(name = "backends")]
-pub(crate) static BACKENDS: Array<Backend, 131_072> = Array::new();
+pub(crate) static BACKENDS: Array<Backend, 131_072, SHARED> = Array::new();
 
 /// Prefixes on the wire that may ask a Service, by its number in the place of a table's.
 #[btf_map(name = "service_sources")]

@@ -18,6 +18,7 @@ use super::{
     kernel_types,
     pins::Pins,
     predecessor,
+    services::{self, Book},
 };
 use crate::config::Capacity;
 
@@ -55,8 +56,8 @@ pub(super) const fn parents() -> Shape {
 
 fn shapes(capacity: &Capacity) -> [Shape; 17] {
     let shape = |name, key, value, entries| Shape { name, key, value, entries };
-    let Capacity { endpoints, routes, flows, services, backends, connections } = *capacity;
-    let slots = backends.saturating_mul(SLOTS);
+    let Capacity { endpoints, routes, flows, services: keys, backends, connections } = *capacity;
+    let slots = backends * SLOTS;
     [
         shape("endpoints", size_of::<u32>(), size_of::<EndpointEntry>(), endpoints + exact::SPARE),
         shape("endpoint_heads", size_of::<u32>(), size_of::<u32>(), EndpointEntry::HEADS),
@@ -68,10 +69,10 @@ fn shapes(capacity: &Capacity) -> [Shape; 17] {
         shape("endpoint_flows", size_of::<u32>(), size_of::<u32>(), endpoints),
         shape("counters", size_of::<u32>(), size_of::<Counter>(), Counter::LINES),
         shape("endpoint_counters", size_of::<u32>(), size_of::<EndpointCount>(), endpoints),
-        shape("services", size_of::<ServiceKey>(), size_of::<Service>(), services),
-        shape("service_slots", size_of::<u32>(), size_of::<u32>(), slots),
-        shape("backends", size_of::<u32>(), size_of::<Backend>(), backends),
-        shape("service_sources", size_of::<RouteKey>(), size_of::<u32>(), services),
+        shape("services", size_of::<ServiceKey>(), size_of::<Service>(), keys),
+        shape("service_slots", size_of::<u32>(), size_of::<u32>(), slots + services::SPARE),
+        shape("backends", size_of::<u32>(), size_of::<Backend>(), backends + services::SPARE),
+        shape("service_sources", size_of::<RouteKey>(), size_of::<u32>(), keys),
         shape("affinities", size_of::<AffinityKey>(), size_of::<Affinity>(), CLIENTS),
         shape("connections", size_of::<FlowKey>(), size_of::<Connection>(), connections),
         shape("translated_sockets", size_of::<SocketKey>(), size_of::<SocketPeer>(), CLIENTS),
@@ -103,6 +104,12 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
     let heads: Array<MapData, u32> = take(&mut ebpf, "endpoint_heads")?;
     let endpoints = Exact::open(heads.map(), entries.map())
         .map_err(|error| Error::map("endpoints")(MapError::IoError(error)))?;
+    let services = Book::open(
+        take(&mut ebpf, "services")?,
+        take(&mut ebpf, "service_slots")?,
+        take(&mut ebpf, "backends")?,
+        options.capacity.services,
+    )?;
     Ok(Datapath {
         endpoints,
         endpoint_entries: entries,
@@ -115,6 +122,11 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         endpoint_flows: take(&mut ebpf, "endpoint_flows")?,
         counters: take(&mut ebpf, "counters")?,
         endpoint_counters: take(&mut ebpf, "endpoint_counters")?,
+        services,
+        service_sources: take(&mut ebpf, "service_sources")?,
+        affinities: take(&mut ebpf, "affinities")?,
+        connections: take(&mut ebpf, "connections")?,
+        translated_sockets: take(&mut ebpf, "translated_sockets")?,
         ebpf,
         pins,
         attach: options.attach,

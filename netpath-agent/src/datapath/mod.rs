@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | `load` | the object, its maps pinned or adopted |
 //! | `kernel_types` | where the kernel keeps what the programs read of it |
-//! | `endpoints`, `namespaces`, `routes`, `flows`, `counters` | what is in the maps |
+//! | `endpoints`, `namespaces`, `routes`, `flows`, `connections`, `counters` | what is in the maps |
+//! | `services` | the tables of Services |
 //! | `exact` | the table behind `endpoints` |
+//! | `memory`, `grace` | writing without calls, and when that is allowed |
 //! | `batch` | whole maps at once |
 //! | `attach`, `device` | the hooks of a parent, and of an endpoint's own device |
 //! | `tc`, `xdp` | one kind of hook each |
@@ -18,6 +20,7 @@
 mod attach;
 mod batch;
 mod cleanup;
+mod connections;
 mod counters;
 mod device;
 mod endpoints;
@@ -25,13 +28,16 @@ mod error;
 mod exact;
 mod explain;
 mod flows;
+mod grace;
 mod kernel_types;
 mod load;
+mod memory;
 mod namespaces;
 mod pins;
 mod predecessor;
 mod query;
 mod routes;
+mod services;
 mod tc;
 mod xdp;
 
@@ -46,18 +52,20 @@ use aya::{
     maps::{Array, HashMap, IterableMap as _, LpmTrie, MapData, MapError, PerCpuArray},
 };
 use netpath_common::{
-    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Parent, Route, route::RouteData,
+    Affinity, AffinityKey, Connection, Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node,
+    Parent, Route, SocketKey, SocketPeer, route::RouteData,
 };
 
 pub use self::{
     attach::{Filter, HookStatus, Lost, ParentSpec, ParentStatus, XdpStatus},
     cleanup::Removed,
+    connections::Connections,
     counters::Fill,
     error::{AttachError, Error},
     explain::{Explanation, Query, Step},
     kernel_types::Error as NamespaceError,
 };
-use self::{exact::Exact, pins::Pins};
+use self::{exact::Exact, pins::Pins, services::Book};
 use crate::config::{Attach, Capacity};
 
 /// How long ago a change of a directory must be for the next one to have another time: far longer
@@ -94,6 +102,11 @@ pub struct Datapath {
     endpoint_flows: Array<MapData, u32>,
     counters: PerCpuArray<MapData, Counter>,
     endpoint_counters: PerCpuArray<MapData, EndpointCount>,
+    services: Book,
+    service_sources: LpmTrie<MapData, RouteData, u32>,
+    affinities: HashMap<MapData, AffinityKey, Affinity>,
+    connections: HashMap<MapData, FlowKey, Connection>,
+    translated_sockets: HashMap<MapData, SocketKey, SocketPeer>,
     attached: BTreeMap<u32, ParentStatus>,
     /// The hooks of endpoints' own devices, by interface index.
     devices: BTreeMap<u32, Vec<HookStatus>>,
@@ -156,6 +169,13 @@ impl Datapath {
             ("endpoint_flows", self.endpoint_flows.map()),
             ("counters", self.counters.map()),
             ("endpoint_counters", self.endpoint_counters.map()),
+            ("services", self.services.map()),
+            ("service_slots", self.services.slots()),
+            ("backends", self.services.backends()),
+            ("service_sources", self.service_sources.map()),
+            ("affinities", self.affinities.map()),
+            ("connections", self.connections.map()),
+            ("translated_sockets", self.translated_sockets.map()),
         ];
         let mut restored = Vec::new();
         for (name, map) in maps {

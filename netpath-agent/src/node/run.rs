@@ -46,7 +46,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let period = Duration::from_secs(config.datapath.reconcile_seconds.into());
     let ground = Ground::check(config).await?;
     let listener = api::listen(&socket)?;
-    let node = match ground.start().await {
+    let node = match Box::pin(ground.start()).await {
         Ok(node) => Arc::new(Mutex::new(node)),
         Err(error) => {
             forget(&socket);

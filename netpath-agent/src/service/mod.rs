@@ -29,6 +29,7 @@ pub use self::{
     name::{BadName, ServiceName},
     read::{Item, Unreadable, items},
     spec::{Policy, PortSpec, Protocol, ServiceEndpoint, ServiceSpec, Target},
+    table::{BackendKey, Entry},
 };
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! What the kernel's tables say of a port of a Service.
+//! What the kernel's tables say of a Service's address, port and protocol.
 
 use std::sync::Arc;
 
-use netpath_common::Address;
+use netpath_common::{Address, Backend};
 
-/// Who answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A backend: whom a slot leads to. All Services that list the same one share its place in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BackendKey {
     /// Its address.
     pub address: Address,
@@ -15,17 +15,25 @@ pub struct BackendKey {
     pub protocol: u16,
 }
 
-/// What an address and a port of a Service lead to.
+impl From<&Backend> for BackendKey {
+    fn from(backend: &Backend) -> Self {
+        let Backend { address, port, protocol, generation: _ } = *backend;
+        Self { address, port, protocol }
+    }
+}
+
+/// What a [`ServiceKey`](netpath_common::ServiceKey) leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// See [`netpath_common::Service::id`].
+    /// See [`Service::id`](netpath_common::Service::id).
     pub id: u32,
     /// Seconds for which a client stays with its backend; 0 for no affinity.
     pub affinity: u32,
-    /// See [`netpath_common::Service::flags`].
+    /// [`FLAG_EXTERNAL`](netpath_common::service::FLAG_EXTERNAL) and the like.
     pub flags: u32,
-    /// The run for endpoints and the node, in order.
+    /// Backends for endpoints and for the node, slot by slot: one that is listed twice has twice the
+    /// share.
     pub inside: Arc<[BackendKey]>,
-    /// The run for who asks from the wire, in order.
+    /// The same for who asks from the wire. Lists that are equal share their slots.
     pub outside: Arc<[BackendKey]>,
 }
