@@ -12,7 +12,10 @@
 //! | `bound`, `health` | sockets of the node, and its answers to load balancers |
 //! | `table` | what the kernel's tables say of a port |
 
+pub mod bound;
 mod check;
+pub mod file;
+pub mod health;
 mod ids;
 pub mod local;
 mod maglev;
