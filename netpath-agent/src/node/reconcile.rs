@@ -36,6 +36,8 @@ impl Node {
         self.age_flows()?;
         self.ensure_entry().await?;
         self.observe().await?;
+        self.mend_services()?;
+        self.mend_health();
         self.mend_tables()?;
         self.set_node()?;
         self.mend_policy().await?;
@@ -103,8 +105,11 @@ impl Node {
         let begin = processor_time();
         self.set_node()?;
         self.look_at_masquerade();
-        let differ = self.tables_differ()?;
+        let (services, differ) = (self.services_differ()?, self.tables_differ()?);
         let cost = processor_time().saturating_sub(begin);
+        if services {
+            self.mend_services()?;
+        }
         if differ {
             self.mend_tables()?;
         }

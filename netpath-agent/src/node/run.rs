@@ -9,7 +9,9 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{Error, Shared, answer::answer, neighbours, reconcile::Moved, start::Ground, watch};
+use super::{
+    Error, Shared, answer::answer, neighbours, reconcile::Moved, services, start::Ground, watch,
+};
 use crate::{
     api,
     config::Config,
@@ -56,6 +58,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let (sender, mut requests) = mpsc::channel(WAITING);
     tokio::spawn(api::serve(listener, sender));
     tokio::spawn(watch::start_all(Arc::clone(&node)));
+    tokio::spawn(services::watch_file(Arc::clone(&node)));
+    tokio::spawn(services::watch_locals(Arc::clone(&node)));
     tracing::info!(socket = %socket.display(), "ready");
 
     let mut timer = every(period);

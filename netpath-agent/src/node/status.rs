@@ -39,6 +39,7 @@ impl Node {
             uptime_seconds: self.started.elapsed().as_secs(),
             endpoints: self.state.endpoints().len(),
             routes: self.state.routes().len(),
+            services: self.services.len(),
             masquerade: self.show_masquerades(),
             repairs: self.repairs.clone(),
             entry: types::Entry {
@@ -109,6 +110,7 @@ impl Node {
         if let Some(failure) = &self.masquerade.failure {
             warnings.push(format!("pods are not masqueraded: {failure}"));
         }
+        warnings.extend(self.service_warnings());
         for Map { name, used, capacity } in maps {
             if used * 100 >= capacity * FULL {
                 warnings.push(format!("map {name} holds {used} of {capacity}; raise its capacity"));

@@ -76,10 +76,10 @@ impl Bound {
         }
     }
 
-    /// Whether somebody is bound to a port at any address.
+    /// The ports that somebody is bound to, at whatever address.
     #[must_use]
-    pub fn has_port(&self, protocol: Protocol, port: u16) -> bool {
-        self.0.iter().any(|(of, bound, _)| (*of, *bound) == (protocol, port))
+    pub fn ports(&self) -> HashSet<(Protocol, u16)> {
+        self.0.iter().map(|(protocol, port, _)| (*protocol, *port)).collect()
     }
 }
 
@@ -119,10 +119,10 @@ mod tests {
         let other = port(connected.local_addr());
         let bound = Bound::read().expect("sockets");
         assert!(bound.reaches(Protocol::Tcp, address, listens));
-        assert!(bound.has_port(Protocol::Tcp, listens));
+        assert!(bound.ports().contains(&(Protocol::Tcp, listens)));
         assert!(bound.reaches(Protocol::Udp, address, receives));
         assert!(!bound.reaches(Protocol::Tcp, [127, 0, 0, 2].into(), listens));
-        assert!(!bound.has_port(Protocol::Tcp, other));
+        assert!(!bound.ports().contains(&(Protocol::Tcp, other)));
         drop((tcp, udp));
         let bound = Bound::read().expect("sockets");
         assert!(!bound.reaches(Protocol::Tcp, address, listens));

@@ -19,7 +19,7 @@ impl Ids {
         let text = format!("{service} {port}/{protocol} {ipv6} {external}");
         let hash = fnv1a(text.as_bytes());
         // Both halves, so that none of the bits is lost.
-        let mut id = (hash ^ hash >> 32) as u32;
+        let mut id = (hash >> 32) as u32 ^ (hash & 0xffff_ffff) as u32;
         loop {
             match self.owners.get(&id) {
                 // 0 is what a map's empty entry has.

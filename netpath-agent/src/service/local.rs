@@ -10,9 +10,7 @@ use std::{
 use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    PortSpec, Protocol, ServiceName, ServiceSpec, Target, resolve::backend, table::BackendKey,
-};
+use super::{PortSpec, ServiceName, ServiceSpec, Target, resolve::backend, table::BackendKey};
 
 /// A Service whose cluster IPs lead to backends on this node, such as a DNS cache, a log or a metrics
 /// agent: processes of the node, or pods.
@@ -120,6 +118,7 @@ impl Locals {
     }
 
     /// The Services.
+    #[must_use]
     pub fn services(&self) -> impl ExactSizeIterator<Item = &ServiceName> {
         self.specs.iter().map(|spec| &spec.service)
     }
@@ -147,7 +146,8 @@ impl Locals {
     }
 
     /// Who answers at the cluster IPs of a family, if not the cluster's backends.
-    pub(super) fn backends(
+    #[must_use]
+    pub fn backends(
         &self,
         spec: &ServiceSpec,
         port: &PortSpec,
@@ -189,12 +189,6 @@ fn target(spec: &ServiceSpec, port: &PortSpec) -> Option<u16> {
         Some(Target::Number(number)) => Some(*number),
         Some(Target::Name(_)) => spec.endpoints.iter().find_map(|it| port.target_of(it)),
     }
-}
-
-/// The protocol of a backend, if sockets of it can be seen.
-#[must_use]
-pub fn protocol(backend: &BackendKey) -> Option<Protocol> {
-    Protocol::from_number(backend.protocol).filter(|protocol| *protocol != Protocol::Sctp)
 }
 
 impl FromStr for LocalAddress {

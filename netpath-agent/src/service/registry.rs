@@ -77,6 +77,7 @@ pub struct Registry {
 
 impl Registry {
     /// All of them, by name.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Held>> {
         self.services.values()
     }

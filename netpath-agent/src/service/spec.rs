@@ -83,7 +83,6 @@ pub enum Target {
 /// Somebody who can answer for a Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "the conditions that Kubernetes has")]
 pub struct ServiceEndpoint {
     /// Its addresses, at most one a family.
     pub addresses: Vec<IpAddr>,

@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use ipnet::IpNet;
 use netpath_common::Path;
 
-use super::ipam::Ipam;
+use super::{ipam::Ipam, service::ServiceCommand};
 use crate::{
     api::types::{Protocol, Question},
     attachment::Attachment,
@@ -59,6 +59,9 @@ pub(super) enum Command {
     /// Flows that come back through the host stack, for it forwarded them there.
     #[command(subcommand)]
     Flow(Flow),
+    /// Addresses that stand for backends, and where they lead on this node.
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Pods' addresses and the pools that they are of.
     #[command(subcommand)]
     Ipam(Ipam),

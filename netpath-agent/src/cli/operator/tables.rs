@@ -27,6 +27,7 @@ pub(super) fn status(status: &Status) -> String {
         uptime_seconds,
         endpoints,
         routes,
+        services,
         masquerade,
         repairs,
         entry,
@@ -42,6 +43,7 @@ pub(super) fn status(status: &Status) -> String {
          entry     {} (index {}, {})\n\
          endpoints {endpoints}\n\
          routes    {routes}\n\
+         services  {services}\n\
          repairs   {repairs}\n\n",
         entry.interface, entry.ifindex, entry.mac,
     );
