@@ -137,10 +137,12 @@ pub struct BackendRow {
     pub zone: Option<String>,
     /// By who asks at a cluster IP.
     pub cluster: String,
-    /// By endpoints and the node, at external addresses and node ports.
-    pub inside: String,
-    /// By the wire.
-    pub outside: String,
+    /// By endpoints and the node, at external addresses and node ports; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<String>,
+    /// By the wire, there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<String>,
 }
 
 /// A backend of this node's own.

@@ -161,7 +161,7 @@ async fn services_are_answered_item_by_item() {
     let alone = agent.apply_services(&json!({"name": "a/a"})).await.expect("answered");
     assert_eq!(alone, [applied("a/a", What::Created, None)]);
     let failure = agent.apply_services(&json!({"name": "A"})).await.expect_err("refused");
-    assert_eq!(refused(failure).error, "wrong");
+    assert_eq!(refused(failure).error, "service A: wrong");
     let service: ServiceName = "a/a".parse().expect("name");
     let failure = refused(agent.service(&service).await.expect_err("refused"));
     assert!(failure.error.contains("service a/a is not there"), "{failure:?}");

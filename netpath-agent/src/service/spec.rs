@@ -190,6 +190,13 @@ impl ServiceSpec {
         self.cluster_ips.iter().copied().chain(self.external_addresses())
     }
 
+    /// Whether the wire may ask.
+    #[must_use]
+    pub fn is_external(&self) -> bool {
+        self.external_addresses().next().is_some()
+            || self.ports.iter().any(|port| port.node_port.is_some())
+    }
+
     /// Whether an endpoint is ready.
     #[must_use]
     pub const fn is_ready(&self, endpoint: &ServiceEndpoint) -> bool {

@@ -43,7 +43,7 @@ async fn apply(
     if alone && let Some(row) = rows.pop_if(|row| row.result == What::Refused) {
         let Applied { name, error, field, kind, result: _ } = row;
         let status = kind.map_or(StatusCode::INTERNAL_SERVER_ERROR, status_of);
-        let error = error.unwrap_or(name);
+        let error = format!("service {name}: {}", error.unwrap_or_default());
         return Err(Error(status, Failure { error, field, code: None }));
     }
     let created = alone && rows.iter().any(|row| row.result == What::Created);

@@ -180,7 +180,7 @@ fn detail(detail: &ServiceDetail) -> String {
         let BackendRow { address, node, zone, cluster, inside, outside } = row;
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let words = [address.to_string(), or_dash(node), or_dash(zone)];
-        words.into_iter().chain([cluster, inside, outside].map(Clone::clone)).collect()
+        words.into_iter().chain([cluster.clone(), or_dash(inside), or_dash(outside)]).collect()
     };
     let header = ["backend", "node", "zone", "at cluster ips", "inside", "outside"];
     text.push('\n');

@@ -174,7 +174,12 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (field, kind) = (error.field().map(str::to_owned), error.kind());
-        Self { error: chain(&error), field, kind }
+        // The name stands beside it.
+        let error = match error {
+            Error::Service { name: _, invalid } => invalid.to_string(),
+            error => chain(&error),
+        };
+        Self { error, field, kind }
     }
 }
 

@@ -63,6 +63,7 @@ impl Node {
                 }
             }
             let is = |all: &[Standing], at: usize| all[at].name().to_owned();
+            let external = spec.is_external();
             for (at, endpoint) in spec.endpoints.iter().enumerate() {
                 let Some(address) = endpoint.address(ipv6) else { continue };
                 rows.push(BackendRow {
@@ -70,8 +71,8 @@ impl Node {
                     node: endpoint.node.clone(),
                     zone: endpoint.zone.clone(),
                     cluster: is(&cluster, at),
-                    inside: is(&inside, at),
-                    outside: is(&outside, at),
+                    inside: external.then(|| is(&inside, at)),
+                    outside: external.then(|| is(&outside, at)),
                 });
             }
         }
