@@ -246,8 +246,7 @@ fn addresses_of_services_are_in_the_map() {
 
 #[test]
 fn sockets_alone_need_no_addresses_of_services() {
-    let mut state = State::default();
-    state.host = [ip("10.0.1.2")].into();
+    let mut state = State { host: [ip("10.0.1.2")].into(), ..State::default() };
     state.follow_services(&services(&["10.96.0.10:80", "0.0.0.0:30080"], true));
     assert_eq!((state.entry(ip("10.96.0.10")), state.entry_count()), (None, 1));
     assert_eq!(state.entry(ip("10.0.1.2")).map(|it| it.flags), Some(FLAG_NODE_PORTS));
@@ -256,7 +255,6 @@ fn sockets_alone_need_no_addresses_of_services() {
 
 #[test]
 fn exclusive_endpoints_are_told_of_service_prefixes() {
-    let mut state = State::default();
-    state.service_prefixes = vec![net("10.96.0.0/12")];
+    let state = State { service_prefixes: vec![net("10.96.0.0/12")], ..State::default() };
     assert_eq!(state.prefixes(), [net("10.96.0.0/12")]);
 }
