@@ -6,6 +6,7 @@ pub mod attachment;
 pub mod cli;
 pub mod cni;
 pub mod config;
+pub mod connection;
 pub mod datapath;
 pub mod endpoint;
 pub mod error;

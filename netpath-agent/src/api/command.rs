@@ -7,7 +7,8 @@ use super::{
     ipam::{Release, Reserve},
     services::{Applied, PutEndpoints, Service, ServiceDetail},
     types::{
-        Added, Counter, Endpoint, EndpointCounter, Explanation, Flow, Question, Route, Status,
+        Added, Connection, ConnectionFilter, Counter, Endpoint, EndpointCounter, Explanation, Flow,
+        Question, Route, Status,
     },
 };
 use crate::{
@@ -77,6 +78,8 @@ pub enum Command {
     Rules(Reply<Vec<RuleSpec>>),
     /// The flows that take the kernel path.
     Flows(Reply<Vec<Flow>>),
+    /// Connections to Services.
+    Connections(ConnectionFilter, Reply<Vec<Connection>>),
     /// Counters by parent, hook, path and reason.
     Counters(Reply<Vec<Counter>>),
     /// Counters by endpoint.

@@ -33,6 +33,11 @@ impl Connections {
         batch::each(&self.map, show).map_err(Error::map(MAP))
     }
 
+    /// How many entries there can be.
+    pub fn capacity(&self) -> Result<u32, Error> {
+        self.map.map().info().map(|info| info.max_entries()).map_err(Error::map(MAP))
+    }
+
     /// How many entries there are.
     pub fn count(&self) -> Result<usize, Error> {
         let mut count = 0;

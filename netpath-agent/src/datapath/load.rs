@@ -70,7 +70,7 @@ fn shapes(capacity: &Capacity) -> [Shape; 17] {
         shape("counters", size_of::<u32>(), size_of::<Counter>(), Counter::LINES),
         shape("endpoint_counters", size_of::<u32>(), size_of::<EndpointCount>(), endpoints),
         shape("services", size_of::<ServiceKey>(), size_of::<Service>(), keys),
-        shape("service_slots", size_of::<u32>(), size_of::<u32>(), slots + services::SPARE),
+        shape("service_slots", size_of::<u32>(), size_of::<u32>(), slots + services::KEPT_SLOTS),
         shape("backends", size_of::<u32>(), size_of::<Backend>(), backends + services::SPARE),
         shape("service_sources", size_of::<RouteKey>(), size_of::<u32>(), keys),
         shape("affinities", size_of::<AffinityKey>(), size_of::<Affinity>(), CLIENTS),

@@ -10,7 +10,7 @@ use aya::maps::LpmTrie;
 use ipnet::IpNet;
 use netpath_common::{Address, BackendId, RouteKey, ServiceKey};
 
-pub(super) use self::book::{Book, SPARE};
+pub(super) use self::book::{Book, KEPT_SLOTS, SPARE};
 use super::{
     Datapath, Error,
     namespaces::absent,

@@ -39,6 +39,7 @@ impl Node {
         self.mend_services()?;
         self.mend_health();
         self.mend_tables()?;
+        self.settle_services();
         self.set_node()?;
         self.mend_policy().await?;
         self.attach().await

@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use super::{
-    Error, Shared, answer::answer, neighbours, reconcile::Moved, services, start::Ground, watch,
+    Error, Shared, answer::answer, connections, neighbours, reconcile::Moved, services,
+    start::Ground, watch,
 };
 use crate::{
     api,
@@ -60,6 +61,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tokio::spawn(watch::start_all(Arc::clone(&node)));
     tokio::spawn(services::watch_file(Arc::clone(&node)));
     tokio::spawn(services::watch_locals(Arc::clone(&node)));
+    tokio::spawn(connections::keep(Arc::clone(&node)));
     tracing::info!(socket = %socket.display(), "ready");
 
     let mut timer = every(period);

@@ -89,6 +89,7 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         netlink,
         datapath,
         tracker: Tracker::default(),
+        gone: Arc::default(),
         masquerade: Masquerade::default(),
         entry,
         state,

@@ -26,6 +26,9 @@ pub(in crate::datapath) const SPARE: u32 = 128;
 /// The slot that is in no run: it has the last generation that a backend got, for a successor to go on.
 const GENERATION: u32 = 0;
 
+/// Slots that new Services can not have.
+pub(in crate::datapath) const KEPT_SLOTS: u32 = SPARE + 1;
+
 /// The maps, and what is in them.
 pub(in crate::datapath) struct Book {
     services: maps::HashMap<MapData, ServiceKey, Service>,
@@ -276,7 +279,8 @@ impl Book {
     }
 
     fn allocate(&mut self, count: usize, spare: u32) -> Result<Run, Error> {
-        let full = Error::Full { map: SLOTS, capacity: self.slots.count().saturating_sub(SPARE) };
+        let full =
+            Error::Full { map: SLOTS, capacity: self.slots.count().saturating_sub(KEPT_SLOTS) };
         let Ok(count) = u32::try_from(count) else { return Err(full) };
         let fits = |free: u32| free.checked_sub(spare).is_some_and(|free| free >= count);
         if fits(self.runs.free_count())

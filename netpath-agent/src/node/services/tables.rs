@@ -39,14 +39,6 @@ impl Node {
         Ok(())
     }
 
-    /// To be called after changes: backends that no Service lists any more are gone.
-    pub(super) fn settle_services(&mut self) {
-        let gone = self.datapath.settle_services();
-        if !gone.is_empty() {
-            tracing::debug!(backends = gone.len(), "gone");
-        }
-    }
-
     /// Takes in what the file and the store ask for. Where both have a Service, the file's holds.
     pub(in crate::node) fn fill_services(&mut self, stored: Vec<ServiceSpec>) {
         self.start_file();
