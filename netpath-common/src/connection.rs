@@ -52,6 +52,19 @@ impl Connection {
         self.flags & (FLAG_FIN | FLAG_RST) != 0
     }
 
+    /// What the tuple becomes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tuple(&self, protocol: u32) -> FlowKey {
+        FlowKey {
+            source: self.source,
+            destination: self.destination,
+            source_port: self.source_port,
+            destination_port: self.destination_port,
+            protocol,
+        }
+    }
+
     /// The key of the other direction's entry.
     #[inline(always)]
     #[must_use]

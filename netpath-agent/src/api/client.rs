@@ -1,6 +1,7 @@
 //! Talking to the agent.
 
 mod ipam;
+mod services;
 
 use std::{
     io,

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 
 use super::{
     ipam::{Release, Reserve},
+    services::{Applied, PutEndpoints, Service, ServiceDetail},
     types::{
         Added, Connection, ConnectionFilter, Counter, Endpoint, EndpointCounter, Explanation, Flow,
         Question, Route, Status,
@@ -18,6 +19,7 @@ use crate::{
     pod::{Collected, Keep, Mismatch, Pod, PodId, PodSpec, ReadyQuestion},
     route::{RouteSpec, Table},
     rule::RuleSpec,
+    service::{Item, ServiceName},
 };
 
 /// Where the answer goes.
@@ -62,6 +64,16 @@ pub enum Command {
     AddRoute(RouteSpec, Reply<Added<Route>>),
     /// Remove a route.
     RemoveRoute(Table, IpNet, Reply<Route>),
+    /// All Services.
+    Services(Reply<Vec<Service>>),
+    /// A Service and what it leads to.
+    Service(ServiceName, Reply<ServiceDetail>),
+    /// Create or replace Services.
+    ApplyServices(Vec<Item>, Reply<Vec<Applied>>),
+    /// Replace the endpoints of a Service.
+    PutServiceEndpoints(PutEndpoints, Reply<Applied>),
+    /// Remove a Service.
+    RemoveService(ServiceName, Reply<Service>),
     /// The rules of the configuration.
     Rules(Reply<Vec<RuleSpec>>),
     /// The flows that take the kernel path.

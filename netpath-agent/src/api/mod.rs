@@ -11,9 +11,11 @@
 //! GET    /v1/explain?source=&destination=[&protocol=&source_port=&destination_port=&parent=&mark=]
 //! GET    /v1/ipam/pools           GET  /v1/ipam/addresses   GET /v1/ipam/check
 //! POST   /v1/ipam/release         POST /v1/ipam/reserve
+//! GET    /v1/services             POST /v1/services         POST /v1/services/endpoints
+//! GET    /v1/services/NAMESPACE/NAME                        DELETE /v1/services/NAMESPACE/NAME
 //! ```
 //! An addition answers 201, or 200 when the same was there already. A removal answers with what was
-//! removed, or 404. Errors are `{"error": ..., "field": ..., "code": ...}` with the status that fits;
+//! removed, or 404. A list of Services is answered item by item. Errors are `{"error": ..., "field": ..., "code": ...}` with the status that fits;
 //! `code` is one of [`crate::pod::code`].
 
 pub mod client;
@@ -21,6 +23,7 @@ pub mod command;
 pub mod ipam;
 mod listen;
 mod server;
+pub mod services;
 pub mod types;
 
 pub use self::{

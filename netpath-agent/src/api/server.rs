@@ -1,5 +1,7 @@
 //! From HTTP requests to commands, and back.
 
+mod services;
+
 use axum::{
     Json, Router,
     extract::{
@@ -64,6 +66,7 @@ pub async fn serve(
         .route("/v1/counters", get(counters))
         .route("/v1/counters/endpoints", get(endpoint_counters))
         .route("/v1/explain", get(explain))
+        .merge(services::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .with_state(node);
@@ -256,15 +259,19 @@ impl IntoResponse for Error {
     }
 }
 
+const fn status_of(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Missing => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
+        Kind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 impl From<node::Error> for Error {
     fn from(error: node::Error) -> Self {
-        let status = match error.kind() {
-            Kind::Invalid => StatusCode::BAD_REQUEST,
-            Kind::Missing => StatusCode::NOT_FOUND,
-            Kind::Conflict => StatusCode::CONFLICT,
-            Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
-            Kind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        let status = status_of(error.kind());
         let field = error.field().map(str::to_owned);
         let code = error.code().map(str::to_owned);
         Self(status, Failure { error: chain(&error), field, code })

@@ -1,18 +1,21 @@
 //! Client and server against each other, with a node that answers by rote.
 
 use netpath_common::Path as RoutePath;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::{
     Client, Command, client, listen, serve,
+    services::{Applied, PutEndpoints, What},
     types::{Added, Endpoint, Question, Route},
 };
 use crate::{
     endpoint::{EndpointSpec, Invalid},
     name::InterfaceName,
-    node::Error,
+    node::{Error, Kind},
     route::{RouteSpec, Table},
+    service::ServiceName,
 };
 
 fn endpoint() -> Endpoint {
@@ -68,9 +71,25 @@ async fn node(mut requests: mpsc::Receiver<Command>) {
                 let problem = serde_json::to_string(&question).expect("JSON");
                 drop(reply.send(Err(Error::Question { field: "source", problem })));
             }
+            Command::ApplyServices(items, reply) => {
+                let rows = items.into_iter().map(|item| match item {
+                    Ok(spec) => applied(spec.name.as_str(), What::Created, None),
+                    Err(bad) => applied(&bad.name, What::Refused, Some(Kind::Invalid)),
+                });
+                drop(reply.send(Ok(rows.collect())));
+            }
+            Command::PutServiceEndpoints(what, reply) => {
+                drop(reply.send(Err(Error::ServiceConfigured(what.service))));
+            }
+            Command::Service(name, reply) => drop(reply.send(Err(Error::NoService(name)))),
             _ => {}
         }
     }
+}
+
+fn applied(name: &str, result: What, kind: Option<Kind>) -> Applied {
+    let error = kind.map(|_| "wrong".to_owned());
+    Applied { name: name.to_owned(), result, error, field: None, kind }
 }
 
 fn start() -> (TempDir, Client) {
@@ -130,6 +149,25 @@ async fn refusals_say_what_and_where() {
     let failure = refused(agent.explain(&question).await.expect_err("refused"));
     let asked = serde_json::to_string(&question).expect("JSON");
     assert!(failure.error.contains(&asked), "{failure:?} should repeat {asked}");
+}
+
+#[tokio::test]
+async fn services_are_answered_item_by_item() {
+    let (_directory, agent) = start();
+    let list = json!([{"name": "a/a"}, {"name": "a/b", "port": 80}]);
+    let rows = agent.apply_services(&list).await.expect("answered");
+    let results: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.result)).collect();
+    assert_eq!(results, [("a/a", What::Created), ("a/b", What::Refused)]);
+    let alone = agent.apply_services(&json!({"name": "a/a"})).await.expect("answered");
+    assert_eq!(alone, [applied("a/a", What::Created, None)]);
+    let failure = agent.apply_services(&json!({"name": "A"})).await.expect_err("refused");
+    assert_eq!(refused(failure).error, "service A: wrong");
+    let service: ServiceName = "a/a".parse().expect("name");
+    let failure = refused(agent.service(&service).await.expect_err("refused"));
+    assert!(failure.error.contains("service a/a is not there"), "{failure:?}");
+    let what = PutEndpoints { service, endpoints: Vec::new() };
+    let failure = refused(agent.put_service_endpoints(&what).await.expect_err("refused"));
+    assert_eq!(failure.field.as_deref(), Some("name"), "{failure:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    explain::{Explanation, KernelAnswer, Question, Step, Verdict},
+    explain::{Explanation, KernelAnswer, Question, Step, Translation, Verdict},
     protocol::{NoProtocol, Protocol},
     status::{Entry, Hook, Map, Masquerade, Parent, SocketHook, Sockets, Status, Xdp},
 };

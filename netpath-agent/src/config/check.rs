@@ -12,6 +12,7 @@ use crate::{
     node::policy,
     route,
     rule::{self, RuleSpec},
+    service::local,
 };
 
 /// The longest path that fits `sockaddr_un`, in bytes.
@@ -36,6 +37,7 @@ impl Config {
             rules: _,
             masquerades: _,
             pools,
+            local_services,
         } = self;
         agent.check()?;
         log.check()?;
@@ -48,7 +50,10 @@ impl Config {
         self.check_rules()?;
         self.check_masquerades()?;
         ipam::check(pools).map_err(|(index, invalid)| {
-            (format!("pool[{index}].{}", invalid.field()), Box::new(invalid).into())
+            (format!("pool[{index}].{}", invalid.field()), Problem::from(Box::new(invalid)))
+        })?;
+        local::check(local_services).map_err(|(index, invalid)| {
+            (format!("local_service[{index}].{}", invalid.field()), invalid.into())
         })
     }
 

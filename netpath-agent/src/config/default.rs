@@ -5,7 +5,7 @@ use std::{fmt::Write as _, net::Ipv4Addr};
 use documented::{Documented, DocumentedFields};
 use ipnet::{IpNet, Ipv4Net};
 use netpath_common::Path;
-use serde::Serialize;
+use serde::{Serialize, ser::Error as _};
 
 use super::{Config, Parent};
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     masquerade::MasqueradeSpec,
     route::{RouteSpec, Table},
     rule::RuleSpec,
+    service::local::{LocalAddress, LocalSpec},
 };
 
 /// The width of the file, in columns.
@@ -22,7 +23,7 @@ const WIDTH: usize = 92;
 const OFF: &str = "# ";
 
 /// Every key with its default value and what it means. The parent is an example to edit, the
-/// route, the rule, the masquerade and the pool are examples behind `#`.
+/// route, the rule, the masquerade, the pool and the local Service are examples behind `#`.
 pub fn default_file() -> Result<String, toml::ser::Error> {
     let Config {
         agent,
@@ -37,6 +38,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
         rules: _,
         masquerades: _,
         pools: _,
+        local_services: _,
     } = Config::default();
     let mut file = String::from("# The configuration of netpath-agent.\n");
     section(&mut file, "", "[agent]", &agent)?;
@@ -51,6 +53,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
     section(&mut file, OFF, "[[rule]]", &example_rule())?;
     section(&mut file, OFF, "[[masquerade]]", &example_masquerade())?;
     section(&mut file, OFF, "[[pool]]", &example_pool())?;
+    section(&mut file, OFF, "[[local_service]]", &example_local_service()?)?;
     Ok(file)
 }
 
@@ -85,6 +88,14 @@ fn example_pool() -> PoolSpec {
         gateway: Some(Ipv4Addr::new(10, 0, 1, 1).into()),
         default: true,
     }
+}
+
+/// A DNS cache on the node.
+fn example_local_service() -> Result<LocalSpec, toml::ser::Error> {
+    let service = "kube-system/kube-dns".parse().map_err(toml::ser::Error::custom)?;
+    let address = Ipv4Addr::new(169, 254, 20, 10).into();
+    let addresses = vec![LocalAddress { address, port: Some(53) }];
+    Ok(LocalSpec { service, addresses, fallback: true })
 }
 
 fn section<T>(

@@ -7,6 +7,7 @@ use crate::{
     name::InterfaceName,
     route::{self, Table},
     rule,
+    service::local,
 };
 
 /// Reading, parsing or checking the file failed.
@@ -148,4 +149,7 @@ pub enum Problem {
     /// A pool that is wrong by itself, or beside another.
     #[error(transparent)]
     Pool(#[from] Box<ipam::Invalid>),
+    /// A host-local Service that is wrong by itself, or beside another.
+    #[error(transparent)]
+    LocalService(#[from] local::Invalid),
 }

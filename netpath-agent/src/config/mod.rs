@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::{
     attachment::Attachment, ipam::PoolSpec, masquerade::MasqueradeSpec, name::InterfaceName,
-    pci::PciAddress, route::RouteSpec, rule::RuleSpec,
+    pci::PciAddress, route::RouteSpec, rule::RuleSpec, service::local::LocalSpec,
 };
 
 /// The whole file.
@@ -62,6 +62,9 @@ pub struct Config {
     /// Addresses for pods. The order counts.
     #[serde(rename = "pool")]
     pub pools: Vec<PoolSpec>,
+    /// Services that lead to backends on this node.
+    #[serde(rename = "local_service")]
+    pub local_services: Vec<LocalSpec>,
 }
 
 /// Where the agent keeps its things.

@@ -4,7 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use documented::{Documented, DocumentedFields};
 use ipnet::IpNet;
+use netpath_common::Path;
 use serde::{Deserialize, Serialize};
+
+use super::Config;
+use crate::route::{RouteSpec, Table};
 
 /// Who translates what is sent to Services, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields)]
@@ -79,6 +83,25 @@ impl Services {
     pub const fn tcp_timeout(&self, established: bool) -> Duration {
         let seconds = if established { self.tcp_seconds } else { self.tcp_brief_seconds };
         Duration::from_secs(seconds as u64)
+    }
+}
+
+impl Config {
+    /// The routes to the host's netfilter that come with kube-proxy, but for prefixes that the file
+    /// itself leads somewhere.
+    pub fn service_routes(&self) -> impl Iterator<Item = RouteSpec> {
+        let cidrs = self.services.cidrs.iter().filter(|_| self.services.mode == Mode::KubeProxy);
+        let routes = cidrs.map(|prefix| RouteSpec {
+            table: Table::MAIN,
+            prefix: *prefix,
+            path: Path::Kernel,
+            via: Vec::new(),
+        });
+        let taken = |route: &RouteSpec| {
+            let same = |own: &RouteSpec| (own.table, own.prefix) == (route.table, route.prefix);
+            self.routes.iter().any(same)
+        };
+        routes.filter(move |route| !taken(route))
     }
 }
 

@@ -3,13 +3,16 @@
 use std::{cell::RefCell, fmt, net::IpAddr, ops::Deref};
 
 use netpath_common::{
-    Action, Address, Affinity, AffinityKey, Attachment, Backend, Connection, Endpoint, FlowKey,
-    Hook, Kind, Mac, Node, Packet, Parent, Path, Route, RouteKey, Service, ServiceKey, Services,
-    Tables, Verdict,
+    Action, Address, Attachment, Connection, Endpoint, FlowKey, Hook, Kind, Mac, Node, Packet,
+    Parent, Path, Route, RouteKey, Tables, Verdict,
     decide::{self, Origin},
     endpoint::DEVICE_MAC,
 };
 
+mod service;
+
+pub use self::service::Translation;
+use self::service::Tuple;
 use super::{Datapath, Error, routes::to_trie};
 
 /// A packet to explain.
@@ -47,6 +50,8 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// The decision.
     pub verdict: Verdict,
+    /// What the packet becomes on its way, if it is to a Service, or of one.
+    pub translation: Option<Translation>,
     /// The flow's next hop, where a route has chosen it.
     pub next_hop: Option<IpAddr>,
     /// All that the route has.
@@ -76,24 +81,29 @@ impl Datapath {
             ..Packet::default()
         };
         let tables = Live { datapath: self, steps: RefCell::default() };
-        let verdict = if let Some(sender) = sender.filter(Endpoint::has_device) {
+        let (verdict, parent) = if let Some(sender) = sender.filter(Endpoint::has_device) {
             packet.source_mac = sender.mac.word();
             packet.destination_mac = DEVICE_MAC.word();
-            decide::from_endpoint(&tables, &packet, sender.device).0
+            decide::from_endpoint(&tables, &packet, sender.device)
         } else if let Some(sender) = sender {
             packet.source_mac = sender.mac.word();
             // Where an honest sender's socket is at home.
             let namespace = sender.namespace;
             let origin = Origin { ifindex: query.ifindex, forwarded: false, namespace };
-            decide::egress(&tables, &packet, origin)
+            (decide::egress(&tables, &packet, origin), query.ifindex)
         } else {
             packet.source_mac = NEIGHBOUR.word();
-            decide::ingress(&tables, &packet, query.ifindex, 0)
+            (decide::ingress(&tables, &packet, query.ifindex, 0), query.ifindex)
         };
         let hook = match sender {
             Some(sender) if sender.has_device() => Hook::FromEndpoint,
             Some(_) => Hook::Egress,
             None => Hook::Ingress,
+        };
+        let (verdict, translation) = if verdict.action == Action::Translate {
+            service::go_on(&tables, packet, hook, parent, &verdict)
+        } else {
+            (verdict, None)
         };
         let steps = tables.steps.take();
         let (next_hop, hops) = match verdict.action {
@@ -111,7 +121,7 @@ impl Datapath {
             }
             _ => (None, Vec::new()),
         };
-        Ok(Explanation { hook, steps, verdict, next_hop, hops })
+        Ok(Explanation { hook, steps, verdict, translation, next_hop, hops })
     }
 }
 
@@ -205,39 +215,20 @@ impl Tables for Live<'_> {
     }
 
     fn node_gates(&self) -> u32 {
-        0
+        self.datapath.node_flows.get(&0, 0).unwrap_or(0)
     }
 
-    fn connection(&self, _key: &FlowKey) -> Option<Copied<Connection>> {
-        None
+    fn connection(&self, key: &FlowKey) -> Option<Copied<Connection>> {
+        let found = self.datapath.connections.get(key, 0).ok();
+        self.note(format!("connections: {}", Tuple(key)), found, |known| {
+            format!("becomes {}", Tuple(&known.tuple(key.protocol)))
+        })
     }
 
     fn flow(&self, key: &FlowKey) -> bool {
         let question = format!("flows: {} to {}", key.source, key.destination);
         self.note(question, self.datapath.flows.get(key, 0).ok(), |_| "recorded".to_owned())
             .is_some()
-    }
-}
-
-impl Services for Live<'_> {
-    fn service(&self, _key: &ServiceKey) -> Option<Service> {
-        None
-    }
-
-    fn slot(&self, _slot: u32) -> Option<u32> {
-        None
-    }
-
-    fn backend(&self, _place: u32) -> Option<Backend> {
-        None
-    }
-
-    fn affinity(&self, _key: &AffinityKey) -> Option<Affinity> {
-        None
-    }
-
-    fn is_admitted(&self, _service: u32, _address: &Address) -> bool {
-        false
     }
 }
 

@@ -68,7 +68,7 @@ pub use self::{
     connections::Connections,
     counters::Fill,
     error::{AttachError, Error},
-    explain::{Explanation, Query, Step},
+    explain::{Explanation, Query, Step, Translation},
     kernel_types::Error as NamespaceError,
 };
 use self::{exact::Exact, pins::Pins, services::Book};

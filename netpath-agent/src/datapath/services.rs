@@ -59,6 +59,11 @@ impl Datapath {
         self.service_sources.insert(&to_trie(&source(id, prefix)), 1, 0).map_err(full)
     }
 
+    /// Whether an address on the wire is admitted to the Services of a number.
+    pub(super) fn admits(&self, id: u32, address: Address) -> bool {
+        self.service_sources.get(&to_trie(&RouteKey::lookup(id, address)), 0).is_ok()
+    }
+
     /// Does so no more. What is not there is no error.
     pub fn remove_source(&mut self, id: u32, prefix: &IpNet) -> Result<(), Error> {
         let key = to_trie(&source(id, prefix));

@@ -288,6 +288,9 @@ impl Node {
         if self.state.host.contains(&address) {
             return Err(Error::AddressIsHost(address));
         }
+        if self.state.services.has(address) {
+            return Err(Error::AddressIsService(address));
+        }
         Ok(())
     }
 

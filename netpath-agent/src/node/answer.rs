@@ -1,6 +1,6 @@
 //! Requests and their answers.
 
-use super::{Shared, check, connections, endpoints, pods, watch};
+use super::{Shared, check, connections, endpoints, pods, services, watch};
 use crate::api::Command;
 
 /// Answers a request. Who asked may be gone: then nobody wants the answer.
@@ -43,6 +43,19 @@ pub(super) async fn answer(node: Shared, request: Command) {
             let removed = node.lock().await.remove_route(table, prefix).await;
             tell_exclusive(&node).await;
             drop(reply.send(removed));
+        }
+        Command::Services(reply) => drop(reply.send(Ok(node.lock().await.list_services()))),
+        Command::Service(name, reply) => {
+            drop(reply.send(node.lock().await.show_service(&name)));
+        }
+        Command::ApplyServices(items, reply) => {
+            drop(reply.send(services::apply(&node, items).await));
+        }
+        Command::PutServiceEndpoints(what, reply) => {
+            drop(reply.send(services::put_endpoints(&node, what).await));
+        }
+        Command::RemoveService(name, reply) => {
+            drop(reply.send(services::remove(&node, &name).await));
         }
         Command::Rules(reply) => drop(reply.send(Ok(node.lock().await.list_rules()))),
         Command::Flows(reply) => drop(reply.send(node.lock().await.flows())),

@@ -19,7 +19,9 @@ use crate::{
     name::{EndpointName, InterfaceName},
     netlink,
     pod::PodId,
-    route, store,
+    route,
+    service::{self, ServiceName},
+    store,
 };
 
 /// A start, a request or a repair failed.
@@ -109,6 +111,9 @@ pub enum Error {
     /// An address of the node's own.
     #[error("endpoint: addresses: {0} is one of the node's own; choose another")]
     AddressIsHost(IpAddr),
+    /// An address of a Service.
+    #[error("endpoint: addresses: {0} is an address of a Service; choose another")]
+    AddressIsService(IpAddr),
     /// The node's end of an endpoint's veth pair vanished while it was being made.
     #[error("endpoint: the node's end of {0}'s veth pair vanished; somebody else removed it")]
     NoDevice(EndpointName),
@@ -247,6 +252,20 @@ pub enum Error {
         /// The table.
         table: route::Table,
     },
+    /// A Service that is wrong by itself, or beside others.
+    #[error("service {name}: {invalid}")]
+    Service {
+        /// The Service.
+        name: ServiceName,
+        /// What is wrong.
+        invalid: Box<service::Invalid>,
+    },
+    /// A Service that the file has.
+    #[error("service {0} stands in the file of Services; change it there")]
+    ServiceConfigured(ServiceName),
+    /// No such Service.
+    #[error("service {0} is not there; `netpath service list` shows those that are")]
+    NoService(ServiceName),
     /// A table that endpoints and routes can not have.
     #[error(
         "table: {0} is a table of the kernel's, of a parent's or of netpath's own; write another number from 1 to 252, or from 256 on"

@@ -1,12 +1,12 @@
 //! Asking the decision what it would do, and the host stack beside it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use netpath_common::{Action, Path, Reason};
 
 use super::{Error, Node, drift};
 use crate::{
-    api::types::{Explanation, KernelAnswer, Question, Step, Verdict},
+    api::types::{Explanation, KernelAnswer, Question, Step, Translation, Verdict},
     datapath::{self, Explanation as Explained, Query},
     netlink::{Answer, Inquiry},
     route::Table,
@@ -17,7 +17,11 @@ impl Node {
     /// of the same packet.
     pub(super) async fn explain(&self, question: &Question) -> Result<Explanation, Error> {
         let source = self.resolve("source", &question.source, None)?;
-        let destination = self.resolve("destination", &question.destination, Some(source))?;
+        let service = self.service_of(&question.destination, source)?;
+        let destination = match service {
+            Some(frontend) => frontend.ip(),
+            None => self.resolve("destination", &question.destination, Some(source))?,
+        };
         if source.is_ipv4() != destination.is_ipv4() {
             let problem = format!("{destination} is not of the family of {source}");
             return Err(Error::Question { field: "destination", problem });
@@ -31,21 +35,31 @@ impl Node {
             destination,
             protocol: question.protocol.number(destination),
             source_port: question.source_port.unwrap_or(0),
-            destination_port: question.destination_port.unwrap_or(0),
+            destination_port: service
+                .map(|frontend| frontend.port())
+                .or(question.destination_port)
+                .unwrap_or(0),
         };
-        let Explained { hook, steps, verdict, next_hop, hops } = self.datapath.explain(&query)?;
+        let Explained { hook, steps, verdict, translation, next_hop, hops } =
+            self.datapath.explain(&query)?;
+        // The stack would be asked about what the packet has become by then.
+        let query = match &translation {
+            Some(to) => Query { source: to.source.ip(), destination: to.destination.ip(), ..query },
+            None => query,
+        };
         let kernel = self.netlink.way_of(&self.inquiry(&query, question.mark)).await?;
         let step = |step: datapath::Step| Step { question: step.question, answer: step.answer };
         Ok(Explanation {
             hook: hook.name().to_owned(),
             steps: steps.into_iter().map(step).collect(),
+            translation: translation.map(show),
             verdict: Verdict {
                 path: verdict.path().name().to_owned(),
                 reason: verdict.reason().name().to_owned(),
                 action: describe(verdict.action).to_owned(),
                 next_hop,
             },
-            drift: drift::differs(&verdict, query.ifindex, &hops, &kernel),
+            drift: translation.is_none() && drift::differs(&verdict, query.ifindex, &hops, &kernel),
             kernel: Some(self.show_answer(kernel, &query).await?),
         })
     }
@@ -74,6 +88,23 @@ impl Node {
             }
             Answer::Received => KernelAnswer::Received,
             Answer::Refused(reason) => KernelAnswer::Refused { reason },
+        })
+    }
+
+    /// The cluster's address of a Service, and its port: from NAMESPACE/NAME:PORT, by the port's number
+    /// or name.
+    fn service_of(&self, text: &str, like: IpAddr) -> Result<Option<SocketAddr>, Error> {
+        let Some((name, port)) = text.rsplit_once(':').filter(|(name, _)| name.contains('/'))
+        else {
+            return Ok(None);
+        };
+        let found = self.services.frontend(name, port, like.is_ipv6());
+        found.map(Some).ok_or_else(|| Error::Question {
+            field: "destination",
+            problem: format!(
+                "{text:?} is no Service with that port and an address of the family of {like}; see \
+                 `netpath service list`"
+            ),
         })
     }
 
@@ -140,6 +171,7 @@ fn by_own_nic() -> Explanation {
     Explanation {
         hook: "none".to_owned(),
         steps: vec![step],
+        translation: None,
         verdict: Verdict {
             path: Path::Router.name().to_owned(),
             reason: Reason::NoRoute.name().to_owned(),
@@ -149,6 +181,11 @@ fn by_own_nic() -> Explanation {
         kernel: None,
         drift: false,
     }
+}
+
+fn show(translation: datapath::Translation) -> Translation {
+    let datapath::Translation { source, destination, known } = translation;
+    Translation { source, destination, known }
 }
 
 const fn describe(action: Action) -> &'static str {

@@ -12,6 +12,7 @@
 //! | `neighbours` | what the wire is asked and told |
 //! | `explain`, `drift` | what the decision would do, and the host stack |
 //! | `flows`, `connections` | what takes the kernel path, and what is translated |
+//! | `services` | Services: what is asked for, and the tables that follow |
 //! | `check` | is a pod what it should be |
 //! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
 //! | `state`, `tables`, `journal` | what should be, in memory, in the kernel, on the disk |
@@ -49,6 +50,7 @@ mod remove;
 mod repair;
 mod routes;
 mod run;
+mod services;
 mod sockets;
 mod start;
 mod state;
@@ -65,11 +67,11 @@ pub use self::{
     cleanup::{Cleanup, cleanup},
     error::{Error, Kind},
     run::run,
-    state::{Parent, RouteEntry, State},
+    state::{Parent, RouteEntry, ServiceAddresses, State},
 };
 use self::{
     connections::Gone, entry::Entry, error::ParentProblem, flows::Tracker, journal::Journal,
-    masquerade::Masquerade, turns::Turns, watch::Watch,
+    masquerade::Masquerade, services::Services, turns::Turns, watch::Watch,
 };
 use crate::{
     announce::{Announcer, Probes},
@@ -96,6 +98,7 @@ pub struct Node {
     probes: Arc<Probes>,
     announcer: Announcer,
     ipam: Ipam,
+    services: Services,
     /// What had to be put right, by kind.
     repairs: BTreeMap<String, u64>,
     started: Instant,

@@ -36,6 +36,8 @@ impl Node {
         self.age_flows()?;
         self.ensure_entry().await?;
         self.observe().await?;
+        self.mend_services()?;
+        self.mend_health();
         self.mend_tables()?;
         self.settle_services();
         self.set_node()?;
@@ -104,8 +106,11 @@ impl Node {
         let begin = processor_time();
         self.set_node()?;
         self.look_at_masquerade();
-        let differ = self.tables_differ()?;
+        let (services, differ) = (self.services_differ()?, self.tables_differ()?);
         let cost = processor_time().saturating_sub(begin);
+        if services {
+            self.mend_services()?;
+        }
         if differ {
             self.mend_tables()?;
         }
@@ -201,9 +206,9 @@ impl Node {
     /// Writes what every program reads of the node.
     pub(super) fn set_node(&mut self) -> Result<(), Error> {
         let flags = if self.state.has_blackholes() { FLAG_BLACKHOLES } else { 0 };
+        let node_ports = self.state.services.node_port_range();
         let Entry { name: _, ifindex, mac } = self.entry;
-        let node =
-            netpath_common::Node { entry: ifindex, entry_mac: mac, flags, node_ports: [0, 0] };
+        let node = netpath_common::Node { entry: ifindex, entry_mac: mac, flags, node_ports };
         Ok(self.datapath.set_node(&node)?)
     }
 }

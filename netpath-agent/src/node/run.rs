@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use super::{
-    Error, Shared, answer::answer, connections, neighbours, reconcile::Moved, start::Ground, watch,
+    Error, Shared, answer::answer, connections, neighbours, reconcile::Moved, services,
+    start::Ground, watch,
 };
 use crate::{
     api,
@@ -58,6 +59,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let (sender, mut requests) = mpsc::channel(WAITING);
     tokio::spawn(api::serve(listener, sender));
     tokio::spawn(watch::start_all(Arc::clone(&node)));
+    tokio::spawn(services::watch_file(Arc::clone(&node)));
+    tokio::spawn(services::watch_locals(Arc::clone(&node)));
     tokio::spawn(connections::keep(Arc::clone(&node)));
     tracing::info!(socket = %socket.display(), "ready");
 

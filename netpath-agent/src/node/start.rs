@@ -14,12 +14,13 @@ use super::{
     masquerade::Masquerade,
     parents::{self, vlan},
     remove,
+    services::Services,
     turns::Turns,
     watch::Watch,
 };
 use crate::{
     announce::Announcer,
-    config::Config,
+    config::{Config, Mode},
     datapath::{Datapath, Options},
     endpoint::{Record, Stage, unwire},
     error::chain,
@@ -75,11 +76,13 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
     let restored = ipam.restore(store.allocations()?, now());
     store.apply(&Change::allocations(restored).collect::<Vec<_>>())?;
     let state = restore(&config, &store, records)?;
+    let services = store.services()?;
     let datapath = Datapath::open(&Options::from(&config))?;
     if let Some(error) = vlan::ensure(&config.parents, &netlink).await?.errors.pop() {
         return Err(error);
     }
     let (entry, _) = entry::ensure(&netlink).await?;
+    let held = Services::new(&config)?;
     let mut node = Node {
         config,
         journal: Journal::start(store, lock)?,
@@ -95,12 +98,15 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         probes: Arc::default(),
         announcer: Announcer::open()?,
         ipam,
+        services: held,
         repairs: BTreeMap::new(),
         started: Instant::now(),
     };
     let strays = node.release_strays();
     node.journal.write(strays).await?;
     node.observe().await?;
+    node.fill_services(services);
+    node.repair_services()?;
     let changes = node.repair_tables()?;
     node.set_node()?;
     node.mend_policy().await?;
@@ -112,6 +118,7 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         parents = node.state.parents.len(),
         endpoints = node.state.endpoints().len(),
         routes = node.state.routes().len(),
+        services = node.services.len(),
         changes,
         "the dataplane is attached"
     );
@@ -163,8 +170,12 @@ fn restore(config: &Config, store: &Store, records: Vec<Record>) -> Result<State
     for spec in store.routes()? {
         state.insert_route(RouteEntry { spec, configured: false });
     }
-    for spec in config.routes.iter().cloned() {
+    for spec in config.routes.iter().cloned().chain(config.service_routes()) {
         state.insert_route(RouteEntry { spec, configured: true });
+    }
+    state.services.at_packets = config.services.at_packets();
+    if config.services.mode == Mode::Native {
+        state.service_prefixes.clone_from(&config.services.cidrs);
     }
     Ok(state)
 }

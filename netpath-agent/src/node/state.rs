@@ -4,6 +4,7 @@ mod entries;
 mod masquerade;
 mod parent;
 mod prefixes;
+mod services;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,7 +15,7 @@ use std::{
 use ipnet::IpNet;
 use netpath_common::{Path, Route, RouteKey, endpoint::NO_SLOT};
 
-pub use self::parent::Parent;
+pub use self::{parent::Parent, services::ServiceAddresses};
 use super::tables::Tables;
 use crate::{
     attachment::Attachment,
@@ -56,6 +57,10 @@ pub struct State {
     pub rules: Vec<RuleSpec>,
     /// Which tables are masqueraded.
     pub masquerades: Vec<MasqueradeSpec>,
+    /// Addresses of Services.
+    pub services: ServiceAddresses,
+    /// Prefixes of Services that netpath translates, though no route leads to them.
+    pub service_prefixes: Vec<IpNet>,
     endpoints: BTreeMap<EndpointName, Arc<Record>>,
     owners: HashMap<IpAddr, Arc<Record>>,
     slots: BTreeSet<u32>,
@@ -193,7 +198,7 @@ impl State {
     }
 
     /// What only the node leads to: itself, endpoints that its stack carries, whose answers must come
-    /// back to it, and what takes the kernel path.
+    /// back to it, what takes the kernel path, and Services.
     #[must_use]
     pub fn prefixes(&self) -> Vec<IpNet> {
         let link_local = |address: &IpAddr| match address {
@@ -207,7 +212,8 @@ impl State {
         let carried = self.ready().filter(|record| self.is_carried(record));
         let carried = carried.flat_map(|record| &record.spec.addresses);
         let carried = carried.map(|address| IpNet::from(address.addr()));
-        own.chain(carried).chain(by_stack.map(|spec| spec.prefix)).collect()
+        let services = self.service_prefixes.iter().copied();
+        own.chain(carried).chain(by_stack.map(|spec| spec.prefix)).chain(services).collect()
     }
 
     /// The node's first address on a parent in a family, link-local ones not counted.
@@ -258,6 +264,12 @@ impl State {
     fn holder(&self, address: IpAddr) -> Option<&Record> {
         let owner = self.owners.get(&address).map(Arc::as_ref);
         owner.filter(|record| record.stage == Stage::Ready)
+    }
+
+    /// Whether an endpoint that is in the maps has an address.
+    #[must_use]
+    pub fn is_attached(&self, address: IpAddr) -> bool {
+        self.holder(address).is_some()
     }
 
     /// Whether some endpoint that is in the maps is in a network namespace, by its number.

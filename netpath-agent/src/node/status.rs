@@ -39,6 +39,7 @@ impl Node {
             uptime_seconds: self.started.elapsed().as_secs(),
             endpoints: self.state.endpoints().len(),
             routes: self.state.routes().len(),
+            services: self.services.len(),
             masquerade: self.show_masquerades(),
             sockets: self.show_sockets(),
             repairs: self.repairs.clone(),
@@ -113,6 +114,7 @@ impl Node {
         if let Some(failure) = &self.datapath.sockets().failure {
             warnings.push(format!("sockets are not translated: {failure}"));
         }
+        warnings.extend(self.service_warnings());
         for Map { name, used, capacity } in maps {
             if is_nearly_full(*used, *capacity) {
                 warnings.push(format!("map {name} holds {used} of {capacity}; raise its capacity"));

@@ -1,13 +1,14 @@
 //! Several changes in one transaction.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use super::{ALLOCATIONS, ENDPOINTS, Error, ROUTES, Store, route_key};
+use super::{ALLOCATIONS, ENDPOINTS, Error, ROUTES, SERVICES, Store, route_key};
 use crate::{
     endpoint::Record,
     ipam::{Allocation, Changes},
     name::EndpointName,
     route::{RouteSpec, Table},
+    service::{ServiceName, registry::Held},
 };
 
 /// A change of the store.
@@ -25,6 +26,10 @@ pub enum Change {
     PutAllocation(Box<Allocation>),
     /// Forget an allocation.
     RemoveAllocation(IpAddr),
+    /// Keep a Service, in place of the one with the same name.
+    PutService(Arc<Held>),
+    /// Forget a Service.
+    RemoveService(ServiceName),
 }
 
 impl Change {
@@ -45,6 +50,7 @@ impl Store {
         let mut endpoints = Vec::new();
         let mut routes = Vec::new();
         let mut allocations = Vec::new();
+        let mut services = Vec::new();
         for change in changes {
             match change {
                 Change::PutEndpoint(record) => {
@@ -67,10 +73,21 @@ impl Store {
                     allocations.push((key, Some(bytes)));
                 }
                 Change::RemoveAllocation(address) => allocations.push((address.to_string(), None)),
+                Change::PutService(held) => {
+                    let key = held.spec.name.to_string();
+                    let bytes = value("services", key.clone(), serde_json::to_vec(&held.spec))?;
+                    services.push((key, Some(bytes)));
+                }
+                Change::RemoveService(name) => services.push((name.to_string(), None)),
             }
         }
         self.write(|transaction| {
-            let tables = [(ENDPOINTS, &endpoints), (ROUTES, &routes), (ALLOCATIONS, &allocations)];
+            let tables = [
+                (ENDPOINTS, &endpoints),
+                (ROUTES, &routes),
+                (ALLOCATIONS, &allocations),
+                (SERVICES, &services),
+            ];
             for (definition, rows) in tables {
                 let mut table = transaction.open_table(definition)?;
                 for (key, value) in rows {

@@ -1,4 +1,4 @@
-//! What must survive the agent: endpoints, their addresses, and the routes added at runtime.
+//! What must survive the agent: endpoints, their addresses, and the routes and Services added at runtime.
 //!
 //! An embedded transactional store (redb): a crash at any time leaves either the state before a
 //! change or the one after it. Keys are names, values JSON, so that a later version can add fields.
@@ -19,11 +19,13 @@ use crate::{
     endpoint::Record,
     ipam::Allocation,
     route::{RouteSpec, Table},
+    service::ServiceSpec,
 };
 
 const ENDPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("endpoints");
 const ROUTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("routes");
 const ALLOCATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("allocations");
+const SERVICES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("services");
 
 /// The name of the database below the state directory.
 const FILE: &str = "netpath.redb";
@@ -97,6 +99,7 @@ impl Store {
             transaction.open_table(ENDPOINTS)?;
             transaction.open_table(ROUTES)?;
             transaction.open_table(ALLOCATIONS)?;
+            transaction.open_table(SERVICES)?;
             Ok(())
         })?;
         Ok(store)
@@ -159,6 +162,11 @@ impl Store {
     /// All addresses that are not free.
     pub fn allocations(&self) -> Result<Vec<Allocation>, Error> {
         self.all(ALLOCATIONS, "allocations")
+    }
+
+    /// All Services that were added at runtime.
+    pub fn services(&self) -> Result<Vec<ServiceSpec>, Error> {
+        self.all(SERVICES, "services")
     }
 
     fn all<T: DeserializeOwned>(

@@ -156,3 +156,33 @@ fn transactions_may_be_grouped() {
     }
     assert_eq!(store.allocations().expect("read").len(), PODS as usize);
 }
+
+#[test]
+fn services_survive() {
+    use crate::service::{
+        ServiceSpec,
+        registry::{Held, Origin},
+        resolve::Resolved,
+    };
+
+    let directory = TempDir::new().expect("directory");
+    let lock = Lock::take(directory.path()).expect("lock");
+    let spec = |name: &str| -> ServiceSpec {
+        let text = format!(
+            r#"{{"name": "{name}", "cluster_ips": ["10.96.0.1"], "ports": [{{"port": 80}}]}}"#
+        );
+        serde_json::from_str(&text).expect("a Service")
+    };
+    let put = |name| {
+        let held =
+            Held { spec: spec(name), origin: Origin::Runtime, resolved: Resolved::default() };
+        Change::PutService(std::sync::Arc::new(held))
+    };
+    {
+        let store = Store::open(&lock).expect("store");
+        let remove = Change::RemoveService(spec("a/b").name);
+        store.apply(&[put("a/b"), put("a/a"), remove]).expect("written");
+    }
+    let store = Store::open(&lock).expect("store");
+    assert_eq!(store.services().expect("read"), [spec("a/a")]);
+}

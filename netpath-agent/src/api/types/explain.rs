@@ -1,6 +1,6 @@
 //! Questions to the decision, and its answers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,9 @@ pub struct Explanation {
     pub hook: String,
     /// What was asked, and answered on the way, in order.
     pub steps: Vec<Step>,
+    /// What the packet becomes on its way, if it is to a Service, or of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation: Option<Translation>,
     /// The answer.
     pub verdict: Verdict,
     /// The host stack's answer for the same packet; none to what never comes to the node.
@@ -81,6 +84,17 @@ pub struct Step {
     pub question: String,
     /// What the table said.
     pub answer: String,
+}
+
+/// What becomes of a packet to a Service, or of one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Translation {
+    /// Whom the receiver sees.
+    pub source: SocketAddr,
+    /// Who receives it.
+    pub destination: SocketAddr,
+    /// It belongs to a connection; else a backend would be chosen, of several perhaps another one.
+    pub known: bool,
 }
 
 /// What happens to the packet.

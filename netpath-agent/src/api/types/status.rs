@@ -23,6 +23,9 @@ pub struct Status {
     pub endpoints: usize,
     /// Routes, configured and added.
     pub routes: usize,
+    /// Services, of the file and added.
+    #[serde(default)]
+    pub services: usize,
     /// What is masqueraded, table by table.
     pub masquerade: Vec<Masquerade>,
     /// Whose sockets are translated, if any are to be.

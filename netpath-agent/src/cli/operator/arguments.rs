@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use ipnet::IpNet;
 use netpath_common::Path;
 
-use super::ipam::Ipam;
+use super::{ipam::Ipam, service::ServiceCommand};
 use crate::{
     api::types::{Protocol, Question},
     attachment::Attachment,
@@ -59,6 +59,9 @@ pub(super) enum Command {
     /// Flows that come back through the host stack, for it forwarded them there.
     #[command(subcommand)]
     Flow(Flow),
+    /// Addresses that stand for backends, and where they lead on this node.
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Connections to Services whose packets are translated.
     #[command(subcommand)]
     Conn(Conn),
@@ -75,6 +78,7 @@ pub(super) enum Command {
     #[command(after_help = "\
 Examples:
   netpath explain web-0 10.0.2.7 --proto tcp --dport 80
+  netpath explain web-0 default/dns:53 --proto udp
   netpath explain fd00:1::5 fd00:96::a --proto udp --dport 53 -o json")]
     Explain(Explain),
     /// Print the completions of a shell.
@@ -208,7 +212,7 @@ pub(super) struct Explain {
     /// Who sends: an address or an endpoint's name.
     #[arg(value_name = "SRC")]
     source: String,
-    /// To whom: an address or an endpoint's name.
+    /// To whom: an address, an endpoint's name, or a Service as NAMESPACE/NAME:PORT.
     #[arg(value_name = "DST")]
     destination: String,
     /// icmp, tcp, udp or a number.

@@ -3,6 +3,7 @@
 mod arguments;
 mod ipam;
 mod output;
+mod service;
 mod tables;
 
 use self::{
@@ -81,6 +82,7 @@ async fn execute(cli: Cli) -> Result<u8, client::Error> {
         Command::Flow(Flow::List) => {
             show(output, &agent.flows().await?, |list| tables::flows(list));
         }
+        Command::Service(command) => return service::run(&agent, output, command).await,
         Command::Conn(Conn::List { protocol, endpoint }) => {
             let filter = ConnectionFilter { protocol, endpoint };
             show(output, &agent.connections(&filter).await?, |list| tables::connections(list));

@@ -9,7 +9,7 @@ use super::output::table;
 use crate::{
     api::types::{
         Connection, Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, KernelAnswer,
-        Masquerade, Parent, Route, Sockets, Status, Step, Verdict,
+        Masquerade, Parent, Route, Sockets, Status, Step, Translation, Verdict,
     },
     attachment::Attachment,
     config::Vlan,
@@ -27,6 +27,7 @@ pub(super) fn status(status: &Status) -> String {
         uptime_seconds,
         endpoints,
         routes,
+        services,
         masquerade,
         sockets,
         repairs,
@@ -43,6 +44,7 @@ pub(super) fn status(status: &Status) -> String {
          entry     {} (index {}, {})\n\
          endpoints {endpoints}\n\
          routes    {routes}\n\
+         services  {services}\n\
          repairs   {repairs}\n\n",
         entry.interface, entry.ifindex, entry.mac,
     );
@@ -267,7 +269,7 @@ pub(super) fn endpoint_counters(counters: &[EndpointCounter]) -> String {
 
 /// What the decision asked and answered, and what the host stack says.
 pub(super) fn explanation(explanation: &Explanation) -> String {
-    let Explanation { hook, steps, verdict, kernel, drift } = explanation;
+    let Explanation { hook, steps, translation, verdict, kernel, drift } = explanation;
     let rows = steps
         .iter()
         .enumerate()
@@ -276,6 +278,10 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
         })
         .collect();
     let mut text = table(&["step", "question", "answer"], &[0], rows);
+    if let Some(Translation { source, destination, known }) = translation {
+        let how = if *known { "as its connection says" } else { "as it would now" };
+        let _ = writeln!(text, "\nbecomes {source} to {destination}, {how}");
+    }
     let Verdict { path, reason, action, next_hop } = verdict;
     let hop = next_hop.map(|hop| format!(", {hop},")).unwrap_or_default();
     let _ = writeln!(text, "\n{path} ({reason}): {action}{hop} at {hook}");

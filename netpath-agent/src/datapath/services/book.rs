@@ -115,6 +115,21 @@ impl Book {
         self.services.get(key, 0).ok().map(|service| self.show(key, &service))
     }
 
+    /// What programs find under a key.
+    pub(in crate::datapath) fn look_up(&self, key: &ServiceKey) -> Option<Service> {
+        self.services.get(key, 0).ok()
+    }
+
+    /// The place that a slot leads to.
+    pub(in crate::datapath) fn leads_to(&self, slot: u32) -> Option<u32> {
+        self.slot_array.get(&slot, 0).ok()
+    }
+
+    /// Who is at a place.
+    pub(in crate::datapath) fn backend(&self, place: u32) -> Option<Backend> {
+        self.backend_array.get(&place, 0).ok()
+    }
+
     /// Shows all Services.
     pub(super) fn each(&self, mut show: impl FnMut(ServiceKey, Entry)) -> Result<(), Error> {
         batch::each(&self.services, |key, service| show(key, self.show(&key, &service)))

@@ -30,6 +30,7 @@ impl Error {
             | Self::Route(_)
             | Self::TableTaken(_)
             | Self::Question { .. } => Kind::Invalid,
+            Self::Service { invalid, .. } if !invalid.problem.is_conflict() => Kind::Invalid,
             Self::Wire { source, .. } => match source.as_ref() {
                 endpoint::Error::OwnNamespace(_)
                 | endpoint::Error::Replaced(_)
@@ -43,13 +44,18 @@ impl Error {
             | Self::PodTaken(_)
             | Self::AddressTaken { .. }
             | Self::AddressIsHost(_)
+            | Self::AddressIsService(_)
+            | Self::Service { .. }
+            | Self::ServiceConfigured(_)
             | Self::MixedAttachments { .. }
             | Self::NotWhole { .. }
             | Self::NicTaken { .. }
             | Self::Conflict { .. }
             | Self::RouteTaken { .. }
             | Self::RouteConfigured { .. } => Kind::Conflict,
-            Self::NoEndpoint(_) | Self::NoPod(_) | Self::NoRoute { .. } => Kind::Missing,
+            Self::NoEndpoint(_) | Self::NoPod(_) | Self::NoRoute { .. } | Self::NoService(_) => {
+                Kind::Missing
+            }
             Self::Ipam(error) => match error.as_ref() {
                 ipam::Error::Exhausted { .. } => Kind::Full,
                 ipam::Error::NotAllocated(_) | ipam::Error::NoOwner(_) => Kind::Missing,
@@ -66,7 +72,9 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         match self {
-            Self::AddressTaken { .. } | Self::AddressIsHost(_) => Some(code::ADDRESS_TAKEN),
+            Self::AddressTaken { .. } | Self::AddressIsHost(_) | Self::AddressIsService(_) => {
+                Some(code::ADDRESS_TAKEN)
+            }
             Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some(code::UNKNOWN_PARENT),
             Self::ParentGone(_) => Some(code::BUSY),
             Self::Conflict { .. } => Some(code::CONFLICT),
@@ -85,9 +93,11 @@ impl Error {
         match self {
             Self::Endpoint(invalid) => Some(invalid.field()),
             Self::Route(invalid) => Some(invalid.field()),
-            Self::AddressTaken { .. } | Self::AddressIsHost(_) | Self::Conflict { .. } => {
-                Some("addresses")
-            }
+            Self::AddressTaken { .. }
+            | Self::AddressIsHost(_)
+            | Self::AddressIsService(_)
+            | Self::Conflict { .. } => Some("addresses"),
+            Self::Service { invalid, .. } => Some(&invalid.field),
             Self::MixedAttachments { .. } | Self::NotWhole { .. } => Some("attachment"),
             Self::SilentGateway(_) => Some("gateways"),
             Self::Ipam(error) => error.field(),
@@ -97,7 +107,7 @@ impl Error {
             | Self::NicTaken { .. } => Some("parent"),
             Self::TableTaken(_) => Some("table"),
             Self::PodTaken(_) => Some("id"),
-            Self::NameTaken(_) => Some("name"),
+            Self::NameTaken(_) | Self::ServiceConfigured(_) => Some("name"),
             Self::RouteTaken { .. } | Self::RouteConfigured { .. } => Some("prefix"),
             Self::Pod { field, .. } | Self::Question { field, .. } => Some(field),
             Self::Wire { source, .. } => source.field(),

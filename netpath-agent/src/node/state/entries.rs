@@ -1,4 +1,5 @@
-//! What the `endpoints` map should hold: endpoints that can be reached, and the node's own addresses.
+//! What the `endpoints` map should hold: endpoints that can be reached, the node's own addresses, and
+//! those of Services.
 
 use std::net::IpAddr;
 
@@ -15,13 +16,16 @@ impl State {
     /// endpoint keeps it.
     pub fn entries(&self) -> impl Iterator<Item = (Address, Endpoint)> {
         let host = self.host.iter().filter(|address| self.holder(**address).is_none());
-        let host = host.map(|address| (*address, self.host_entry(self.flags(*address))));
+        let host = host.map(|address| (*address, self.host_entry(self.host_flags(*address))));
         let endpoints = self.ready().flat_map(move |record| {
             record
                 .addresses()
                 .filter_map(move |address| Some((address, self.address_entry(record, address)?)))
         });
-        host.chain(endpoints).map(|(address, endpoint)| (Address::from(address), endpoint))
+        let services = self.service_addresses();
+        let services = services.map(|address| (address, Self::service_entry(self.flags(address))));
+        let all = host.chain(endpoints).chain(services);
+        all.map(|(address, endpoint)| (Address::from(address), endpoint))
     }
 
     /// How many those are, without making them.
@@ -30,7 +34,8 @@ impl State {
         let host = self.host.iter().filter(|address| self.holder(**address).is_none());
         let there = |record: &&Record| self.endpoint_entry(record, 0).is_some();
         let endpoints = self.ready().filter(there);
-        host.count() + endpoints.map(|record| record.addresses().count()).sum::<usize>()
+        let endpoints = endpoints.map(|record| record.addresses().count()).sum::<usize>();
+        host.count() + endpoints + self.service_addresses().count()
     }
 
     /// What the `endpoints` map should hold for an address.
@@ -38,12 +43,27 @@ impl State {
     pub fn entry(&self, address: IpAddr) -> Option<Endpoint> {
         match self.holder(address) {
             Some(record) => self.address_entry(record, address),
-            None => self.host.contains(&address).then(|| self.host_entry(self.flags(address))),
+            None if self.host.contains(&address) => Some(self.host_entry(self.host_flags(address))),
+            None if self.services.is_alone(address) => {
+                Some(Self::service_entry(self.flags(address)))
+            }
+            None => None,
         }
     }
 
+    /// Addresses that are nobody's but a Service's.
+    fn service_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let free = |address: &IpAddr| self.holder(*address).is_none();
+        self.services.iter().filter(|address| !self.host.contains(address)).filter(free)
+    }
+
     fn flags(&self, address: IpAddr) -> u8 {
-        if self.routed.get(&address).is_some_and(|count| *count > 0) { FLAG_ROUTED } else { 0 }
+        let routed = self.routed.get(&address).is_some_and(|count| *count > 0);
+        self.service_flag(address) | if routed { FLAG_ROUTED } else { 0 }
+    }
+
+    fn host_flags(&self, address: IpAddr) -> u8 {
+        self.flags(address) | self.node_port_flag(address)
     }
 
     /// Every device's address leads to the node, whichever parent a packet comes by: the kernel

@@ -1,6 +1,9 @@
 //! The desired state and the tables that follow from it.
 
-use netpath_common::{Endpoint, Mac};
+use netpath_common::{
+    Endpoint, Mac, ServiceKey,
+    endpoint::{FLAG_NODE_PORTS, FLAG_SERVICE},
+};
 
 use super::*;
 use crate::{
@@ -8,6 +11,7 @@ use crate::{
     config::{self, Switching, Xdp},
     endpoint::EndpointSpec,
     netlink::LinkKind,
+    service::registry::Delta,
 };
 
 fn ip(text: &str) -> IpAddr {
@@ -191,4 +195,66 @@ fn a_policy_route_endpoint_lacks_only_the_wire_without_its_parent() {
     state.parents.clear();
     assert_eq!(state.entry(ip("10.0.1.6")), Some(Endpoint { parent: 0, ..with }));
     assert_eq!(state.entry_count(), state.tables().endpoints.len());
+}
+
+/// A change by which addresses and node ports of Services come or go.
+fn services(keys: &[&str], more: bool) -> Delta {
+    let key = |text: &&str| {
+        let socket: std::net::SocketAddr = text.parse().expect("address and port");
+        ServiceKey::new(socket.ip().into(), socket.port().to_be(), 6)
+    };
+    let keys: Vec<_> = keys.iter().map(key).collect();
+    if more {
+        Delta { added: keys, ..Delta::default() }
+    } else {
+        Delta { remove: keys, ..Delta::default() }
+    }
+}
+
+#[test]
+fn addresses_of_services_are_in_the_map() {
+    let mut state = State::default();
+    state.services.at_packets = true;
+    state.parents.insert(InterfaceName::ETH0, parent());
+    state.host = ["10.0.1.2", "fd00:1::2"].map(ip).into();
+    state.insert(record("web", 3, &["10.0.1.11/24"]));
+    let plain = state.tables().endpoints;
+    let all = ["10.96.0.10:80", "10.96.0.10:443", "10.0.1.2:80", "10.0.1.11:80", "0.0.0.0:30080"];
+    let touched = state.follow_services(&services(&all, true));
+    assert_eq!(touched, ["10.96.0.10", "10.0.1.2", "10.0.1.11"].map(ip).into());
+    let flags = |state: &State, address| state.entry(ip(address)).map(|entry| entry.flags);
+    let service = state.entry(ip("10.96.0.10")).expect("an entry");
+    assert!(service.is_service() && service.slot == NO_SLOT && service.namespace == 0);
+    assert_eq!(flags(&state, "10.96.0.10"), Some(FLAG_SERVICE));
+    assert_eq!(flags(&state, "10.0.1.2"), Some(FLAG_SERVICE | FLAG_NODE_PORTS));
+    assert_eq!(flags(&state, "fd00:1::2"), Some(0));
+    // An endpoint keeps its address.
+    let endpoint = state.entry(ip("10.0.1.11")).expect("an entry");
+    assert_eq!((endpoint.slot, endpoint.flags), (3, FLAG_SERVICE));
+    assert_eq!(state.entries().count(), state.entry_count());
+    assert!(state.entries().all(|(address, it)| state.entry(address.into()) == Some(it)));
+    // The second port of an address changes nothing, nor does the first that goes.
+    assert!(state.follow_services(&services(&["10.96.0.10:81"], true)).is_empty());
+    assert!(state.follow_services(&services(&["10.96.0.10:81"], false)).is_empty());
+    let touched = state.follow_services(&services(&["[::]:30080"], true));
+    assert_eq!(touched, [ip("fd00:1::2")].into());
+    state.follow_services(&services(&["[::]:30080"], false));
+    state.follow_services(&services(&all, false));
+    assert_eq!(state.tables().endpoints, plain);
+    assert_eq!(state.entry_count(), plain.len());
+}
+
+#[test]
+fn sockets_alone_need_no_addresses_of_services() {
+    let mut state = State { host: [ip("10.0.1.2")].into(), ..State::default() };
+    state.follow_services(&services(&["10.96.0.10:80", "0.0.0.0:30080"], true));
+    assert_eq!((state.entry(ip("10.96.0.10")), state.entry_count()), (None, 1));
+    assert_eq!(state.entry(ip("10.0.1.2")).map(|it| it.flags), Some(FLAG_NODE_PORTS));
+    assert!(state.services.has(ip("10.96.0.10")));
+}
+
+#[test]
+fn exclusive_endpoints_are_told_of_service_prefixes() {
+    let state = State { service_prefixes: vec![net("10.96.0.0/12")], ..State::default() };
+    assert_eq!(state.prefixes(), [net("10.96.0.0/12")]);
 }
