@@ -7,6 +7,7 @@ pub mod cli;
 pub mod cni;
 pub mod config;
 pub mod datapath;
+pub mod diag;
 pub mod endpoint;
 pub mod error;
 mod hash;

@@ -120,6 +120,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         endpoint_flows: take(&mut ebpf, "endpoint_flows")?,
         counters: take(&mut ebpf, "counters")?,
         endpoint_counters: take(&mut ebpf, "endpoint_counters")?,
+        translated_sockets: take(&mut ebpf, "translated_sockets")?,
         ebpf,
         pins,
         attach: options.attach,

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `load` | the object, its maps pinned or adopted |
 //! | `kernel_types` | where the kernel keeps what the programs read of it |
-//! | `endpoints`, `namespaces`, `routes`, `flows`, `counters` | what is in the maps |
+//! | `endpoints`, `namespaces`, `routes`, `flows`, `sockets`, `counters` | what is in the maps |
 //! | `exact` | the table behind `endpoints` |
 //! | `batch` | whole maps at once |
 //! | `attach`, `device` | the hooks of a parent, and of an endpoint's own device |
@@ -35,6 +35,7 @@ mod pins;
 mod predecessor;
 mod query;
 mod routes;
+mod sockets;
 mod tc;
 mod xdp;
 
@@ -49,7 +50,8 @@ use aya::{
     maps::{Array, HashMap, IterableMap as _, LpmTrie, MapData, MapError, PerCpuArray},
 };
 use netpath_common::{
-    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Parent, Route, route::RouteData,
+    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Parent, Route, SocketKey,
+    SocketPeer, route::RouteData,
 };
 
 pub use self::{
@@ -100,6 +102,7 @@ pub struct Datapath {
     endpoint_flows: Array<MapData, u32>,
     counters: PerCpuArray<MapData, Counter>,
     endpoint_counters: PerCpuArray<MapData, EndpointCount>,
+    translated_sockets: HashMap<MapData, SocketKey, SocketPeer>,
     attached: BTreeMap<u32, ParentStatus>,
     /// The hooks of endpoints' own devices, by interface index.
     devices: BTreeMap<u32, Vec<HookStatus>>,
@@ -164,6 +167,7 @@ impl Datapath {
             ("endpoint_flows", self.endpoint_flows.map()),
             ("counters", self.counters.map()),
             ("endpoint_counters", self.endpoint_counters.map()),
+            ("translated_sockets", self.translated_sockets.map()),
         ];
         let mut restored = Vec::new();
         for (name, map) in maps {
