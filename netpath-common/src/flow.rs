@@ -75,6 +75,12 @@ impl FlowKey {
     }
 }
 
+/// In `endpoint_flows`: some flow of the endpoint took the kernel path.
+pub const GATE_FLOWS: u32 = 1;
+
+/// In `endpoint_flows`: some connection of the endpoint was translated.
+pub const GATE_CONNECTIONS: u32 = 2;
+
 /// What is known of a flow whose packets take the kernel path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

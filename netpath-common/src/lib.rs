@@ -40,7 +40,7 @@ pub use service::{
     Affinity, AffinityKey, Backend, BackendId, Run, Service, ServiceKey, Services, SocketKey,
     SocketPeer,
 };
-pub use tables::Tables;
+pub use tables::{Connections, NotNoted, Tables};
 pub use verdict::{Action, Path, Reason, Verdict};
 
 /// Version of the map layouts and of what their fields mean.

@@ -25,12 +25,16 @@ pub struct Packet {
     pub source_port: u16,
     /// Destination port in network order, an echo's identifier.
     pub destination_port: u16,
+    /// Bytes in front of the transport header; 0 in a later fragment.
+    pub transport: u16,
     /// IP protocol number behind all extension headers.
     pub protocol: u8,
     /// A fragment, the first or another.
     pub fragment: bool,
     /// What it is.
     pub kind: Kind,
+    /// An ICMP error, whose ports and protocol are those of an answer to the packet that it quotes.
+    pub error: bool,
 }
 
 /// What a frame is to the decision.

@@ -10,13 +10,16 @@ pub struct Parent {
     pub subnets: [Prefix; SUBNETS],
     /// The routers of that table, IPv4's first; unspecified where it has none.
     pub routers: [Address; 2],
+    /// The node's addresses that hide clients of Services, IPv4's first: on this parent, where it has one.
+    /// Unspecified where it has none at all.
+    pub own: [Address; 2],
     /// The parent's Ethernet address, which its ipvlan children share.
     pub mac: Mac,
     /// [`FLAG_DRIVER`], [`FLAG_XDP_NATIVE`] and [`FLAG_QDISC`].
     pub flags: u16,
 }
 
-const _: () = assert!(size_of::<Parent>() == 168);
+const _: () = assert!(size_of::<Parent>() == 200);
 
 /// Subnets of a parent that the programs know: of one that has more they know none.
 pub const SUBNETS: usize = 4;
@@ -79,6 +82,15 @@ impl Parent {
         let [of_v4, of_v6] = self.routers;
         let router = if address.is_v4() { of_v4 } else { of_v6 };
         if router.is_unspecified() { None } else { Some(router) }
+    }
+
+    /// The node's address that hides a client, of the family of `like`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn hiding(&self, like: &Address) -> Option<Address> {
+        let [of_v4, of_v6] = self.own;
+        let own = if like.is_v4() { of_v4 } else { of_v6 };
+        if own.is_unspecified() { None } else { Some(own) }
     }
 
     /// Whether the driver switches siblings.

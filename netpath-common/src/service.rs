@@ -149,7 +149,7 @@ impl Backend {
 }
 
 /// A backend by its place and the generation of who is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct BackendId {
     /// The index in `backends`.

@@ -116,6 +116,9 @@ reasons! {
     /// The endpoint's packets are left to the host stack: policy-route without acceleration.
     NotAccelerated = 14, "not-accelerated";
 
+    /// To a Service, or from one: translated.
+    Service = 15, "service";
+
     /// Truncated, or headers that contradict each other.
     Malformed = 64, "malformed";
     /// Too many IPv6 extension headers to find what they hide.
@@ -150,6 +153,18 @@ reasons! {
     SourceNamespace = 79, "source-namespace";
     /// It came by another device than the source's.
     SourceDevice = 80, "source-device";
+    /// To an address of a Service, at a port that it does not have.
+    NoService = 81, "no-service";
+    /// To a Service that nobody answers for.
+    NoBackend = 82, "no-backend";
+    /// To a Service, from a prefix of the wire that it does not admit.
+    ServiceSource = 83, "service-source";
+    /// To a Service, and `connections` is full.
+    ConnectionsFull = 84, "connections-full";
+    /// To a Service, and no port is left to send from in the place of the client.
+    NoPort = 85, "no-port";
+    /// A later fragment of a packet to a Service, and the first one has not come by.
+    ServiceFragment = 86, "service-fragment";
 }
 
 /// What the programs do with the packet.
@@ -177,6 +192,8 @@ pub enum Action {
     Forward,
     /// Send it to the route's next hop on a parent: [`decide::next_hop`](crate::decide::next_hop).
     NextHop,
+    /// It is to a Service, or comes from one: [`decide::translate`](crate::decide::translate) goes on.
+    Translate,
 }
 
 /// Bits where hook, path and reason begin in the half of a [`CounterKey`](crate::CounterKey) that has
@@ -277,6 +294,13 @@ impl Verdict {
         Self::new(Path::Drop, reason, Action::Drop)
     }
 
+    /// Go on with [`decide::translate`](crate::decide::translate), which comes to a verdict of its own.
+    #[inline(always)]
+    #[must_use]
+    pub const fn translate() -> Self {
+        Self::new(Path::Kernel, Reason::Service, Action::Translate)
+    }
+
     /// The same verdict, with the device that receives the packet.
     #[inline(always)]
     #[must_use]
@@ -302,7 +326,8 @@ impl Verdict {
     #[inline(always)]
     #[must_use]
     pub const fn because(self, reason: Reason) -> Self {
-        Self { outcome: outcome(self.path(), reason), ..self }
+        let path = self.outcome & 0xff << PATH_AT;
+        Self { outcome: path | (reason as u32) << REASON_AT, ..self }
     }
 
     /// The same verdict, carried out in another way.

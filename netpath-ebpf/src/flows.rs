@@ -1,7 +1,7 @@
 //! Remembering what the host stack forwarded, so that the answers come back through it.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use netpath_common::{Address, Flow, FlowKey, Packet, Tables as _};
+use netpath_common::{Address, Flow, FlowKey, Packet, Tables as _, flow::GATE_FLOWS};
 
 use crate::{
     maps::{ENDPOINT_FLOWS, FLOWS},
@@ -37,7 +37,8 @@ fn open(address: &Address) {
     if let Some(endpoint) = Maps.endpoint(address)
         && let Some(flows) = ENDPOINT_FLOWS.get_ptr_mut(endpoint.slot)
     {
-        // SAFETY: an aligned word of an array map, which never moves; all writers write the same.
-        unsafe { flows.write(1) };
+        // SAFETY: an aligned word of an array map, which never moves. Who adds another gate at the very
+        // same time may win: the next packet that is recorded adds this one again.
+        unsafe { *flows |= GATE_FLOWS };
     }
 }

@@ -106,9 +106,11 @@ fn blank() -> Packet {
         claimed_mac: mac,
         source_port: 0,
         destination_port: 0,
+        transport: 0,
         protocol: 0,
         fragment: false,
         kind: Kind::Malformed,
+        error: false,
     }
 }
 
@@ -247,6 +249,7 @@ fn transport(
     (control, quotes): (u8, bool),
     packet: &mut Packet,
 ) -> Option<Kind> {
+    packet.transport = offset as u16;
     if packet.protocol == control {
         return icmp(frame, offset, quotes, packet);
     }
@@ -262,7 +265,7 @@ fn icmp(frame: &impl Frame, offset: usize, quotes: bool, packet: &mut Packet) ->
         // Unreachable, too big, time exceeded, parameter problem.
         (ICMP, 3 | 11 | 12) | (ICMPV6, 1..=4) if quotes && frame.has_flows() => {
             // Routers quote as much as they like.
-            let _: Option<()> = error(frame, offset + 8, packet);
+            packet.error = error(frame, offset + 8, packet).is_some();
         }
         (ICMPV6, 134 | 137) => return Some(Kind::RouterMessage),
         (ICMPV6, 135) => {

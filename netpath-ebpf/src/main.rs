@@ -14,6 +14,7 @@
 //! | `services` | the choice of a backend's view of the maps |
 //! | `socket`, `call` | Services at sockets, and the system calls there |
 //! | `flows` | remembering what the host stack forwarded |
+//! | `translate`, `rewrite` | packets to Services and from them |
 
 #![no_std]
 #![no_main]
@@ -36,9 +37,11 @@ mod maps;
 mod namespace;
 mod next_hop;
 mod parse;
+mod rewrite;
 mod services;
 mod socket;
 mod tables;
+mod translate;
 
 use core::mem::MaybeUninit;
 
@@ -142,6 +145,9 @@ fn netpath_to_endpoint(ctx: TcContext) -> i32 {
 /// Carries out a verdict and counts it: the return value of a TC program.
 #[inline(always)]
 fn finish(ctx: &TcContext, packet: &Packet, verdict: &Verdict, parent: u32, hook: Hook) -> i32 {
+    if verdict.action == Action::Translate {
+        return translate::run(ctx, packet, verdict, parent, hook);
+    }
     // The length before an answer may have changed it.
     let bytes = u64::from(ctx.len());
     if let Ok(result) = act::carry_out(ctx, packet, verdict, hook) {

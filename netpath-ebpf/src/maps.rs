@@ -11,6 +11,8 @@ use netpath_common::{
     route::RouteData,
 };
 
+use crate::translate::Desk;
+
 /// Entries come and go with pods: memory only for those that exist.
 const ON_DEMAND: usize = BPF_F_NO_PREALLOC as usize;
 
@@ -58,9 +60,14 @@ pub(crate) static NODE: Array<Node, 1> = Array::new();
 #[btf_map(name = "flows")]
 pub(crate) static FLOWS: LruHashMap<FlowKey, Flow, 65_536> = LruHashMap::new();
 
-/// By slot: not 0 once a flow of the endpoint was recorded.
+/// By slot: [`GATE_FLOWS`](netpath_common::flow::GATE_FLOWS) once a flow of the endpoint was recorded,
+/// [`GATE_CONNECTIONS`](netpath_common::flow::GATE_CONNECTIONS) once a connection of it was translated.
 #[btf_map(name = "endpoint_flows")]
 pub(crate) static ENDPOINT_FLOWS: Array<u32, 100_000> = Array::new();
+
+/// The same of the node itself.
+#[btf_map(name = "node_flows")]
+pub(crate) static NODE_FLOWS: Array<u32, 1> = Array::new();
 
 /// Packets and bytes by parent, hook, path and reason: a hash table per CPU, which costs a third of the
 /// kernel's own.
@@ -77,11 +84,11 @@ pub(crate) static SERVICES: HashMap<ServiceKey, Service, 65_536, ON_DEMAND> = Ha
 
 /// Places of backends, in runs of those that answer for one Service.
 #[btf_map(name = "service_slots")]
-pub(crate) static SERVICE_SLOTS: Array<u32, 524_288> = Array::new();
+pub(crate) static SERVICE_SLOTS: Array<u32, 524_288, SHARED> = Array::new();
 
 /// Who answers for Services.
 #[btf_map(name = "backends")]
-pub(crate) static BACKENDS: Array<Backend, 131_072> = Array::new();
+pub(crate) static BACKENDS: Array<Backend, 131_072, SHARED> = Array::new();
 
 /// Prefixes on the wire that may ask a Service, by its number in the place of a table's.
 #[btf_map(name = "service_sources")]
@@ -94,6 +101,14 @@ pub(crate) static AFFINITIES: LruHashMap<AffinityKey, Affinity, 65_536> = LruHas
 /// Flows that are translated, both directions of each.
 #[btf_map(name = "connections")]
 pub(crate) static CONNECTIONS: HashMap<FlowKey, Connection, 262_144, ON_DEMAND> = HashMap::new();
+
+/// Ports of packets that come in fragments, by the packet's number in the place of ports.
+#[btf_map(name = "fragments")]
+pub(crate) static FRAGMENTS: LruHashMap<FlowKey, [u16; 2], 4_096> = LruHashMap::new();
+
+/// What a program translates now.
+#[btf_map(name = "translation")]
+pub(crate) static TRANSLATION: PerCpuArray<Desk, 1> = PerCpuArray::new();
 
 /// Sockets that talk to backends and believe that they talk to a Service.
 #[btf_map(name = "translated_sockets")]

@@ -8,7 +8,10 @@ use aya_ebpf::{
     helpers::bpf_redirect_neigh,
     programs::TcContext,
 };
-use netpath_common::{Address, MARK_REDIRECTED, Packet, Tables as _, decide};
+use netpath_common::{
+    Address, MARK_REDIRECTED, Packet, Tables as _,
+    decide::{self, Work},
+};
 
 use crate::{act::RewriteFailed, tables::Maps};
 
@@ -72,6 +75,15 @@ pub(crate) fn forward_to(
     parent: u32,
 ) -> Result<i32, RewriteFailed> {
     hand_over(ctx, packet, parent, FORWARDED)
+}
+
+/// Sends a packet that has been translated to a route's next hop on a parent. It is not sent twice: the
+/// neighbour that its sender chose is right for what it was before.
+#[inline(always)]
+pub(crate) fn straight(ctx: &TcContext, work: &Work, parent: u32) -> i32 {
+    let Some(address) = decide::next_hop_onward(&Maps, work) else { return TC_ACT_SHOT };
+    mark_forwarded(ctx);
+    to(&address, parent)
 }
 
 /// Goes on with a packet of [`send`]: the neighbour table hands it to the parent as any other

@@ -191,9 +191,11 @@ impl Linear {
             claimed_mac: source_mac,
             source_port: self.half::<SOURCE_PORT>(),
             destination_port: self.half::<DESTINATION_PORT>(),
+            transport: SOURCE_PORT as u16,
             protocol,
             fragment: false,
             kind: Kind::Ip,
+            error: false,
         });
         Some(())
     }

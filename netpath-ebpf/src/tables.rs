@@ -2,12 +2,13 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use netpath_common::{
-    Address, Endpoint, EndpointEntry, FlowKey, Node, Parent, Route, RouteKey, Tables,
+    Address, Connection, Endpoint, EndpointEntry, FlowKey, Node, Parent, Route, RouteKey, Tables,
     route::RouteData,
 };
 
 use crate::maps::{
-    ENDPOINT_FLOWS, ENDPOINT_HEADS, ENDPOINTS, FLOWS, NAMESPACES, NODE, PARENTS, ROUTES,
+    CONNECTIONS, ENDPOINT_FLOWS, ENDPOINT_HEADS, ENDPOINTS, FLOWS, NAMESPACES, NODE, NODE_FLOWS,
+    PARENTS, ROUTES,
 };
 
 /// The maps of [`crate::maps`].
@@ -61,13 +62,25 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn has_flows(&self, slot: u32) -> bool {
-        ENDPOINT_FLOWS.get(slot).is_some_and(|flows| *flows != 0)
+    fn gates(&self, slot: u32) -> u32 {
+        ENDPOINT_FLOWS.get(slot).map_or(0, |gates| *gates)
+    }
+
+    #[inline(always)]
+    fn node_gates(&self) -> u32 {
+        NODE_FLOWS.get(0).map_or(0, |gates| *gates)
     }
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> bool {
         FLOWS.get_ptr(key).is_some()
+    }
+
+    #[inline(always)]
+    fn connection(&self, key: &FlowKey) -> Option<&Connection> {
+        // SAFETY: entries are replaced whole, but for words that `renew` writes, each of them whole; one
+        // that is removed stays until the grace period that the program runs in has ended.
+        unsafe { CONNECTIONS.get(key) }
     }
 }
 

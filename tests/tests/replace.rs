@@ -11,12 +11,9 @@ use netpath_agent::{
 };
 use netpath_common::{Attachment, Endpoint, Mac, endpoint::NO_SLOT, route::TABLE_MAIN};
 use netpath_tests::sandbox::{
-    command, kernel, namespace::Namespace, server::Server, traffic::Traffic, wait,
+    command, kernel, namespace::Namespace, pins::Pins, server::Server, traffic::Traffic, wait,
 };
-use nix::{
-    mount::{MntFlags, MsFlags, mount, umount2},
-    net::if_::if_nametoindex,
-};
+use nix::net::if_::if_nametoindex;
 
 const PARENT: &str = "eth0";
 const MAC: Mac = Mac::new([2, 0, 0, 0, 0, 1]);
@@ -45,7 +42,7 @@ fn filters_of_clsact_lose_nothing() -> Result<()> {
 fn replaced(attach: Attach) -> Result<()> {
     let cable = Cable::lay(&format!("np-{}-{attach:?}", std::process::id()))?;
     let pins = Pins::mount()?;
-    let folder = pins.folder.path().join("netpath");
+    let folder = pins.path();
     let options = Options { pins: folder, capacity: SMALL, attach, sockets: Sockets::Off };
     let mut hooks = cable.node.enter(|| start(&options))?;
 
@@ -112,6 +109,7 @@ fn start(options: &Options) -> Result<Vec<HookStatus>> {
         veth: true,
         subnets: Vec::new(),
         routers: Vec::new(),
+        hiding: Vec::new(),
     })?;
     let status = datapath.parents().pop().context("no parent is attached")?;
     ensure!(status.hooks.len() == 2, "{:?}", status.hooks);
@@ -154,27 +152,5 @@ impl Cable {
             Ok(shown.contains("state UP").then_some(()))
         })?;
         Ok(cable)
-    }
-}
-
-/// A bpf file system of our own, gone when dropped.
-struct Pins {
-    folder: tempfile::TempDir,
-}
-
-impl Pins {
-    fn mount() -> Result<Self> {
-        let folder = tempfile::tempdir().context("make a folder")?;
-        let nothing = None::<&str>;
-        mount(Some("bpf"), folder.path(), Some("bpf"), MsFlags::empty(), nothing)
-            .context("mount a bpf file system: run as root")?;
-        Ok(Self { folder })
-    }
-}
-
-impl Drop for Pins {
-    fn drop(&mut self) {
-        // The folder goes with its own value.
-        let _ = umount2(self.folder.path(), MntFlags::MNT_DETACH);
     }
 }

@@ -18,8 +18,8 @@ use serde::{
 use tokio::net::UnixStream;
 
 use super::types::{
-    Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Flow, Question, Route,
-    RouteFilter, RouteName, Status,
+    Added, Connection, ConnectionFilter, Counter, Endpoint, EndpointCounter, Explanation, Failure,
+    Flow, Question, Route, RouteFilter, RouteName, Status,
 };
 use crate::{
     endpoint::EndpointSpec,
@@ -118,6 +118,11 @@ impl Client {
     /// The flows that take the kernel path.
     pub async fn flows(&self) -> Result<Vec<Flow>, Error> {
         self.get("/v1/flows", &()).await
+    }
+
+    /// Connections to Services.
+    pub async fn connections(&self, filter: &ConnectionFilter) -> Result<Vec<Connection>, Error> {
+        self.get("/v1/connections", filter).await
     }
 
     /// Counters by parent, hook, path and reason.

@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 use super::{
     ipam::{Release, Reserve},
     types::{
-        Added, Counter, Endpoint, EndpointCounter, Explanation, Flow, Question, Route, Status,
+        Added, Connection, ConnectionFilter, Counter, Endpoint, EndpointCounter, Explanation, Flow,
+        Question, Route, Status,
     },
 };
 use crate::{
@@ -65,6 +66,8 @@ pub enum Command {
     Rules(Reply<Vec<RuleSpec>>),
     /// The flows that take the kernel path.
     Flows(Reply<Vec<Flow>>),
+    /// Connections to Services.
+    Connections(ConnectionFilter, Reply<Vec<Connection>>),
     /// Counters by parent, hook, path and reason.
     Counters(Reply<Vec<Counter>>),
     /// Counters by endpoint.

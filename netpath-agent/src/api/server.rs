@@ -20,8 +20,8 @@ use super::{
     command::{Command, Reply},
     ipam::{Release, Reserve},
     types::{
-        Added, Counter, Endpoint, EndpointCounter, Explanation, Failure, Flow, Question, Route,
-        RouteFilter, RouteName, Status,
+        Added, Connection, ConnectionFilter, Counter, Endpoint, EndpointCounter, Explanation,
+        Failure, Flow, Question, Route, RouteFilter, RouteName, Status,
     },
 };
 use crate::{
@@ -60,6 +60,7 @@ pub async fn serve(
         .route("/v1/rules", get(rules))
         .route("/v1/routes", get(routes).post(add_route).delete(remove_route))
         .route("/v1/flows", get(flows))
+        .route("/v1/connections", get(connections))
         .route("/v1/counters", get(counters))
         .route("/v1/counters/endpoints", get(endpoint_counters))
         .route("/v1/explain", get(explain))
@@ -151,6 +152,13 @@ async fn rules(State(node): Node) -> Result<Json<Vec<RuleSpec>>, Error> {
 
 async fn flows(State(node): Node) -> Result<Json<Vec<Flow>>, Error> {
     Ok(Json(ask(&node, Command::Flows).await?))
+}
+
+async fn connections(
+    State(node): Node,
+    Parameters(filter): Parameters<ConnectionFilter>,
+) -> Result<Json<Vec<Connection>>, Error> {
+    Ok(Json(ask(&node, |reply| Command::Connections(filter, reply)).await?))
 }
 
 async fn routes(

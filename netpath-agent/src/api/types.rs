@@ -96,6 +96,49 @@ pub struct Flow {
     pub expires_seconds: Option<u64>,
 }
 
+/// A connection whose packets are translated: to a Service, and back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// icmp, tcp, udp or a number.
+    pub protocol: String,
+    /// Who began.
+    pub client: IpAddr,
+    /// The client's port.
+    pub client_port: u16,
+    /// The address that the client knows.
+    pub service: IpAddr,
+    /// The port that the client knows.
+    pub service_port: u16,
+    /// Who answers.
+    pub backend: IpAddr,
+    /// The backend's port.
+    pub backend_port: u16,
+    /// Whom the backend sees, if not the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+    /// The port that the backend sees, if client or port are hidden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_port: Option<u16>,
+    /// Of TCP syn, established, closing or closed; of others unreplied or replied.
+    pub state: String,
+    /// Seconds since a packet came by in either direction. Packets renew it once a second.
+    pub idle_seconds: u64,
+    /// Seconds until it is forgotten, if no packet comes by.
+    pub expires_seconds: u64,
+}
+
+/// Which connections to list.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionFilter {
+    /// Only those of this protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// Only those that this address has a part in: as client, Service or backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<IpAddr>,
+}
+
 /// What happened at a hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {

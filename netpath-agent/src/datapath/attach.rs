@@ -30,6 +30,8 @@ pub struct ParentSpec {
     pub subnets: Vec<IpNet>,
     /// Routers of its own table.
     pub routers: Vec<IpAddr>,
+    /// The node's addresses that hide clients of Services, at most one a family.
+    pub hiding: Vec<IpAddr>,
 }
 
 /// A TC hook with its program.
@@ -217,6 +219,9 @@ impl Datapath {
         }
         for router in &spec.routers {
             parent.routers[usize::from(router.is_ipv6())] = Address::from(*router);
+        }
+        for own in &spec.hiding {
+            parent.own[usize::from(own.is_ipv6())] = Address::from(*own);
         }
         self.put_parent(spec.ifindex, &parent)
     }

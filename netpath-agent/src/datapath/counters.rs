@@ -65,6 +65,9 @@ impl Datapath {
             fill("endpoints", self.endpoints.len() as usize, self.capacity.endpoints),
             fill("routes", self.routes.keys().count(), self.capacity.routes),
             fill("flows", self.flows.keys().count(), self.capacity.flows),
+            fill("services", self.services.len(), self.capacity.services),
+            fill("backends", self.services.backend_count(), self.capacity.backends),
+            fill("connections", self.connections()?.count()?, self.capacity.connections),
             fill("counters", self.counters()?.len(), self.counters.len()),
         ])
     }

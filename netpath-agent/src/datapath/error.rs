@@ -38,7 +38,8 @@ pub enum Error {
     },
     /// A map is full.
     #[error(
-        "map {map} is full: it holds {capacity} entries; raise [capacity] {map} in the configuration, run `netpath-agent cleanup` and start again"
+        "map {map} is full: it holds {capacity} entries; raise [capacity] {} in the configuration, run `netpath-agent cleanup` and start again",
+        setting(map)
     )]
     Full {
         /// The map.
@@ -116,6 +117,15 @@ pub enum Error {
         /// What the kernel said.
         source: TcError,
     },
+}
+
+/// The key of `[capacity]` that sets the size of a map.
+fn setting(map: &str) -> &str {
+    match map {
+        "service_slots" => "backends",
+        "service_sources" => "services",
+        map => map,
+    }
 }
 
 /// Why a program can not be attached to a hook.

@@ -4,22 +4,13 @@
 use std::{
     collections::VecDeque,
     io,
-    num::NonZeroUsize,
-    os::fd::{AsFd as _, OwnedFd},
-    ptr::NonNull,
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use aya::maps::MapData;
 use netpath_common::{Address, Endpoint, EndpointEntry};
-use nix::{
-    errno::Errno,
-    libc,
-    sys::{
-        mman::{MapFlags, ProtFlags, mmap, munmap},
-        socket::{AddressFamily, SockFlag, SockType, socket},
-    },
-};
+
+use super::{grace::wait_for_programs, memory::Memory};
 
 /// Entries beyond those that can be used at once: the one with the number 0, and those that wait until
 /// no program reads them any more, so that not every change has to wait for that.
@@ -28,9 +19,6 @@ pub(super) const SPARE: u32 = 128;
 /// Entries that are waited for at once: half of those.
 const BATCH: usize = SPARE as usize / 2;
 
-/// `enum membarrier_cmd` of `linux/membarrier.h`.
-const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
-
 /// No place is left.
 #[derive(Debug)]
 pub(super) struct Full;
@@ -38,8 +26,8 @@ pub(super) struct Full;
 /// The table.
 #[derive(Debug)]
 pub(super) struct Exact {
-    heads: Memory,
-    entries: Memory,
+    heads: Memory<u32>,
+    entries: Memory<EndpointEntry>,
     /// Entries that no link leads to, nor any program reads.
     free: VecDeque<u32>,
     /// Entries that no link leads to any more.
@@ -62,8 +50,8 @@ struct Place<'a> {
 impl Exact {
     /// Maps the memory of the tables, and adopts what is in them.
     pub(super) fn open(heads: &MapData, entries: &MapData) -> io::Result<Self> {
-        let heads = Memory::map(heads, size_of::<u64>())?;
-        let entries = Memory::map(entries, size_of::<EndpointEntry>())?;
+        let heads = Memory::map(heads)?;
+        let entries = Memory::map(entries)?;
         let mut table =
             Self { heads, entries, free: VecDeque::new(), retired: Vec::new(), unused: 1, used: 0 };
         table.recount();
@@ -73,10 +61,10 @@ impl Exact {
     /// Finds out which entries links lead to: those of a predecessor, and after somebody else has
     /// written the maps.
     fn recount(&mut self) {
-        let mut linked = vec![false; self.entries.count as usize];
-        for head in 0..self.heads.count {
+        let mut linked = vec![false; self.entries.count() as usize];
+        for head in 0..self.heads.count() {
             let mut index = self.heads.word(head, 0).load(Ordering::Relaxed);
-            while index != 0 && index < self.entries.count && !linked[index as usize] {
+            while index != 0 && index < self.entries.count() && !linked[index as usize] {
                 linked[index as usize] = true;
                 index = self.entry(index).next;
             }
@@ -107,10 +95,10 @@ impl Exact {
         if old != 0 && self.entry(old).endpoint == *endpoint {
             return Ok(());
         }
-        if old == 0 && self.used >= self.entries.count - SPARE {
+        if old == 0 && self.used >= self.entries.count() - SPARE {
             self.recount();
         }
-        let is_full = self.used >= self.entries.count - SPARE || depth == EndpointEntry::REACH;
+        let is_full = self.used >= self.entries.count() - SPARE || depth == EndpointEntry::REACH;
         if old == 0 && is_full {
             return Err(Full);
         }
@@ -153,7 +141,7 @@ impl Exact {
         let mut depth = 0;
         loop {
             let index = link.load(Ordering::Relaxed);
-            let end = index == 0 || index >= self.entries.count || depth == EndpointEntry::REACH;
+            let end = index == 0 || index >= self.entries.count() || depth == EndpointEntry::REACH;
             if end || self.entry(index).address == *address {
                 return Place { link, index: if end { 0 } else { index }, depth };
             }
@@ -169,7 +157,7 @@ impl Exact {
     /// An entry that nobody reads: one that was used before, as soon as waiting for the programs is for
     /// many at once, so that few are ever looked at.
     fn allocate(&mut self) -> Result<u32, Full> {
-        let is_last = self.unused == self.entries.count;
+        let is_last = self.unused == self.entries.count();
         let enough = if is_last { 1 } else { BATCH };
         if self.free.is_empty() && self.retired.len() >= enough {
             wait_for_programs();
@@ -183,78 +171,5 @@ impl Exact {
         }
         self.unused += 1;
         Ok(self.unused - 1)
-    }
-}
-
-/// Waits until every program that runs now has ended: a grace period of RCU.
-fn wait_for_programs() {
-    // SAFETY: the command takes no pointers.
-    let waited = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
-    if Errno::result(waited).is_err() {
-        // Not with `nohz_full=`. There, closing a packet socket waits for the same
-        // (`synchronize_net` in `packet_release`).
-        let open = || -> nix::Result<OwnedFd> {
-            socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
-        };
-        drop(open());
-    }
-}
-
-/// The values of an array map, shared with the programs.
-#[derive(Debug)]
-struct Memory {
-    start: NonNull<u8>,
-    bytes: NonZeroUsize,
-    /// Bytes from one value to the next.
-    stride: usize,
-    count: u32,
-}
-
-// SAFETY: memory of the process, not of a thread.
-unsafe impl Send for Memory {}
-// SAFETY: what can be written by a shared reference are atomic words, and values that nobody reads.
-unsafe impl Sync for Memory {}
-
-impl Memory {
-    fn map(map: &MapData, stride: usize) -> io::Result<Self> {
-        let count = map.info().map_err(io::Error::other)?.max_entries();
-        let bytes =
-            NonZeroUsize::new(stride * count as usize).ok_or(io::ErrorKind::InvalidInput)?;
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping at an address that the kernel chooses.
-        let start =
-            unsafe { mmap(None, bytes, access, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) }?;
-        Ok(Self { start: start.cast(), bytes, stride, count })
-    }
-
-    fn value<T>(&self, index: u32, offset: usize) -> NonNull<T> {
-        assert!(index < self.count, "value {index} of {}", self.count);
-        // SAFETY: within the mapping: offsets are less than the stride.
-        unsafe { self.start.add(index as usize * self.stride + offset) }.cast()
-    }
-
-    /// A word of a value.
-    fn word(&self, index: u32, offset: usize) -> &AtomicU32 {
-        // SAFETY: words are aligned in all values, and nobody writes them in another way while they
-        // can be read.
-        unsafe { self.value(index, offset).as_ref() }
-    }
-
-    fn read(&self, index: u32) -> EndpointEntry {
-        // SAFETY: within the mapping, whose values are aligned; only this process writes them.
-        unsafe { self.value(index, 0).read() }
-    }
-
-    /// Writes a value that nobody reads.
-    fn write(&self, index: u32, value: EndpointEntry) {
-        // SAFETY: as for `read`.
-        unsafe { self.value(index, 0).write(value) }
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: the mapping that `map` made; no reference into it outlives `self`.
-        let _: nix::Result<()> = unsafe { munmap(self.start.cast(), self.bytes.get()) };
     }
 }

@@ -3,8 +3,9 @@
 use std::{cell::RefCell, fmt, net::IpAddr, ops::Deref};
 
 use netpath_common::{
-    Action, Address, Attachment, Endpoint, FlowKey, Hook, Kind, Mac, Node, Packet, Parent, Path,
-    Route, RouteKey, Tables, Verdict,
+    Action, Address, Affinity, AffinityKey, Attachment, Backend, Connection, Endpoint, FlowKey,
+    Hook, Kind, Mac, Node, Packet, Parent, Path, Route, RouteKey, Service, ServiceKey, Services,
+    Tables, Verdict,
     decide::{self, Origin},
     endpoint::DEVICE_MAC,
 };
@@ -199,14 +200,44 @@ impl Tables for Live<'_> {
         })
     }
 
-    fn has_flows(&self, slot: u32) -> bool {
-        self.datapath.endpoint_flows.get(&slot, 0).is_ok_and(|flows| flows != 0)
+    fn gates(&self, slot: u32) -> u32 {
+        self.datapath.endpoint_flows.get(&slot, 0).unwrap_or(0)
+    }
+
+    fn node_gates(&self) -> u32 {
+        0
+    }
+
+    fn connection(&self, _key: &FlowKey) -> Option<Copied<Connection>> {
+        None
     }
 
     fn flow(&self, key: &FlowKey) -> bool {
         let question = format!("flows: {} to {}", key.source, key.destination);
         self.note(question, self.datapath.flows.get(key, 0).ok(), |_| "recorded".to_owned())
             .is_some()
+    }
+}
+
+impl Services for Live<'_> {
+    fn service(&self, _key: &ServiceKey) -> Option<Service> {
+        None
+    }
+
+    fn slot(&self, _slot: u32) -> Option<u32> {
+        None
+    }
+
+    fn backend(&self, _place: u32) -> Option<Backend> {
+        None
+    }
+
+    fn affinity(&self, _key: &AffinityKey) -> Option<Affinity> {
+        None
+    }
+
+    fn is_admitted(&self, _service: u32, _address: &Address) -> bool {
+        false
     }
 }
 

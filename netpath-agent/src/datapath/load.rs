@@ -19,6 +19,7 @@ use super::{
     kernel_types,
     pins::Pins,
     predecessor,
+    services::{self, Book},
 };
 use crate::config::Capacity;
 
@@ -33,6 +34,9 @@ const SLOTS: u32 = 4;
 
 /// Clients that stay with a backend, and sockets that talk to one: the oldest give way.
 const CLIENTS: u32 = 65_536;
+
+/// Packets in fragments whose ports are known: the oldest give way.
+const FRAGMENTS: u32 = 4_096;
 
 /// Names of the programs in the object and in bpftool.
 pub(super) const EGRESS: &str = "netpath_egress";
@@ -54,10 +58,10 @@ pub(super) const fn parents() -> Shape {
     Shape { name: "parents", key: size_of::<u32>(), value: size_of::<Parent>(), entries: PARENTS }
 }
 
-fn shapes(capacity: &Capacity) -> [Shape; 17] {
+fn shapes(capacity: &Capacity) -> [Shape; 19] {
     let shape = |name, key, value, entries| Shape { name, key, value, entries };
-    let Capacity { endpoints, routes, flows, services, backends, connections } = *capacity;
-    let slots = backends.saturating_mul(SLOTS);
+    let Capacity { endpoints, routes, flows, services: keys, backends, connections } = *capacity;
+    let slots = backends * SLOTS;
     [
         shape("endpoints", size_of::<u32>(), size_of::<EndpointEntry>(), endpoints + exact::SPARE),
         shape("endpoint_heads", size_of::<u32>(), size_of::<u32>(), EndpointEntry::HEADS),
@@ -67,13 +71,15 @@ fn shapes(capacity: &Capacity) -> [Shape; 17] {
         shape("node", size_of::<u32>(), size_of::<Node>(), 1),
         shape("flows", size_of::<FlowKey>(), size_of::<Flow>(), flows),
         shape("endpoint_flows", size_of::<u32>(), size_of::<u32>(), endpoints),
+        shape("node_flows", size_of::<u32>(), size_of::<u32>(), 1),
         shape("counters", size_of::<u32>(), size_of::<Counter>(), Counter::LINES),
         shape("endpoint_counters", size_of::<u32>(), size_of::<EndpointCount>(), endpoints),
-        shape("services", size_of::<ServiceKey>(), size_of::<Service>(), services),
-        shape("service_slots", size_of::<u32>(), size_of::<u32>(), slots),
-        shape("backends", size_of::<u32>(), size_of::<Backend>(), backends),
-        shape("service_sources", size_of::<RouteKey>(), size_of::<u32>(), services),
+        shape("services", size_of::<ServiceKey>(), size_of::<Service>(), keys),
+        shape("service_slots", size_of::<u32>(), size_of::<u32>(), slots + services::KEPT_SLOTS),
+        shape("backends", size_of::<u32>(), size_of::<Backend>(), backends + services::SPARE),
+        shape("service_sources", size_of::<RouteKey>(), size_of::<u32>(), keys),
         shape("affinities", size_of::<AffinityKey>(), size_of::<Affinity>(), CLIENTS),
+        shape("fragments", size_of::<FlowKey>(), size_of::<[u16; 2]>(), FRAGMENTS),
         shape("connections", size_of::<FlowKey>(), size_of::<Connection>(), connections),
         shape("translated_sockets", size_of::<SocketKey>(), size_of::<SocketPeer>(), CLIENTS),
     ]
@@ -108,6 +114,12 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
     let heads: Array<MapData, u32> = take(&mut ebpf, "endpoint_heads")?;
     let endpoints = Exact::open(heads.map(), entries.map())
         .map_err(|error| Error::map("endpoints")(MapError::IoError(error)))?;
+    let services = Book::open(
+        take(&mut ebpf, "services")?,
+        take(&mut ebpf, "service_slots")?,
+        take(&mut ebpf, "backends")?,
+        options.capacity.services,
+    )?;
     Ok(Datapath {
         endpoints,
         endpoint_entries: entries,
@@ -120,6 +132,12 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         endpoint_flows: take(&mut ebpf, "endpoint_flows")?,
         counters: take(&mut ebpf, "counters")?,
         endpoint_counters: take(&mut ebpf, "endpoint_counters")?,
+        node_flows: take(&mut ebpf, "node_flows")?,
+        fragments: take(&mut ebpf, "fragments")?,
+        services,
+        service_sources: take(&mut ebpf, "service_sources")?,
+        affinities: take(&mut ebpf, "affinities")?,
+        connections: take(&mut ebpf, "connections")?,
         translated_sockets: take(&mut ebpf, "translated_sockets")?,
         ebpf,
         pins,

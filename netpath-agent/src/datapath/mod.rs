@@ -4,8 +4,11 @@
 //! | --- | --- |
 //! | `load` | the object, its maps pinned or adopted |
 //! | `kernel_types` | where the kernel keeps what the programs read of it |
-//! | `endpoints`, `namespaces`, `routes`, `flows`, `sockets`, `counters` | what is in the maps |
+//! | `endpoints`, `namespaces`, `routes`, `flows`, `connections`, `sockets`, `counters` | what is in the maps |
+//! | `services` | the tables of Services |
+//! | `translated` | what is remembered of packets to them |
 //! | `exact` | the table behind `endpoints` |
+//! | `memory`, `grace` | writing without calls, and when that is allowed |
 //! | `batch` | whole maps at once |
 //! | `attach`, `device` | the hooks of a parent, and of an endpoint's own device |
 //! | `tc`, `xdp` | one kind of hook each |
@@ -20,6 +23,7 @@ mod attach;
 mod batch;
 mod cgroup;
 mod cleanup;
+mod connections;
 mod counters;
 mod device;
 mod endpoints;
@@ -27,16 +31,20 @@ mod error;
 mod exact;
 mod explain;
 mod flows;
+mod grace;
 mod kernel_types;
 mod link;
 mod load;
+mod memory;
 mod namespaces;
 mod pins;
 mod predecessor;
 mod query;
 mod routes;
+mod services;
 mod sockets;
 mod tc;
+mod translated;
 mod xdp;
 
 use std::{
@@ -50,20 +58,21 @@ use aya::{
     maps::{Array, HashMap, IterableMap as _, LpmTrie, MapData, MapError, PerCpuArray},
 };
 use netpath_common::{
-    Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node, Parent, Route, SocketKey,
-    SocketPeer, route::RouteData,
+    Affinity, AffinityKey, Connection, Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node,
+    Parent, Route, SocketKey, SocketPeer, route::RouteData,
 };
 
 pub use self::{
     attach::{Filter, HookStatus, Lost, ParentSpec, ParentStatus, XdpStatus},
     cgroup::{SocketHook, Sockets, SocketsStatus},
     cleanup::Removed,
+    connections::Connections,
     counters::Fill,
     error::{AttachError, Error},
     explain::{Explanation, Query, Step},
     kernel_types::Error as NamespaceError,
 };
-use self::{exact::Exact, pins::Pins};
+use self::{exact::Exact, pins::Pins, services::Book};
 use crate::config::{Attach, Capacity};
 
 /// How long ago a change of a directory must be for the next one to have another time: far longer
@@ -102,6 +111,12 @@ pub struct Datapath {
     endpoint_flows: Array<MapData, u32>,
     counters: PerCpuArray<MapData, Counter>,
     endpoint_counters: PerCpuArray<MapData, EndpointCount>,
+    node_flows: Array<MapData, u32>,
+    fragments: HashMap<MapData, FlowKey, [u16; 2]>,
+    services: Book,
+    service_sources: LpmTrie<MapData, RouteData, u32>,
+    affinities: HashMap<MapData, AffinityKey, Affinity>,
+    connections: HashMap<MapData, FlowKey, Connection>,
     translated_sockets: HashMap<MapData, SocketKey, SocketPeer>,
     attached: BTreeMap<u32, ParentStatus>,
     /// The hooks of endpoints' own devices, by interface index.
@@ -167,6 +182,14 @@ impl Datapath {
             ("endpoint_flows", self.endpoint_flows.map()),
             ("counters", self.counters.map()),
             ("endpoint_counters", self.endpoint_counters.map()),
+            ("node_flows", self.node_flows.map()),
+            ("fragments", self.fragments.map()),
+            ("services", self.services.map()),
+            ("service_slots", self.services.slots()),
+            ("backends", self.services.backends()),
+            ("service_sources", self.service_sources.map()),
+            ("affinities", self.affinities.map()),
+            ("connections", self.connections.map()),
             ("translated_sockets", self.translated_sockets.map()),
         ];
         let mut restored = Vec::new();

@@ -46,7 +46,8 @@ pub(super) fn to_trie(key: &RouteKey) -> Key<RouteData> {
     Key::new(prefix_len, RouteData { table, address: address.octets })
 }
 
-fn from_trie(key: &Key<RouteData>) -> RouteKey {
+/// The same key as the agent knows it.
+pub(super) fn from_trie(key: &Key<RouteData>) -> RouteKey {
     let RouteData { table, address } = key.data();
     RouteKey { prefix_len: key.prefix_len(), table, address: Address::v6(address) }
 }

@@ -1,6 +1,6 @@
 //! Requests and their answers.
 
-use super::{Shared, check, endpoints, pods, watch};
+use super::{Shared, check, connections, endpoints, pods, watch};
 use crate::api::Command;
 
 /// Answers a request. Who asked may be gone: then nobody wants the answer.
@@ -46,6 +46,9 @@ pub(super) async fn answer(node: Shared, request: Command) {
         }
         Command::Rules(reply) => drop(reply.send(Ok(node.lock().await.list_rules()))),
         Command::Flows(reply) => drop(reply.send(node.lock().await.flows())),
+        Command::Connections(filter, reply) => {
+            drop(reply.send(connections::list(&node, filter).await));
+        }
         Command::Counters(reply) => drop(reply.send(node.lock().await.counters())),
         Command::EndpointCounters(reply) => {
             drop(reply.send(node.lock().await.endpoint_counters()));

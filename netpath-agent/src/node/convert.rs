@@ -2,7 +2,7 @@
 
 use netpath_common::parent::SUBNETS;
 
-use super::{Parent, policy};
+use super::{Parent, State, policy};
 use crate::{
     config::Config,
     datapath::{Options, ParentSpec, Sockets},
@@ -27,7 +27,7 @@ impl From<&Config> for Options {
 impl ParentSpec {
     /// A parent that was found. Where it has a table of its own, the programs know what is in it, as far
     /// as they have room.
-    pub(super) fn of(all: &Config, parent: &Parent) -> Self {
+    pub(super) fn of(all: &Config, state: &State, parent: &Parent) -> Self {
         let Parent { config, link } = parent;
         let known = policy::has_table(all, &config.name) && config.subnets.len() <= SUBNETS;
         let (subnets, routers) = if known {
@@ -44,6 +44,7 @@ impl ParentSpec {
             veth: link.kind == LinkKind::Veth,
             subnets,
             routers,
+            hiding: state.hiding(&config.name),
         }
     }
 }

@@ -162,6 +162,7 @@ const fn describe(action: Action) -> &'static str {
         Action::Reply => "answered by netpath, on the wire",
         Action::Peer => "received by the endpoint",
         Action::Send => "sent by the endpoint's device",
+        Action::Translate => "translated for a Service",
         Action::Forward => "sent by the parent, as its table or the host's routes say",
     }
 }

@@ -8,7 +8,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::{Error, Node};
 use crate::{
-    api::types::Flow,
+    api::types::{Flow, Protocol},
     netfilter::conntrack::{Connection, Conntrack},
 };
 
@@ -113,12 +113,7 @@ impl Node {
             None => (!has_ports(key)).then_some("fragments"),
         };
         Flow {
-            protocol: match key.protocol {
-                1 | 58 => "icmp".to_owned(),
-                6 => "tcp".to_owned(),
-                17 => "udp".to_owned(),
-                number => number.to_string(),
-            },
+            protocol: Protocol::of(key.protocol).into(),
             source,
             source_port: u16::from_be(key.source_port),
             destination,
@@ -132,7 +127,7 @@ impl Node {
 }
 
 /// The programs' clock.
-fn clock() -> Duration {
+pub(super) fn clock() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 

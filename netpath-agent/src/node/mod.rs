@@ -11,7 +11,7 @@
 //! | `addresses` | those of the agent's pools |
 //! | `neighbours` | what the wire is asked and told |
 //! | `explain`, `drift` | what the decision would do, and the host stack |
-//! | `flows` | what takes the kernel path |
+//! | `flows`, `connections` | what takes the kernel path, and what is translated |
 //! | `check` | is a pod what it should be |
 //! | `reconcile`, `repair`, `watch` | making the kernel what it should be: here, inside pods, when |
 //! | `state`, `tables`, `journal` | what should be, in memory, in the kernel, on the disk |
@@ -27,6 +27,7 @@ mod answer;
 mod bpffs;
 mod check;
 mod cleanup;
+mod connections;
 mod convert;
 mod counters;
 mod devices;
@@ -67,8 +68,8 @@ pub use self::{
     state::{Parent, RouteEntry, State},
 };
 use self::{
-    entry::Entry, error::ParentProblem, flows::Tracker, journal::Journal, masquerade::Masquerade,
-    turns::Turns, watch::Watch,
+    connections::Gone, entry::Entry, error::ParentProblem, flows::Tracker, journal::Journal,
+    masquerade::Masquerade, turns::Turns, watch::Watch,
 };
 use crate::{
     announce::{Announcer, Probes},
@@ -86,6 +87,7 @@ pub struct Node {
     netlink: Netlink,
     datapath: Datapath,
     tracker: Tracker,
+    gone: Arc<Gone>,
     masquerade: Masquerade,
     entry: Entry,
     state: State,

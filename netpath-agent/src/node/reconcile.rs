@@ -37,6 +37,7 @@ impl Node {
         self.ensure_entry().await?;
         self.observe().await?;
         self.mend_tables()?;
+        self.settle_services();
         self.set_node()?;
         self.mend_policy().await?;
         self.attach().await
@@ -65,7 +66,7 @@ impl Node {
         if change.policy || moved || parents != self.state.parents || own != self.state.own {
             self.mend_policy().await?;
         }
-        if change.hooks || parents != self.state.parents {
+        if change.hooks || parents != self.state.parents || own != self.state.own {
             self.attach().await?;
         } else if moved {
             self.attach_devices(false).await?;
@@ -166,7 +167,7 @@ impl Node {
         let mut failed: Option<Error> = None;
         for parent in state.parents.values() {
             let name = &parent.config.name;
-            match datapath.attach(&ParentSpec::of(config, parent)) {
+            match datapath.attach(&ParentSpec::of(config, state, parent)) {
                 Ok(Lost { entry, hooks }) => {
                     entries += u64::from(entry);
                     again += hooks.len() as u64;
@@ -201,7 +202,8 @@ impl Node {
     pub(super) fn set_node(&mut self) -> Result<(), Error> {
         let flags = if self.state.has_blackholes() { FLAG_BLACKHOLES } else { 0 };
         let Entry { name: _, ifindex, mac } = self.entry;
-        let node = netpath_common::Node { entry: ifindex, entry_mac: mac, flags };
+        let node =
+            netpath_common::Node { entry: ifindex, entry_mac: mac, flags, node_ports: [0, 0] };
         Ok(self.datapath.set_node(&node)?)
     }
 }

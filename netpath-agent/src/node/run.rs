@@ -9,7 +9,9 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{Error, Shared, answer::answer, neighbours, reconcile::Moved, start::Ground, watch};
+use super::{
+    Error, Shared, answer::answer, connections, neighbours, reconcile::Moved, start::Ground, watch,
+};
 use crate::{
     api,
     config::Config,
@@ -46,7 +48,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let period = Duration::from_secs(config.datapath.reconcile_seconds.into());
     let ground = Ground::check(config).await?;
     let listener = api::listen(&socket)?;
-    let node = match ground.start().await {
+    let node = match Box::pin(ground.start()).await {
         Ok(node) => Arc::new(Mutex::new(node)),
         Err(error) => {
             forget(&socket);
@@ -56,6 +58,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let (sender, mut requests) = mpsc::channel(WAITING);
     tokio::spawn(api::serve(listener, sender));
     tokio::spawn(watch::start_all(Arc::clone(&node)));
+    tokio::spawn(connections::keep(Arc::clone(&node)));
     tracing::info!(socket = %socket.display(), "ready");
 
     let mut timer = every(period);

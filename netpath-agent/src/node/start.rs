@@ -86,6 +86,7 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         netlink,
         datapath,
         tracker: Tracker::default(),
+        gone: Arc::default(),
         masquerade: Masquerade::default(),
         entry,
         state,

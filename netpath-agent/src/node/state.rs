@@ -221,6 +221,18 @@ impl State {
         own.iter().find(fits).copied()
     }
 
+    /// The node's addresses behind which a parent hides clients of Services, one a family: its own on that
+    /// parent, else on another one.
+    #[must_use]
+    pub fn hiding(&self, parent: &InterfaceName) -> Vec<IpAddr> {
+        let others = || self.parents.keys();
+        let find = |ipv6| {
+            let own = self.address_on(parent, ipv6);
+            own.or_else(|| others().find_map(|other| self.address_on(other, ipv6)))
+        };
+        [false, true].into_iter().filter_map(find).collect()
+    }
+
     /// The whole of the kernel's tables.
     #[must_use]
     pub fn tables(&self) -> Tables {

@@ -114,7 +114,7 @@ impl Node {
             warnings.push(format!("sockets are not translated: {failure}"));
         }
         for Map { name, used, capacity } in maps {
-            if used * 100 >= capacity * FULL {
+            if is_nearly_full(*used, *capacity) {
                 warnings.push(format!("map {name} holds {used} of {capacity}; raise its capacity"));
             }
         }
@@ -140,6 +140,11 @@ impl Node {
         }
         Ok(warnings)
     }
+}
+
+/// Whether so many entries of a map are worth a warning.
+pub(super) const fn is_nearly_full(used: u64, capacity: u64) -> bool {
+    used * 100 >= capacity * FULL
 }
 
 fn hooks(status: &ParentStatus) -> Vec<Hook> {

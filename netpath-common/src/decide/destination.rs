@@ -1,8 +1,11 @@
 //! Where an address leads: endpoints, then the sender's table, then the main one.
 
+use super::translate;
 use crate::{
     Action, Address, Endpoint, FlowKey, Mac, Packet, Path, Reason, Route, RouteKey, Tables,
-    Verdict, route::TABLE_MAIN,
+    Verdict,
+    endpoint::{FLAG_NODE_PORTS, FLAG_ROUTED, FLAG_SERVICE},
+    route::TABLE_MAIN,
 };
 
 /// Where an address leads. It borrows from the tables: copies of their values would cost the
@@ -12,13 +15,15 @@ pub(super) enum Destination<'a, T: Tables + 'a> {
     Endpoint(T::Ref<'a, Endpoint>),
     /// To the node itself: one of its addresses.
     Host,
+    /// To an address of a Service, at a port that may be one.
+    Service,
     /// To where a prefix of a route table says.
     Route(T::Ref<'a, Route>),
     /// Nothing on this node knows.
     Unknown,
 }
 
-/// Finds where `address` leads for a sender with this route table.
+/// Finds where a packet leads for a sender with this route table.
 ///
 /// The most specific prefix wins. An endpoint, or an address of the node, is as specific as an
 /// address gets, so it is looked up first; a full-length prefix in a table overrides it, and the
@@ -27,20 +32,43 @@ pub(super) enum Destination<'a, T: Tables + 'a> {
 pub(super) fn find<'a, T: Tables>(
     tables: &'a T,
     table: u32,
-    address: &Address,
+    packet: &Packet,
 ) -> Destination<'a, T> {
+    let address = &packet.destination;
     let Some(endpoint) = tables.endpoint(address) else {
         return match route(tables, table, address) {
             Some(route) => Destination::Route(route),
             None => Destination::Unknown,
         };
     };
-    if endpoint.is_routed()
-        && let Some(route) = full_route(tables, table, address)
-    {
-        return Destination::Route(route);
+    if endpoint.flags & (FLAG_ROUTED | FLAG_SERVICE | FLAG_NODE_PORTS) != 0 {
+        if endpoint.is_routed()
+            && let Some(route) = full_route(tables, table, address)
+        {
+            return Destination::Route(route);
+        }
+        if translate::may_be_service(tables, packet, &endpoint) {
+            return Destination::Service;
+        }
     }
     if endpoint.is_host() { Destination::Host } else { Destination::Endpoint(endpoint) }
+}
+
+/// The same of a packet that has been translated: what answers for a Service is none.
+#[inline(always)]
+pub(super) fn behind_service<'a, T: Tables>(
+    tables: &'a T,
+    table: u32,
+    address: &Address,
+) -> Destination<'a, T> {
+    match tables.endpoint(address) {
+        Some(endpoint) if endpoint.is_host() => Destination::Host,
+        Some(endpoint) if !endpoint.is_service() => Destination::Endpoint(endpoint),
+        _ => match route(tables, table, address) {
+            Some(route) => Destination::Route(route),
+            None => Destination::Unknown,
+        },
+    }
 }
 
 /// The most specific prefix of the sender's table, else of the main one.

@@ -8,8 +8,12 @@ use super::{
     delivery,
     destination::{self, Destination},
     egress::Origin,
+    translate,
 };
-use crate::{Action, Endpoint, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict};
+use crate::{
+    Action, Endpoint, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict,
+    flow::{GATE_CONNECTIONS, GATE_FLOWS},
+};
 
 /// Decides on what an endpoint sends by its device `ifindex`, and names the endpoint's parent, with
 /// which it is counted; 0 if the sender is unknown.
@@ -37,15 +41,29 @@ fn known<T: Tables>(tables: &T, packet: &Packet, sender: &Endpoint) -> Verdict {
     if packet.destination_mac.is_group() {
         return Verdict::pass(Path::Host, Reason::Multicast);
     }
+    let gates = tables.gates(sender.slot);
     if sender.is_stacked() {
-        return Verdict::pass(Path::Kernel, Reason::NotAccelerated);
+        return if translate::ends_here(tables, packet, gates) {
+            Verdict::translate()
+        } else {
+            Verdict::pass(Path::Kernel, Reason::NotAccelerated)
+        };
     }
-    if tables.has_flows(sender.slot) && tables.flow(&FlowKey::of(packet)) {
-        return Verdict::pass(Path::Kernel, Reason::Flow);
+    if gates != 0 {
+        if gates & GATE_CONNECTIONS != 0 && translate::is_known(tables, packet) {
+            return Verdict::translate();
+        }
+        if gates & GATE_FLOWS != 0 && tables.flow(&FlowKey::of(packet)) {
+            return Verdict::pass(Path::Kernel, Reason::Flow);
+        }
+        if gates & GATE_CONNECTIONS != 0 && packet.fragment {
+            return Verdict::translate();
+        }
     }
-    match destination::find(tables, sender.table, &packet.destination) {
+    match destination::find(tables, sender.table, packet) {
         Destination::Endpoint(endpoint) => delivery::from_ingress(&endpoint),
         Destination::Host => Verdict::pass(Path::Host, Reason::HostAddress),
+        Destination::Service => Verdict::translate(),
         Destination::Route(route) => match Path::from_u8(route.path) {
             Some(Path::Router) => {
                 let action = if route.has_next_hop() { Action::NextHop } else { Action::Forward };
@@ -100,6 +118,11 @@ pub fn to_endpoint<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> (V
     let verdict = Verdict::pass(Path::Local, Reason::StackRouted);
     match tables.endpoint(&packet.destination) {
         Some(receiver) if receiver.device == origin.ifindex && packet.kind == Kind::Ip => {
+            if tables.gates(receiver.slot) & GATE_CONNECTIONS != 0
+                && (packet.fragment || translate::is_known(tables, packet))
+            {
+                return (Verdict::translate().to(receiver.slot), receiver.parent);
+            }
             let record = origin.forwarded && !receiver.is_stacked();
             (verdict.to(receiver.slot).recorded(record), receiver.parent)
         }

@@ -5,8 +5,13 @@ use super::{
     destination::{self, Destination},
     neighbour,
     source::{self, Sender},
+    translate,
 };
-use crate::{Endpoint, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict, route::TABLE_MAIN};
+use crate::{
+    Endpoint, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict,
+    flow::{GATE_CONNECTIONS, GATE_FLOWS},
+    route::TABLE_MAIN,
+};
 
 /// Where a packet at TC egress comes from.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +36,22 @@ pub fn egress<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict
         Sender::Endpoint(sender) => {
             from_endpoint(tables, packet, origin, &sender).from(sender.slot)
         }
-        Sender::Host => from_stack(tables, packet, false, false),
+        Sender::Host => {
+            if tables.node_gates() != 0 && (packet.fragment || translate::is_known(tables, packet))
+            {
+                return Verdict::translate();
+            }
+            from_stack(tables, packet, false, false)
+        }
         Sender::Forwarded => from_stack(tables, packet, true, false),
-        Sender::ForwardedEndpoint => from_stack(tables, packet, true, true),
+        Sender::ForwardedEndpoint(sender) => {
+            if tables.gates(sender.slot) & GATE_CONNECTIONS != 0
+                && translate::is_known(tables, packet)
+            {
+                return Verdict::translate();
+            }
+            from_stack(tables, packet, true, true)
+        }
         Sender::Nobody => Verdict::pass(Path::Router, Reason::NoSource),
         Sender::Refused(reason) => Verdict::drop(reason),
     }
@@ -50,14 +68,24 @@ fn from_endpoint<T: Tables>(
     if packet.destination_mac.is_group() {
         return Verdict::pass(Path::Router, Reason::Multicast);
     }
-    if tables.has_flows(sender.slot) && tables.flow(&FlowKey::of(packet)) {
-        return destination::enter(tables, Reason::Flow);
+    let gates = tables.gates(sender.slot);
+    if gates != 0 {
+        if gates & GATE_CONNECTIONS != 0 && translate::is_known(tables, packet) {
+            return Verdict::translate();
+        }
+        if gates & GATE_FLOWS != 0 && tables.flow(&FlowKey::of(packet)) {
+            return destination::enter(tables, Reason::Flow);
+        }
+        if gates & GATE_CONNECTIONS != 0 && packet.fragment {
+            return Verdict::translate();
+        }
     }
-    match destination::find(tables, sender.table, &packet.destination) {
+    match destination::find(tables, sender.table, packet) {
         Destination::Endpoint(endpoint) => delivery::from_egress(tables, &endpoint),
         Destination::Host => {
             destination::to_host(tables, Reason::HostAddress, origin.ifindex, sender)
         }
+        Destination::Service => Verdict::translate(),
         Destination::Route(route) => destination::follow(tables, &route, origin.ifindex, sender),
         Destination::Unknown => Verdict::pass(Path::Router, Reason::NoRoute),
     }
@@ -76,10 +104,11 @@ fn from_stack<T: Tables>(
     if packet.destination_mac.is_group() {
         return Verdict::pass(Path::Router, Reason::Multicast);
     }
-    match destination::find(tables, TABLE_MAIN, &packet.destination) {
+    match destination::find(tables, TABLE_MAIN, packet) {
         Destination::Endpoint(endpoint) => {
             delivery::from_egress(tables, &endpoint).recorded(forwarded)
         }
+        Destination::Service => Verdict::translate(),
         Destination::Route(route) if route.path == Path::Drop as u8 => {
             Verdict::drop(Reason::Blackhole)
         }

@@ -6,10 +6,12 @@
 use super::{
     delivery,
     destination::{self, Destination},
-    neighbour, source,
+    neighbour, source, translate,
 };
 use crate::{
-    Action, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict, endpoint::NO_SLOT,
+    FlowKey, Kind, Packet, Path, Reason, Tables, Verdict,
+    endpoint::NO_SLOT,
+    flow::{GATE_CONNECTIONS, GATE_FLOWS},
     route::TABLE_MAIN,
 };
 
@@ -37,9 +39,23 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32, namespace: 
     if packet.destination_mac.is_group() {
         return Verdict::pass(Path::Host, Reason::Multicast).from(sender);
     }
-    let verdict = match destination::find(tables, TABLE_MAIN, &packet.destination) {
+    let verdict = match destination::find(tables, TABLE_MAIN, packet) {
+        Destination::Service => Verdict::translate(),
+        Destination::Host
+            if tables.node_gates() != 0
+                && (packet.fragment || translate::is_known(tables, packet)) =>
+        {
+            Verdict::translate()
+        }
         Destination::Endpoint(endpoint)
-            if tables.has_flows(endpoint.slot) && tables.flow(&FlowKey::of(packet)) =>
+            if tables.gates(endpoint.slot) & GATE_CONNECTIONS != 0
+                && translate::is_known(tables, packet) =>
+        {
+            Verdict::translate()
+        }
+        Destination::Endpoint(endpoint)
+            if tables.gates(endpoint.slot) & GATE_FLOWS != 0
+                && tables.flow(&FlowKey::of(packet)) =>
         {
             if endpoint.has_device() {
                 // No rx_handler takes it: the stack may have it here.
@@ -48,15 +64,12 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32, namespace: 
                 destination::enter(tables, Reason::Flow)
             }
         }
-        // The rx_handler of the parent that it is on finds the child by itself.
         Destination::Endpoint(endpoint)
-            if endpoint.parent == ifindex
-                && !endpoint.has_device()
-                && (!endpoint.has_own_mac() || endpoint.mac.word() == packet.destination_mac) =>
+            if packet.fragment && tables.gates(endpoint.slot) & GATE_CONNECTIONS != 0 =>
         {
-            delivery::from_ingress(&endpoint).acting(Action::Pass)
+            Verdict::translate()
         }
-        Destination::Endpoint(endpoint) => delivery::from_ingress(&endpoint),
+        Destination::Endpoint(endpoint) => delivery::from_wire(&endpoint, packet, ifindex),
         Destination::Host if sender == NO_SLOT => Verdict::pass(Path::Host, Reason::HostAddress),
         Destination::Host => Verdict::pass(Path::Host, Reason::SwitchedInDriver),
         Destination::Route(route) => match Path::from_u8(route.path) {

@@ -20,7 +20,7 @@ pub(super) fn decide<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> 
     match source::check(tables, packet, origin) {
         Sender::Refused(reason) => Verdict::drop(reason),
         Sender::Nobody => Verdict::pass(Path::Router, Reason::NoSource),
-        Sender::Host | Sender::Forwarded | Sender::ForwardedEndpoint => {
+        Sender::Host | Sender::Forwarded | Sender::ForwardedEndpoint(_) => {
             from_stack(tables, packet, origin)
         }
         Sender::Endpoint(sender) => {
@@ -67,7 +67,7 @@ fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &End
         Some(mac) => answer(path, mac),
         None => wire(),
     };
-    match destination::find(tables, sender.table, &packet.destination) {
+    match destination::find(tables, sender.table, packet) {
         // Its own address: an announcement, or a probe that others must see.
         Destination::Endpoint(target) if target.slot == sender.slot => wire(),
         // A sibling's is its own, which the driver may have told the asker as well.
@@ -75,7 +75,7 @@ fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &End
             answer(Path::Local, target.mac)
         }
         Destination::Endpoint(_) => answered(Path::Local),
-        Destination::Host => answered(Path::Host),
+        Destination::Host | Destination::Service => answered(Path::Host),
         Destination::Unknown => wire(),
         Destination::Route(route) => {
             let verdict = destination::follow(tables, &route, origin.ifindex, sender);
@@ -94,23 +94,21 @@ fn answer<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &Endpo
     if packet.destination_mac.is_group() {
         return wire();
     }
-    match destination::find(tables, TABLE_MAIN, &packet.destination) {
+    match destination::find(tables, TABLE_MAIN, packet) {
         Destination::Endpoint(receiver) => {
             delivery::from_egress(tables, &receiver).because(Reason::Neighbour)
         }
         Destination::Host => {
             destination::to_host(tables, Reason::Neighbour, origin.ifindex, sender)
         }
-        Destination::Route(_) | Destination::Unknown => wire(),
+        Destination::Route(_) | Destination::Service | Destination::Unknown => wire(),
     }
 }
 
 /// The node asks, answers or announces: only questions for its endpoints need help.
 #[inline(always)]
 fn from_stack<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
-    let Destination::Endpoint(endpoint) =
-        destination::find(tables, TABLE_MAIN, &packet.destination)
-    else {
+    let Destination::Endpoint(endpoint) = destination::find(tables, TABLE_MAIN, packet) else {
         return wire();
     };
     match packet.kind {

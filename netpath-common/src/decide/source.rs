@@ -12,7 +12,7 @@ pub(super) enum Sender<'a, T: Tables + 'a> {
     /// Someone that the host stack forwards for.
     Forwarded,
     /// An endpoint, by way of the host stack.
-    ForwardedEndpoint,
+    ForwardedEndpoint(T::Ref<'a, Endpoint>),
     /// Someone who has no address yet.
     Nobody,
     /// Someone who may not send this.
@@ -54,11 +54,11 @@ pub(super) fn check<'a, T: Tables>(
     } else if endpoint.is_host() {
         Sender::Host
     } else if origin.forwarded {
-        Sender::ForwardedEndpoint
+        Sender::ForwardedEndpoint(endpoint)
     } else if endpoint.parent != origin.ifindex || endpoint.has_device() {
         // To an endpoint of another parent the host's routes lead by that one (IPv6 heeds no device).
         if endpoint.is_sent_by_host() {
-            Sender::ForwardedEndpoint
+            Sender::ForwardedEndpoint(endpoint)
         } else {
             Sender::Refused(Reason::SourceParent)
         }

@@ -18,7 +18,8 @@ const ROUNDS: usize = 5;
 
 const OWN: Mac = Mac::new([2, 0, 0, 0, 0, 0xa0]);
 const ROUTER: Mac = Mac::new([2, 0, 0, 0, 0, 1]);
-const ENTRY: Node = Node { entry: 4242, entry_mac: Mac::new([2, 0, 0, 0, 0, 0xee]), flags: 0 };
+const ENTRY: Node =
+    Node { entry: 4242, entry_mac: Mac::new([2, 0, 0, 0, 0, 0xee]), flags: 0, node_ports: [0, 0] };
 
 /// A measurement.
 #[derive(Clone, Debug, Serialize)]

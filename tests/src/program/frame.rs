@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use bytes::{BufMut as _, BytesMut};
 use netpath_common::Mac;
 
+use super::checksum;
+
 /// The Ethernet type of a family.
 const fn ethertype(address: IpAddr) -> u16 {
     match address {
@@ -46,6 +48,7 @@ pub struct Ip {
     options: usize,
     extensions: Vec<u8>,
     fragment: Option<(u16, bool)>,
+    summed: bool,
 }
 
 impl Ip {
@@ -60,6 +63,7 @@ impl Ip {
             options: 0,
             extensions: Vec::new(),
             fragment: None,
+            summed: false,
         }
     }
 
@@ -133,15 +137,55 @@ impl Ip {
         self
     }
 
+    /// With TCP's flags.
+    #[must_use]
+    pub fn saying(mut self, flags: u8) -> Self {
+        self.segment[13] = flags;
+        self
+    }
+
+    /// With all checksums as they should be; without it they are 0. Of whole packets only.
+    #[must_use]
+    pub const fn summed(mut self) -> Self {
+        self.summed = true;
+        self
+    }
+
     /// The packet from its IP header on.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        match (self.source, self.destination) {
+        let mut bytes = match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 self.v4(source.octets(), destination.octets())
             }
             (source, destination) => self.v6(sixteen(source), sixteen(destination)),
+        };
+        if self.summed {
+            self.sum(&mut bytes);
         }
+        bytes
+    }
+
+    /// Fills in the checksums of the header and of the segment.
+    fn sum(&self, bytes: &mut [u8]) {
+        let at = bytes.len() - self.segment.len();
+        if self.source.is_ipv4() {
+            let header = checksum::of(&bytes[..at]);
+            bytes[10..12].copy_from_slice(&header.to_be_bytes());
+        }
+        let Some(field) = checksum::field(self.protocol) else { return };
+        let mut covered = bytes[at..].to_vec();
+        if self.protocol != 1 {
+            let length = u32::try_from(self.segment.len()).expect("a short segment");
+            covered.resize(covered.len().next_multiple_of(2), 0);
+            // The mapped form of IPv4 addresses has ff:ff in front, which is 0 to the sum.
+            covered.extend(sixteen(self.source));
+            covered.extend(sixteen(self.destination));
+            covered.extend(length.to_be_bytes());
+            covered.extend(u32::from(self.protocol).to_be_bytes());
+        }
+        let sum = checksum::of(&covered);
+        bytes[at + field..at + field + 2].copy_from_slice(&sum.to_be_bytes());
     }
 
     fn v4(&self, source: [u8; 4], destination: [u8; 4]) -> Vec<u8> {

@@ -5,13 +5,14 @@
 //! | --- | --- |
 //! | `room` | a private mount namespace, a node's network namespace with two parents, a pod's |
 //! | `kernel` | the loaded programs, run on one frame |
-//! | `frame` | frames as bytes |
-//! | `plain` | the tables as plain collections |
+//! | `frame`, `checksum` | frames as bytes |
+//! | `plain`, `translated` | the tables as plain collections |
 //! | `oracle` | what a program must do with a frame |
 //! | `bench`, `empty` | what a run costs |
 //! | `read` | a second parser, written apart from the programs' |
 
 pub mod bench;
+mod checksum;
 mod empty;
 pub mod frame;
 pub mod kernel;
@@ -19,6 +20,7 @@ pub mod oracle;
 pub mod plain;
 mod read;
 pub mod room;
+mod translated;
 
 use netpath_common::{CounterKey, Hook};
 

@@ -8,11 +8,25 @@ use netpath_common::{
     neighbour::{Question, advertisement, arp_reply},
 };
 
+mod translated;
+
+pub use self::translated::random_for;
 use super::{Arrival, Counter, Counters, Outcome, Return, plain::Plain, read};
 
 /// Says what comes out, and moves the counters.
 #[must_use]
 pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Outcome {
+    expect_with(tables, arrival, 0, counters)
+}
+
+/// The same, with the random number that the program had.
+#[must_use]
+pub fn expect_with(
+    tables: &Plain,
+    arrival: &Arrival,
+    random: u32,
+    counters: &mut Counters,
+) -> Outcome {
     let Arrival { hook, ifindex, forwarded, namespace, mark, frame } = arrival;
     let unchanged = |result, mark| Outcome { result, frame: frame.clone(), mark };
     if matches!(hook, Hook::Ingress | Hook::ToEndpoint) && *mark == MARK_REDIRECTED {
@@ -34,8 +48,19 @@ pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Out
     if verdict.record {
         tables.record(&packet);
     }
+    if verdict.action == Action::Translate {
+        return translated::expect(tables, arrival, packet, (&verdict, parent), random, counters);
+    }
     count(&verdict, parent, *hook, frame.len(), counters);
+    carry_out(&verdict, &packet, arrival, frame)
+}
+
+/// What becomes of a frame by a verdict; the frame may be another than that which arrived.
+fn carry_out(verdict: &Verdict, packet: &Packet, arrival: &Arrival, frame: &[u8]) -> Outcome {
+    let Arrival { hook, mark, .. } = arrival;
+    let unchanged = |result, mark| Outcome { result, frame: frame.to_vec(), mark };
     match verdict.action {
+        Action::Translate => unreachable!("what is translated comes to another verdict"),
         Action::Pass => unchanged(Return::Pass, *mark),
         Action::Drop => unchanged(Return::Drop, if *hook == Hook::Xdp { 0 } else { *mark }),
         // Without a neighbour that the kernel knows: the kernel asks for it.
@@ -53,7 +78,7 @@ pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Out
         },
         Action::Reply => Outcome {
             result: Return::Redirect,
-            frame: answer(frame, &packet, verdict.mac.into(), Some(verdict.mac.into())),
+            frame: answer(frame, packet, verdict.mac.into(), Some(verdict.mac.into())),
             mark: *mark,
         },
         Action::Receive => Outcome {
@@ -68,7 +93,7 @@ pub fn expect(tables: &Plain, arrival: &Arrival, counters: &mut Counters) -> Out
         },
         Action::Answer => Outcome {
             result: Return::Redirect,
-            frame: answer(frame, &packet, verdict.mac.into(), None),
+            frame: answer(frame, packet, verdict.mac.into(), None),
             mark: MARK_REDIRECTED,
         },
     }

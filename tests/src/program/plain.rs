@@ -7,8 +7,15 @@ use std::{
 };
 
 use anyhow::Result;
-use netpath_agent::datapath::Datapath;
-use netpath_common::{Address, Endpoint, FlowKey, Node, Parent, Route, RouteKey, Tables};
+use ipnet::IpNet;
+use netpath_agent::{datapath::Datapath, service::Entry};
+use netpath_common::{
+    Address, Connection, Endpoint, FlowKey, Node, Parent, Route, RouteKey, ServiceKey, Tables,
+    endpoint::NO_SLOT,
+    flow::{GATE_CONNECTIONS, GATE_FLOWS},
+};
+
+use super::translated::Translated;
 
 /// What the maps hold.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +32,10 @@ pub struct Plain {
     pub node: Node,
     /// What the programs wrote: the answers to what the host stack forwarded.
     pub flows: RefCell<Flows>,
+    /// Services, and the prefixes that they admit.
+    pub services: BTreeMap<ServiceKey, (Entry, Vec<IpNet>)>,
+    /// What the programs wrote of connections.
+    pub translated: RefCell<Translated>,
 }
 
 /// What the programs remember.
@@ -65,6 +76,12 @@ impl Plain {
         for (ifindex, parent) in &self.parents {
             datapath.put_parent(*ifindex, parent)?;
         }
+        for (key, (entry, sources)) in &self.services {
+            datapath.put_service(*key, entry)?;
+            for source in sources {
+                datapath.put_source(entry.id, source)?;
+            }
+        }
         Ok(datapath.set_node(&self.node)?)
     }
 
@@ -72,7 +89,7 @@ impl Plain {
     pub fn unload(&self, datapath: &mut Datapath) -> Result<()> {
         for (address, endpoint) in &self.endpoints {
             datapath.remove_endpoint(address);
-            if !endpoint.is_host() {
+            if endpoint.slot != NO_SLOT {
                 datapath.clear_slot(endpoint.slot)?;
             }
         }
@@ -83,13 +100,21 @@ impl Plain {
             let key = RouteKey { prefix_len: *prefix_len, table: *table, address: *address };
             datapath.remove_route(&key)?;
         }
+        for (key, (entry, sources)) in &self.services {
+            datapath.remove_service(key)?;
+            for source in sources {
+                datapath.remove_source(entry.id, source)?;
+            }
+        }
+        datapath.settle_services();
+        datapath.forget_translated()?;
         Ok(datapath.forget_flows(|_| true)?)
     }
 }
 
 /// A copy out of a collection.
 #[derive(Debug)]
-pub struct Copied<V>(V);
+pub struct Copied<V>(pub(super) V);
 
 impl<V> Deref for Copied<V> {
     type Target = V;
@@ -131,12 +156,21 @@ impl Tables for Plain {
         Some(Copied(self.node))
     }
 
-    fn has_flows(&self, slot: u32) -> bool {
-        self.flows.borrow().slots.contains(&slot)
+    fn gates(&self, slot: u32) -> u32 {
+        let flows = if self.flows.borrow().slots.contains(&slot) { GATE_FLOWS } else { 0 };
+        flows | if self.translated.borrow().is_open(slot) { GATE_CONNECTIONS } else { 0 }
+    }
+
+    fn node_gates(&self) -> u32 {
+        if self.translated.borrow().is_open(NO_SLOT) { GATE_CONNECTIONS } else { 0 }
     }
 
     fn flow(&self, key: &FlowKey) -> bool {
         self.flows.borrow().keys.contains(key)
+    }
+
+    fn connection(&self, key: &FlowKey) -> Option<Copied<Connection>> {
+        self.translated.borrow().connection(key).map(Copied)
     }
 }
 

@@ -27,6 +27,9 @@ fn ethernet(frame: &[u8], packet: &mut Packet) -> Option<Kind> {
         0x0806 => arp(body, packet)?,
         _ => Kind::Other,
     };
+    if packet.transport != 0 {
+        packet.transport += u16::try_from(at + 2).ok()?;
+    }
     Some(if tags > 0 && kind != Kind::Malformed { Kind::Tagged } else { kind })
 }
 
@@ -60,6 +63,7 @@ fn ipv4(body: &[u8], packet: &mut Packet) -> Option<Kind> {
     if number(body, 6)? % 0x2000 != 0 {
         return Some(Kind::Ip);
     }
+    packet.transport = u16::try_from(length).ok()?;
     behind((1, true), body.get(length..)?, packet)
 }
 
@@ -81,6 +85,7 @@ fn ipv6(body: &[u8], packet: &mut Packet) -> Option<Kind> {
             44 => 0,
             _ => {
                 packet.protocol = next;
+                packet.transport = u16::try_from(at).ok()?;
                 return behind((58, at == 40), body.get(at..)?, packet);
             }
         };
@@ -142,6 +147,7 @@ fn of_an_answer(packet: &mut Packet, quoted: Option<Quoted>) {
         packet.speaks_for = receiver;
         packet.protocol = protocol;
         (packet.destination_port, packet.source_port) = ports.unwrap_or_default();
+        packet.error = ports.is_some();
     }
 }
 

@@ -17,6 +17,7 @@ pub mod lab;
 pub mod namespace;
 pub mod narrow;
 pub mod pattern;
+pub mod pins;
 pub mod power;
 pub mod probe;
 pub mod process;

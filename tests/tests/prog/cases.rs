@@ -8,6 +8,7 @@ mod layer3;
 mod macvlan;
 mod neighbour;
 mod policy_route;
+mod service;
 mod speaker;
 mod wire;
 
@@ -29,6 +30,7 @@ pub(crate) fn all(world: &World) -> Vec<Case> {
             ("layer3", layer3::rows(&family)),
             ("exclusive", exclusive::rows(&family)),
             ("flow", flow::rows(&family)),
+            ("service", service::rows(&family)),
             ("xdp", wire::rows(&family)),
         ] {
             cases.extend(rows.into_iter().map(|row| row.into_case(world, &family, group)));
@@ -110,7 +112,7 @@ impl Row {
     /// Received by the parent with this Ethernet address.
     pub(crate) fn received(mut self, mac: Mac) -> Self {
         self.result = Return::Redirect;
-        self.after = Some(oracle::addressed(&self.frame, mac, mac));
+        self.after = Some(oracle::addressed(self.now(), mac, mac));
         self.mark_after = MARK_REDIRECTED;
         self
     }
@@ -118,7 +120,7 @@ impl Row {
     /// Redirected to an endpoint by its device, with a mark for its egress or without.
     pub(crate) fn by_device(mut self, mac: Mac, mark: u32) -> Self {
         self.result = Return::Redirect;
-        self.after = Some(oracle::addressed(&self.frame, mac, DEVICE_MAC));
+        self.after = Some(oracle::addressed(self.now(), mac, DEVICE_MAC));
         self.mark_after = mark;
         self
     }
@@ -134,8 +136,14 @@ impl Row {
     pub(crate) fn entered(mut self) -> Self {
         let source = Mac::new(self.frame[6..12].try_into().expect("six bytes"));
         self.result = Return::Redirect;
-        self.after = Some(oracle::addressed(&self.frame, ENTRY_MAC, source));
+        self.after = Some(oracle::addressed(self.now(), ENTRY_MAC, source));
         self.mark_after = 0;
+        self
+    }
+
+    /// Turned into this frame, before anything else is done with it.
+    pub(crate) fn becoming(mut self, frame: Vec<u8>) -> Self {
+        self.after = Some(frame);
         self
     }
 
@@ -145,6 +153,11 @@ impl Row {
         self.after = Some(frame);
         self.mark_after = MARK_REDIRECTED;
         self
+    }
+
+    /// The frame as far as it has been changed.
+    fn now(&self) -> &[u8] {
+        self.after.as_ref().unwrap_or(&self.frame)
     }
 
     /// Redirected as it is.

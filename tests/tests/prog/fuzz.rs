@@ -4,14 +4,17 @@ use std::{net::IpAddr, time::Instant};
 
 use anyhow::{Result, bail};
 use fastrand::Rng;
+use netpath_agent::service::{BackendKey, Entry};
 use netpath_common::{
     Address, Attachment, Endpoint, Hook, MARK_REDIRECTED, Mac, Node, Parent, Path, Route, RouteKey,
-    endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
+    ServiceKey,
+    endpoint::{FLAG_NODE_PORTS, FLAG_ROUTED, FLAG_SERVICE, FLAG_STACK, NO_SLOT},
     parent::{FLAG_DRIVER, FLAG_XDP_NATIVE},
     route::{MAX_HOPS, TABLE_MAIN},
+    service::{FLAG_EXTERNAL, FLAG_RANGES},
 };
 use netpath_tests::program::{
-    Arrival, Counters,
+    Arrival, Counters, Outcome,
     frame::{self, ARP_REPLY, ARP_REQUEST, Ip},
     moved, oracle,
     plain::Plain,
@@ -89,7 +92,7 @@ fn frames_agree(
             arrival = random.arrival();
         }
         let outcome = world.kernel.run(&arrival)?;
-        let oracle = oracle::expect(tables, &arrival, &mut expected);
+        let oracle = expect(tables, &arrival, &outcome, &mut expected);
         if outcome != oracle {
             bail!("frame {number}: {arrival:02x?}\n kernel {outcome:02x?}\n oracle {oracle:02x?}");
         }
@@ -110,6 +113,33 @@ fn frames_agree(
         }
     }
     Ok(())
+}
+
+/// What the oracle says. If the program sends in the place of a client, its random number is the one that
+/// gives the port which it chose.
+fn expect(
+    tables: &Plain,
+    arrival: &Arrival,
+    outcome: &Outcome,
+    counters: &mut Counters,
+) -> Outcome {
+    let before = (tables.translated.borrow().clone(), counters.clone());
+    let mut expected = oracle::expect(tables, arrival, counters);
+    // Behind an IP header, however long.
+    let ports = (34..140).step_by(2).filter_map(|at| outcome.frame.get(at..at + 2));
+    let ports = ports.map(|port| u16::from_be_bytes([port[0], port[1]]));
+    let guesses: Vec<u32> = ports
+        .flat_map(|port| (0..8).filter_map(move |attempt| oracle::random_for(port, attempt)))
+        .collect();
+    for random in guesses {
+        if expected == *outcome {
+            break;
+        }
+        *tables.translated.borrow_mut() = before.0.clone();
+        counters.clone_from(&before.1);
+        expected = oracle::expect_with(tables, arrival, random, counters);
+    }
+    expected
 }
 
 /// Whether the kernel refuses to make an skb of the frame: test runs want whole IP headers there
@@ -243,12 +273,58 @@ impl Random {
                     *router = self.address(v4).into();
                 }
             }
+            for (own, v4) in known.own.iter_mut().zip([true, false]) {
+                if self.rng.bool() {
+                    *own = self.address(v4).into();
+                }
+            }
             plain.parents.insert(ifindex, known);
         }
         let entry = if self.chance(8) { 0 } else { ENTRY };
         let flags = u16::from(self.rng.bool());
-        plain.node = Node { entry, entry_mac: ENTRY_MAC, flags };
+        let node_ports = self.pick(&[[0, 0], [80, 80], [4_000, 30_000]]);
+        plain.node = Node { entry, entry_mac: ENTRY_MAC, flags, node_ports };
+        for _ in 0..self.rng.usize(..24) {
+            self.service(&mut plain);
+        }
         plain
+    }
+
+    /// A Service of one backend or none, by an address of its own or by a port of the node.
+    fn service(&mut self, plain: &mut Plain) {
+        let v4 = self.rng.bool();
+        let address = Address::from(self.address(v4));
+        let (port, protocol) = (self.pick(&[80_u16, 4_000, 30_000]).to_be(), self.pick(&[6, 17]));
+        let known = plain.endpoints.get(&address).map(Endpoint::is_host);
+        let (key, entry) = match known {
+            Some(false) => return,
+            Some(true) if self.rng.bool() => {
+                (ServiceKey::any_of_node(&address, port, protocol), FLAG_NODE_PORTS)
+            }
+            _ => (ServiceKey::new(address, port, protocol), FLAG_SERVICE),
+        };
+        let service = Endpoint {
+            slot: NO_SLOT,
+            table: TABLE_MAIN,
+            attachment: Attachment::Service as u8,
+            ..Endpoint::default()
+        };
+        plain.endpoints.entry(address).or_insert(service).flags |= entry;
+        let answers = [0, 1, 1, 1][self.rng.usize(..4)];
+        let backends: Vec<_> = (0..answers)
+            .map(|_| BackendKey {
+                address: self.address(v4).into(),
+                port: self.pick(&[80_u16, 8_080]).to_be(),
+                protocol: protocol.into(),
+            })
+            .collect();
+        let flags = self.pick(&[0, FLAG_EXTERNAL, FLAG_EXTERNAL, FLAG_EXTERNAL | FLAG_RANGES]);
+        let id = 1 + u32::try_from(plain.services.len()).unwrap_or(0);
+        let sources =
+            if flags & FLAG_RANGES != 0 { vec![self.address(v4).into()] } else { Vec::new() };
+        let (inside, outside) = (backends.clone().into(), backends.into());
+        let entry = Entry { id, affinity: 0, flags, inside, outside };
+        plain.services.entry(key).or_insert((entry, sources));
     }
 
     fn route(&mut self, plain: &mut Plain) {
@@ -339,7 +415,10 @@ impl Random {
     /// A packet of the usual protocols.
     fn plain(&mut self, source: IpAddr, destination: IpAddr, (here, there): (u16, u16)) -> Ip {
         match self.rng.u8(..8) {
-            0..3 => Ip::tcp(source, destination, here, there),
+            0..3 => {
+                let flags = self.pick(&[16, 16, 2, 18, 17, 4]);
+                Ip::tcp(source, destination, here, there).saying(flags)
+            }
             3..6 => Ip::udp(source, destination, here, there),
             _ => Ip::echo(source, destination, here, self.rng.bool()),
         }

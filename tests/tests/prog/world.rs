@@ -1,11 +1,13 @@
 //! The world of the tables: two parents, twelve endpoints, the node, and routes of every path.
 
+pub(crate) mod services;
+
 use std::net::IpAddr;
 
 use anyhow::Result;
 use netpath_common::{
     Address, Attachment, Endpoint, Mac, Node, Parent, Path, Route, RouteKey,
-    endpoint::{FLAG_ROUTED, FLAG_STACK, NO_SLOT},
+    endpoint::{FLAG_NODE_PORTS, FLAG_ROUTED, FLAG_STACK, NO_SLOT},
     node::FLAG_BLACKHOLES,
     parent::{FLAG_DRIVER, FLAG_XDP_NATIVE, Prefix},
     route::TABLE_MAIN,
@@ -87,6 +89,9 @@ pub(crate) struct Family {
     pub(crate) dropped_for_c: IpAddr,
     /// In no prefix.
     pub(crate) elsewhere: IpAddr,
+    /// Services': for who is inside, and for everybody.
+    pub(crate) vip: IpAddr,
+    pub(crate) external: IpAddr,
     pub(crate) group: IpAddr,
     pub(crate) nobody: IpAddr,
     prefixes: [(u32, &'static str, u8, Path); 8],
@@ -120,6 +125,8 @@ pub(crate) fn families() -> [Family; 2] {
             via: at("10.8.0.1"),
             dropped_for_c: at("10.7.0.1"),
             elsewhere: at("192.0.2.9"),
+            vip: at("10.97.0.10"),
+            external: at("198.51.100.10"),
             group: at("224.0.0.251"),
             nobody: at("0.0.0.0"),
             prefixes: [
@@ -158,6 +165,8 @@ pub(crate) fn families() -> [Family; 2] {
             via: at("fd00:8::1"),
             dropped_for_c: at("fd00:7::1"),
             elsewhere: at("2001:db8::9"),
+            vip: at("fd00:97::10"),
+            external: at("2001:db8:1::10"),
             group: at("ff02::fb"),
             nobody: at("::"),
             prefixes: [
@@ -325,10 +334,12 @@ fn tables(room: &Room) -> Plain {
                 slot: NO_SLOT,
                 table: TABLE_MAIN,
                 namespace: room.node.number,
+                flags: FLAG_NODE_PORTS,
                 ..Endpoint::default()
             };
             plain.endpoints.insert(address.into(), host);
         }
+        services::put(&mut plain, &family);
         let at = |text: &str| Address::from(text.parse::<IpAddr>().expect("address"));
         for (table, prefix, length, path) in family.prefixes {
             let key = RouteKey::prefix(table, at(prefix), length);
@@ -348,12 +359,14 @@ fn tables(room: &Room) -> Plain {
     let first = Parent {
         subnets: [subnet, Prefix::default(), Prefix::default(), Prefix::default()],
         routers: [Address::v4([10, 0, 1, 1]), Address::UNSPECIFIED],
+        own: families().map(|family| family.host.into()),
         mac: PARENT[0],
         flags: 0,
     };
     let flags = FLAG_DRIVER | FLAG_XDP_NATIVE;
     let second = Parent { mac: PARENT[1], flags, ..Parent::default() };
     plain.parents.extend([(parents[0], first), (parents[1], second)]);
-    plain.node = Node { entry: ENTRY, entry_mac: ENTRY_MAC, flags: FLAG_BLACKHOLES };
+    let node_ports = services::NODE_PORTS;
+    plain.node = Node { entry: ENTRY, entry_mac: ENTRY_MAC, flags: FLAG_BLACKHOLES, node_ports };
     plain
 }

@@ -25,6 +25,17 @@ pub enum Protocol {
 pub struct NoProtocol(String);
 
 impl Protocol {
+    /// The protocol of a number in a header.
+    #[must_use]
+    pub fn of(number: u32) -> Self {
+        match number {
+            1 | 58 => Self::Icmp,
+            6 => Self::Tcp,
+            17 => Self::Udp,
+            number => Self::Number(u8::try_from(number).unwrap_or(u8::MAX)),
+        }
+    }
+
     /// The number in the header of a packet to this address.
     #[must_use]
     pub const fn number(self, destination: IpAddr) -> u8 {

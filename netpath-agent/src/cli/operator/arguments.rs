@@ -59,6 +59,9 @@ pub(super) enum Command {
     /// Flows that come back through the host stack, for it forwarded them there.
     #[command(subcommand)]
     Flow(Flow),
+    /// Connections to Services whose packets are translated.
+    #[command(subcommand)]
+    Conn(Conn),
     /// Pods' addresses and the pools that they are of.
     #[command(subcommand)]
     Ipam(Ipam),
@@ -184,6 +187,20 @@ pub(super) enum Rule {
 pub(super) enum Flow {
     /// List them, as the packets carry them that take the kernel path.
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Conn {
+    /// List them, with who answers. Those that sockets were translated for are not among them: they
+    /// need no translation any more.
+    List {
+        /// Only those of a protocol: tcp, udp or a number.
+        #[arg(long, value_name = "PROTO")]
+        protocol: Option<Protocol>,
+        /// Only those that an address has a part in: as client, Service or backend.
+        #[arg(long, value_name = "ADDRESS")]
+        endpoint: Option<IpAddr>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -6,12 +6,12 @@ mod output;
 mod tables;
 
 use self::{
-    arguments::{Cli, Command, Endpoint, Flow, Route, Rule},
+    arguments::{Cli, Command, Conn, Endpoint, Flow, Route, Rule},
     output::{show, show_change},
 };
 use super::{FAILED, OK, UNREACHABLE, complain, completions, parse};
 use crate::{
-    api::{Client, client},
+    api::{Client, client, types::ConnectionFilter},
     error::chain,
     route::RouteSpec,
 };
@@ -80,6 +80,10 @@ async fn execute(cli: Cli) -> Result<u8, client::Error> {
         }
         Command::Flow(Flow::List) => {
             show(output, &agent.flows().await?, |list| tables::flows(list));
+        }
+        Command::Conn(Conn::List { protocol, endpoint }) => {
+            let filter = ConnectionFilter { protocol, endpoint };
+            show(output, &agent.connections(&filter).await?, |list| tables::connections(list));
         }
         Command::Ipam(command) => return ipam::run(&agent, output, command).await,
         Command::Counters { endpoints: false } => {

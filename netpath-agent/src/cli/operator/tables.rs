@@ -8,8 +8,8 @@ use std::{
 use super::output::table;
 use crate::{
     api::types::{
-        Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, KernelAnswer, Masquerade,
-        Parent, Route, Sockets, Status, Step, Verdict,
+        Connection, Counter, Endpoint, EndpointCounter, Explanation, Flow, Hook, KernelAnswer,
+        Masquerade, Parent, Route, Sockets, Status, Step, Verdict,
     },
     attachment::Attachment,
     config::Vlan,
@@ -211,6 +211,26 @@ pub(super) fn flows(flows: &[Flow]) -> String {
     let header =
         ["protocol", "source", "destination", "endpoints", "state", "idle (s)", "expires (s)"];
     table(&header, &[5, 6], rows.collect())
+}
+
+/// Connections.
+pub(super) fn connections(connections: &[Connection]) -> String {
+    let rows = connections.iter().map(|connection| {
+        let hidden = connection.source.zip(connection.source_port);
+        vec![
+            connection.protocol.clone(),
+            SocketAddr::new(connection.client, connection.client_port).to_string(),
+            SocketAddr::new(connection.service, connection.service_port).to_string(),
+            SocketAddr::new(connection.backend, connection.backend_port).to_string(),
+            hidden.map_or_else(|| "-".to_owned(), |source| SocketAddr::from(source).to_string()),
+            connection.state.clone(),
+            connection.idle_seconds.to_string(),
+            connection.expires_seconds.to_string(),
+        ]
+    });
+    let header =
+        ["protocol", "client", "service", "backend", "source", "state", "idle (s)", "expires (s)"];
+    table(&header, &[6, 7], rows.collect())
 }
 
 /// Counters by parent, hook, path and reason.
