@@ -8,6 +8,7 @@ pub mod cni;
 pub mod config;
 pub mod connection;
 pub mod datapath;
+pub mod diag;
 pub mod endpoint;
 pub mod error;
 mod hash;

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `load` | the object, its maps pinned or adopted |
 //! | `kernel_types` | where the kernel keeps what the programs read of it |
-//! | `endpoints`, `namespaces`, `routes`, `flows`, `connections`, `counters` | what is in the maps |
+//! | `endpoints`, `namespaces`, `routes`, `flows`, `connections`, `sockets`, `counters` | what is in the maps |
 //! | `services` | the tables of Services |
 //! | `translated` | what is remembered of packets to them |
 //! | `exact` | the table behind `endpoints` |
@@ -42,6 +42,7 @@ mod predecessor;
 mod query;
 mod routes;
 mod services;
+mod sockets;
 mod tc;
 mod translated;
 mod xdp;

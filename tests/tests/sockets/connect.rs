@@ -2,10 +2,12 @@
 
 use std::{io::ErrorKind, net::SocketAddr};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use netpath_agent::diag;
 
 use crate::{
     client::{self, Answer},
+    server,
     tables::{self, PROTOCOLS, TCP, UDP, key},
     world::{World, even},
 };
@@ -104,7 +106,13 @@ pub(crate) fn node_port(world: &mut World) -> Result<()> {
 }
 
 pub(crate) fn affinity(world: &mut World) -> Result<()> {
-    for (service, backends) in world.services() {
+    for (service, mut backends) in world.services() {
+        let port = world.port();
+        for backend in &mut backends {
+            // No other Service's, so that it is gone when this one lets it go.
+            backend.set_port(port);
+            server::start(*backend)?;
+        }
         let mut written = world.tables.put(key(service, TCP), &backends, 600)?;
         let first = client::tcp(service)?.backend;
         for _ in 0..SOME {
@@ -127,6 +135,29 @@ pub(crate) fn shares(world: &mut World) -> Result<()> {
         }
         even((0..MANY).map(|_| Ok(client::tcp(service)?.backend)))?;
         even((0..MANY).map(|_| Ok(client::udp(&client::socket(service)?, service)?.backend)))?;
+    }
+    Ok(())
+}
+
+/// A connected socket of UDP stays with its backend. When that goes, it is aborted: its owner asks again.
+pub(crate) fn aborted(world: &mut World) -> Result<()> {
+    for (service, backends) in world.services() {
+        let mut written = world.tables.put(key(service, UDP), &backends, 0)?;
+        let (asking, direct) = (client::socket(service)?, client::socket(service)?);
+        let Answer { backend, .. } = client::udp(&asking, service)?;
+        client::udp(&direct, backend)?;
+        world.tables.lose(&mut written, backend)?;
+        let known = world.tables.datapath.translated_sockets()?;
+        let of_lost = known.into_iter().map(|(socket, _)| socket).filter(|socket| {
+            socket.backend == backend.ip().into() && socket.protocol == u16::from(UDP)
+        });
+        let count = diag::abort_udp(&of_lost.collect::<Vec<_>>()).context("abort")?;
+        ensure!(count == 1, "{count} sockets");
+        let error = asking.recv(&mut [0; 8]).expect_err("aborted");
+        ensure!(error.kind() == ErrorKind::ConnectionAborted, "{error}");
+        let again = client::udp(&asking, service)?;
+        ensure!(again.backend != backend && again.peer == service, "{again:?}");
+        client::udp(&direct, backend).context("the socket of somebody else")?;
     }
     Ok(())
 }

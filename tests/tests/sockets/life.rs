@@ -46,12 +46,13 @@ fn agent(world: &mut World) -> Result<()> {
         sockets: Sockets::Of(cgroup.path().to_owned()),
     };
     let links = options.pins.join(format!("v{ABI}/links"));
-    let mut first = Datapath::open(&options)?;
+    let mut agent = Tables::new(Datapath::open(&options)?);
+    let first = &mut agent.datapath;
     ensure!(first.missing_sockets().len() == HOOKS, "{:?}", first.missing_sockets());
     first.attach_sockets()?;
     let [(service, backends), _] = world.services();
-    let mut tables = Tables::open(&options.pins)?;
-    tables.put(key(service, TCP), &backends, 0)?;
+    agent.put(key(service, TCP), &backends, 0)?;
+    let first = &mut agent.datapath;
     ensure!(!is_translated(service), "the hooks of another cgroup");
     cgroup.join()?;
     ensure!(is_translated(service), "not attached");
@@ -69,7 +70,7 @@ fn agent(world: &mut World) -> Result<()> {
 
     // An agent that starts anew gives the links other programs.
     let before = first.sockets().hooks.clone();
-    drop(first);
+    drop(agent);
     ensure!(is_translated(service), "the agent has ended, not its hooks");
     let mut second = Datapath::open(&options)?;
     second.attach_sockets()?;
@@ -87,8 +88,6 @@ fn agent(world: &mut World) -> Result<()> {
     third.remove_others();
     replaced(&before, &third.sockets().hooks)?;
     ensure!(!other.exists(), "{} is left", other.display());
-    ensure!(!is_translated(service), "by maps of the other version");
-    Tables::open(&options.pins)?.put(key(service, TCP), &backends, 0)?;
     ensure!(is_translated(service), "taken over");
 
     // The cgroup is removed, and another made in its place.

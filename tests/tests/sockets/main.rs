@@ -23,7 +23,7 @@ use crate::world::World;
 
 type Check = fn(&mut World) -> Result<()>;
 
-const CHECKS: [(&str, Check); 16] = [
+const CHECKS: [(&str, Check); 17] = [
     ("sockets::connect::tcp_reaches_a_backend_and_knows_the_service", connect::tcp),
     ("sockets::connect::udp_reaches_a_backend_and_knows_the_service", connect::udp),
     ("sockets::connect::an_ipv6_socket_may_ask_an_ipv4_service", connect::mapped),
@@ -31,6 +31,7 @@ const CHECKS: [(&str, Check); 16] = [
     ("sockets::connect::nobody_answers", connect::nobody),
     ("sockets::connect::a_node_port_is_one_of_the_nodes_addresses_only", connect::node_port),
     ("sockets::connect::affinity_keeps_the_backend", connect::affinity),
+    ("sockets::connect::udp_is_aborted_when_its_backend_goes", connect::aborted),
     ("sockets::connect::backends_have_even_shares", connect::shares),
     ("sockets::send::answers_come_from_the_service", send::answers),
     ("sockets::send::an_ipv6_socket_may_ask_an_ipv4_service", send::mapped),

@@ -46,8 +46,7 @@ const CAPACITY: Capacity = Capacity {
     connections: 1024,
 };
 
-/// All of it. It ends with the process, but for the cgroup, which is removed when dropped. The programs
-/// need no agent.
+/// All of it. It ends with the process, but for the cgroup, which is removed when dropped.
 pub(crate) struct World {
     pub(crate) tables: Tables,
     pub(crate) cgroup: Cgroup,
@@ -76,9 +75,8 @@ impl World {
         let tree = Tree::mount()?;
         let cgroup = tree.create("sockets")?;
         cgroup.join()?;
-        let pins = folder.path().join("netpath");
         let mut datapath = Datapath::open(&Options {
-            pins: pins.clone(),
+            pins: folder.path().join("netpath"),
             capacity: CAPACITY,
             attach: Attach::Auto,
             sockets: Sockets::Of(cgroup.path().to_owned()),
@@ -86,7 +84,7 @@ impl World {
         own_addresses(&mut datapath)?;
         let lost = datapath.attach_sockets()?;
         ensure!(lost.is_empty(), "lost at the start: {lost:?}");
-        let tables = Tables::open(&pins)?;
+        let tables = Tables::new(datapath);
         for address in BACKENDS.iter().flatten() {
             server::start((address.parse::<IpAddr>()?, PORT).into())?;
         }
