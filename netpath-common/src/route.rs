@@ -89,6 +89,13 @@ pub const MAX_HOPS: usize = 8;
 // The trie wants a value alignment that divides the key's data size of 20.
 const _: () = assert!(size_of::<Route>() == 132 && 20 % align_of::<Route>() == 0);
 
+/// Whether a key of this `prefix_len` is of the family of an address that it holds.
+#[inline(always)]
+#[must_use]
+pub const fn is_for(prefix_len: u32, address: &Address) -> bool {
+    prefix_len >= RouteKey::MAPPED || !address.is_v4()
+}
+
 impl Route {
     /// The route of `key` to a path, without a next hop.
     #[must_use]
@@ -138,7 +145,7 @@ impl Route {
     #[inline(always)]
     #[must_use]
     pub const fn is_for(&self, address: &Address) -> bool {
-        self.prefix_len as u32 >= RouteKey::MAPPED || !address.is_v4()
+        is_for(self.prefix_len as u32, address)
     }
 
     /// Whether the prefix is a single address.

@@ -90,7 +90,8 @@ pub(crate) static SERVICE_SLOTS: Array<u32, 524_288, SHARED> = Array::new();
 #[btf_map(name = "backends")]
 pub(crate) static BACKENDS: Array<Backend, 131_072, SHARED> = Array::new();
 
-/// Prefixes on the wire that may ask a Service, by its number in the place of a table's.
+/// Prefixes on the wire that may ask a Service, by its number in the place of a table's; with the key's
+/// own length, for a lookup returns the value only.
 #[btf_map(name = "service_sources")]
 pub(crate) static SERVICE_SOURCES: LpmTrie<RouteData, u32, 65_536> = LpmTrie::new();
 

@@ -3,7 +3,7 @@
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use netpath_common::{
     Address, Affinity, AffinityKey, Backend, RouteKey, Service, ServiceKey, Services,
-    route::RouteData,
+    route::{self, RouteData},
 };
 
 use crate::{
@@ -44,6 +44,7 @@ impl Services for Maps {
         let key = RouteKey::lookup(service, *address);
         // SAFETY: as in `Tables::route`.
         let key = unsafe { &*core::ptr::from_ref(&key).cast::<Key<RouteData>>() };
-        SERVICE_SOURCES.get(key).is_some()
+        // `::/0` holds IPv4 addresses in their mapped form, and has nothing to say of them.
+        SERVICE_SOURCES.get(key).is_some_and(|length| route::is_for(*length, address))
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use aya::maps::LpmTrie;
 use ipnet::IpNet;
-use netpath_common::{Address, BackendId, RouteKey, ServiceKey};
+use netpath_common::{Address, BackendId, RouteKey, ServiceKey, route};
 
 pub(super) use self::book::{Book, KEPT_SLOTS, SPARE};
 use super::{
@@ -56,12 +56,14 @@ impl Datapath {
     /// Admits a prefix on the wire to the Services of a number.
     pub fn put_source(&mut self, id: u32, prefix: &IpNet) -> Result<(), Error> {
         let full = Error::insert(SOURCES, self.capacity.services);
-        self.service_sources.insert(&to_trie(&source(id, prefix)), 1, 0).map_err(full)
+        let key = source(id, prefix);
+        self.service_sources.insert(&to_trie(&key), key.prefix_len, 0).map_err(full)
     }
 
     /// Whether an address on the wire is admitted to the Services of a number.
     pub(super) fn admits(&self, id: u32, address: Address) -> bool {
-        self.service_sources.get(&to_trie(&RouteKey::lookup(id, address)), 0).is_ok()
+        let found = self.service_sources.get(&to_trie(&RouteKey::lookup(id, address)), 0);
+        found.is_ok_and(|length| route::is_for(length, &address))
     }
 
     /// Does so no more. What is not there is no error.
