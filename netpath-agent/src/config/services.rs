@@ -138,3 +138,6 @@ pub enum Choice {
     /// By a hash that gives nearly all flows the backend that they had when backends come and go.
     Maglev,
 }
+
+#[cfg(test)]
+mod tests;

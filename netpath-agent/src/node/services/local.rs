@@ -38,7 +38,8 @@ pub(in crate::node) async fn watch_locals(node: Shared) {
 }
 
 impl Node {
-    /// Finds which host-local backends of a Service live before it is taken in.
+    /// Finds which host-local backends of a new Service live, before it is taken in: so a restart does
+    /// not lead clients elsewhere for a moment.
     pub(super) fn find_alive(&mut self, spec: &ServiceSpec) {
         let candidates = self.services.locals.candidates(spec);
         if candidates.is_empty() {

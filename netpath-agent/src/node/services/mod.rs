@@ -120,7 +120,9 @@ impl Node {
         {
             return Err(Error::ServiceConfigured(name));
         }
-        self.find_alive(&spec);
+        if before.is_none() {
+            self.find_alive(&spec);
+        }
         let (registry, view) = self.services.parts(&self.config.services);
         let holder = |address: IpAddr| self.state.owner(address).cloned();
         let (outcome, delta) = registry.put(spec, origin, &view, holder).map_err(|invalid| {
