@@ -10,5 +10,5 @@ mod sweep;
 
 pub use self::{
     pair::{Pair, State, Timeouts, is_stray},
-    sweep::{Swept, pairs, sweep},
+    sweep::{Swept, move_on, pairs, sweep},
 };

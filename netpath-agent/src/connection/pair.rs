@@ -124,13 +124,6 @@ impl Pair {
         timeout.checked_sub(self.idle(now)).filter(|left| !left.is_zero())
     }
 
-    /// Whether its next packet may go to somebody else: nobody but the backend knows of a TCP
-    /// connection, but any backend answers a datagram.
-    #[must_use]
-    pub const fn is_movable(&self) -> bool {
-        self.key.protocol == libc::IPPROTO_UDP.cast_unsigned()
-    }
-
     const fn is_tcp(&self) -> bool {
         self.key.protocol == libc::IPPROTO_TCP.cast_unsigned()
     }
@@ -152,9 +145,9 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(1_000_000);
     const TIMEOUTS: Timeouts = Timeouts {
-        tcp: Duration::from_secs(21_600),
-        tcp_brief: Duration::from_secs(60),
-        other: Duration::from_secs(120),
+        tcp: Duration::from_hours(6),
+        tcp_brief: Duration::from_mins(1),
+        other: Duration::from_mins(2),
     };
     const NONE: u32 = 0;
     const OPEN: u32 = FLAG_SYN;
@@ -163,8 +156,7 @@ mod tests {
 
     /// A direction that was seen so many seconds ago.
     fn seen(flags: u32, seconds: u64) -> Connection {
-        let seen = NOW - Duration::from_secs(seconds);
-        let seen = u64::try_from(seen.as_nanos()).expect("fits");
+        let seen = (NOW.as_secs() - seconds) * 1_000_000_000;
         Connection { flags, seen, ..Connection::default() }
     }
 

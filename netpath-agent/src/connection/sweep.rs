@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use netpath_common::{BackendId, Connection, FlowKey};
+use nix::libc;
 
 use super::{Pair, Timeouts, is_stray};
 use crate::datapath::{Connections, Error};
@@ -32,20 +33,45 @@ pub fn pairs(connections: &Connections) -> Result<Vec<Pair>, Error> {
     Ok(whole.collect())
 }
 
-/// Forgets connections whose time is over; and at once those to backends that are gone, if their next
-/// packet may go to somebody else. `now` is of the programs' clock.
+/// Forgets connections to backends that are gone, if their next packet may go to somebody else; tells how
+/// many. Directions are not brought together for that: it is done after every change.
+pub fn move_on(
+    connections: &mut Connections,
+    is_gone: impl Fn(&BackendId) -> bool,
+) -> Result<usize, Error> {
+    let mut moving = Vec::new();
+    connections.each(|key, connection| {
+        if connection.is_forward() && is_movable(&key) && is_gone(&connection.backend) {
+            moving.push((key, connection.backend));
+        }
+    })?;
+    for (key, backend) in &moving {
+        // It may have been forgotten, and begun again with another one.
+        if let Some(forward) = connections.get(key)?
+            && forward.backend == *backend
+        {
+            connections.remove(key)?;
+            connections.remove(&forward.reverse_key(key.protocol))?;
+        }
+    }
+    Ok(moving.len())
+}
+
+/// Whether the next packet may go to somebody else: nobody but the backend knows of a TCP connection, but
+/// any backend answers a datagram.
+const fn is_movable(key: &FlowKey) -> bool {
+    key.protocol == libc::IPPROTO_UDP.cast_unsigned()
+}
+
+/// Forgets connections whose time is over. `now` is of the programs' clock.
 ///
 /// A packet may come by meanwhile: each is looked at again just before it is forgotten.
 pub fn sweep(
     connections: &mut Connections,
     timeouts: &Timeouts,
-    is_gone: impl Fn(&BackendId) -> bool,
     now: Duration,
 ) -> Result<Swept, Error> {
-    let is_over = |pair: &Pair| {
-        let moves = pair.is_movable() && is_gone(&pair.forward.backend);
-        moves || pair.expires(now, timeouts).is_none()
-    };
+    let is_over = |pair: &Pair| pair.expires(now, timeouts).is_none();
     let (entries, found) = all(connections)?;
     let mut swept = Swept { entries, forgotten: 0 };
     for found in found {

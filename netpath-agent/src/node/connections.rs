@@ -21,7 +21,7 @@ use super::{Error, Node, Shared, flows::clock, status::is_nearly_full};
 use crate::{
     api::types::{self, ConnectionFilter, Protocol},
     config::Mode,
-    connection::{Pair, Swept, Timeouts, pairs, sweep},
+    connection::{Pair, Swept, Timeouts, move_on, pairs, sweep},
     datapath::{self, Connections},
     error::chain,
 };
@@ -88,30 +88,32 @@ pub(super) async fn keep(node: Shared) {
     let (mut next, mut soonest) = (Instant::now(), Instant::now());
     let mut warned: Option<Instant> = None;
     loop {
-        tokio::select! {
-            () = sleep_until(next) => {}
+        let is_due = tokio::select! {
+            () = sleep_until(next) => true,
             // No more than half of a processor, however many changes there are.
-            () = async { gone.told.notified().await; sleep_until(soonest).await } => {}
-        }
+            () = async { gone.told.notified().await; sleep_until(soonest).await } => false,
+        };
         let backends = gone.take();
         let begin = Instant::now();
         let looked = spawn_blocking(move || {
-            let swept =
-                sweep(&mut connections, &timeouts, |backend| backends.contains(backend), clock());
-            (connections, backends, swept)
+            let result = look(&mut connections, &timeouts, &backends, is_due);
+            (connections, backends, result)
         });
-        let Ok((back, backends, swept)) = looked.await else { return };
+        let Ok((back, backends, result)) = looked.await else { return };
         connections = back;
         let cost = begin.elapsed();
         soonest = Instant::now() + cost;
-        let Swept { entries, forgotten } = swept.unwrap_or_else(|error| {
+        let Swept { entries, forgotten } = result.unwrap_or_else(|error| {
             tracing::error!(error = chain(&error), "connections were not looked through");
             // With the next look.
             gone.keep(backends);
             Swept::default()
         });
         if forgotten > 0 {
-            tracing::debug!(entries, forgotten, "connections forgotten");
+            tracing::debug!(forgotten, "connections forgotten");
+        }
+        if !is_due {
+            continue;
         }
         let is_urgent = is_nearly_full(entries as u64, capacity.into());
         next = Instant::now() + PERIOD.max(cost * if is_urgent { URGENT_SHARE } else { SHARE });
@@ -124,6 +126,19 @@ pub(super) async fn keep(node: Shared) {
             warned = Some(Instant::now());
         }
     }
+}
+
+/// Forgets connections to these backends, and if it is time those whose time is over.
+fn look(
+    connections: &mut Connections,
+    timeouts: &Timeouts,
+    gone: &HashSet<BackendId>,
+    is_due: bool,
+) -> Result<Swept, datapath::Error> {
+    let moved =
+        if gone.is_empty() { 0 } else { move_on(connections, |backend| gone.contains(backend))? };
+    let swept = if is_due { sweep(connections, timeouts, clock())? } else { Swept::default() };
+    Ok(Swept { forgotten: swept.forgotten + moved, ..swept })
 }
 
 /// All of them that are asked for, by their clients.

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use aya::maps::IterableMap as _;
-use netpath_common::{Backend, ServiceKey};
+use netpath_common::{Backend, Connection, FlowKey, ServiceKey};
 
 use crate::world::{Model, Reader, World, backend, compare, entry, key};
 
@@ -111,5 +111,38 @@ fn what_others_wrote_is_seen_and_put_right() -> Result<()> {
     datapath.settle_services();
     compare(&datapath, &model)?;
     ensure!(reader.services.map().info()?.max_entries() == 64);
+    Ok(())
+}
+
+#[test]
+fn another_version_is_taken_over_with_its_connections() -> Result<()> {
+    let world = World::new(64, 64)?;
+    let mut first = world.open()?;
+    let mut model = Model::new();
+    for number in 0..4 {
+        let entry = entry(number, number..number + 3);
+        first.put_service(key(number), &entry)?;
+        model.insert(key(number), entry);
+    }
+    let there = world.reader()?.there()?;
+    let flow = FlowKey { protocol: 6, ..FlowKey::default() };
+    let connection = Connection { backend: there[&backend(3)], ..Connection::default() };
+    world.connections()?.insert(flow, connection, 0)?;
+    drop(first);
+
+    world.become_other()?;
+    let second = world.open()?;
+    compare(&second, &model)?;
+    ensure!(world.reader()?.there()? == there, "backends moved");
+    ensure!(second.connections()?.get(&flow)? == Some(connection), "a connection was lost");
+    second.remove_others();
+    drop(second);
+
+    // Connections would lead to others' places.
+    world.become_other()?;
+    let world = world.resized(64, 128);
+    let third = world.open()?;
+    compare(&third, &Model::new())?;
+    ensure!(third.connections()?.count()? == 0, "connections to nobody");
     Ok(())
 }

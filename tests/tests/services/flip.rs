@@ -29,7 +29,7 @@ fn readers_never_see_half_a_change() -> Result<()> {
     datapath.put_service(key(1), &list(1))?;
     let over = AtomicBool::new(false);
     let flips = thread::scope(|scope| -> Result<u32> {
-        let readers = readers.map(|reader| scope.spawn(|| read(reader, &over)));
+        let readers = readers.each_ref().map(|reader| scope.spawn(|| read(reader, &over)));
         let end = Instant::now() + TIME;
         let mut number = 1;
         let mut change = || -> Result<()> {
@@ -64,7 +64,7 @@ fn list(number: u32) -> netpath_agent::service::Entry {
 /// This is no program: it can be interrupted for longer than a grace period, and then reads what was
 /// given to others meanwhile. Only what it finds while the Service stays the same, or changes once, is
 /// what a program would find.
-fn read(reader: Reader, over: &AtomicBool) -> Result<(u64, u64)> {
+fn read(reader: &Reader, over: &AtomicBool) -> Result<(u64, u64)> {
     let (mut reads, mut stale) = (0, 0);
     while !over.load(Ordering::Relaxed) {
         let service = reader.service(&key(1)).context("the Service is gone")?;
@@ -74,7 +74,7 @@ fn read(reader: Reader, over: &AtomicBool) -> Result<(u64, u64)> {
             number: fastrand::u32(..),
             now: 0,
         };
-        let chosen = choose(&reader, &key(1), service, &client);
+        let chosen = choose(reader, &key(1), service, &client);
         let after = reader.service(&key(1)).context("the Service is gone")?;
         reads += 1;
         if after.id > service.id + 1 {

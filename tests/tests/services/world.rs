@@ -1,6 +1,6 @@
 //! The tables, a second reader of them, and what they should have.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
+use std::{collections::BTreeMap, fs, net::Ipv4Addr, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
@@ -45,6 +45,18 @@ impl World {
             sockets: Sockets::Off,
         };
         Datapath::open(&options).context("load the programs")
+    }
+
+    /// Makes what was written that of another version.
+    pub(crate) fn become_other(&self) -> Result<()> {
+        let root = self.pins.path();
+        fs::rename(root.join(format!("v{ABI}")), root.join("v1")).context("rename the pins")
+    }
+
+    /// The same place with other sizes.
+    pub(crate) fn resized(self, services: u32, backends: u32) -> Self {
+        let capacity = Capacity { services, backends, ..self.capacity };
+        Self { capacity, ..self }
     }
 
     /// Reads them apart from the agent.

@@ -182,7 +182,9 @@ mod tests {
         }
         taken.sort_by_key(|run| run.first);
         assert!(taken.windows(2).all(|two| two[0].first + two[0].count <= two[1].first));
-        taken.into_iter().for_each(|run| runs.free(run));
+        for run in taken {
+            runs.free(run);
+        }
         assert_eq!(runs.allocate(ALL.count), Some(ALL));
     }
 }
