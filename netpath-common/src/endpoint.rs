@@ -26,7 +26,7 @@ pub struct Endpoint {
     pub mac: Mac,
     /// How it is wired, as [`Attachment`].
     pub attachment: u8,
-    /// [`FLAG_ROUTED`], [`FLAG_STACK`], [`FLAG_SERVICE`] and [`FLAG_NODE_PORTS`].
+    /// [`FLAG_ROUTED`], [`FLAG_STACK`], [`FLAG_SERVICE`], [`FLAG_NODE_PORTS`] and [`FLAG_CLUSTER`].
     pub flags: u8,
 }
 
@@ -77,6 +77,10 @@ pub const FLAG_STACK: u8 = 2;
 
 /// Some Service has the address: its ports are looked up in `services`.
 pub const FLAG_SERVICE: u8 = 4;
+
+/// The cluster knows a Service by the address: nobody answers at other ports. Other addresses of Services
+/// may well be somebody's, such as another node's.
+pub const FLAG_CLUSTER: u8 = 16;
 
 /// One of the node's own addresses, while some Service has a node port: the port is looked up in
 /// `services` under the [address that stands for all of the node's](crate::ServiceKey::any_of_node).
@@ -142,6 +146,13 @@ impl Endpoint {
     #[must_use]
     pub const fn is_service(&self) -> bool {
         self.attachment == Attachment::Service as u8
+    }
+
+    /// Whether nobody answers at ports that no Service has.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_cluster(&self) -> bool {
+        self.flags & FLAG_CLUSTER != 0
     }
 
     /// Whether some port of the address may be a Service's.

@@ -65,18 +65,25 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     let ifindex = unsafe { (*skb).ifindex };
     // SAFETY: as above.
     let ingress = unsafe { (*skb).ingress_ifindex };
-    if next_hop::is_forwarded(&ctx, ingress) {
+    let again = next_hop::is_forwarded(&ctx);
+    if again && ingress != 0 {
+        next_hop::unmark(&ctx);
         return TC_ACT_UNSPEC;
     }
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
-    let origin = Origin { ifindex, forwarded: ingress != 0, namespace: namespace::of(skb) };
+    let (forwarded, namespace) = (ingress != 0, namespace::of(skb));
+    let origin = Origin { ifindex, forwarded, namespace, again };
     let verdict = decide::egress(&Maps, packet, origin);
     // Counted when it came by first.
     if verdict.action == Action::NextHop
         && let Some(result) = next_hop::resume(&ctx, packet, ifindex)
     {
         return result;
+    }
+    if again && verdict.action == Action::Pass {
+        next_hop::unmark(&ctx);
+        return TC_ACT_UNSPEC;
     }
     if verdict.record {
         flows::record(packet);
@@ -134,7 +141,7 @@ fn netpath_to_endpoint(ctx: TcContext) -> i32 {
     }
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
-    let origin = Origin { ifindex, forwarded: ingress != 0, namespace: 0 };
+    let origin = Origin { ifindex, forwarded: ingress != 0, namespace: 0, again: false };
     let (verdict, parent) = decide::to_endpoint(&Maps, packet, origin);
     if verdict.record {
         flows::record(packet);

@@ -34,20 +34,20 @@ pub(crate) fn mark_forwarded(ctx: &TcContext) {
     unsafe { (*ctx.skb.skb).tc_index = FORWARDED };
 }
 
-/// Whether a packet at a parent's egress is so marked; the mark is taken off. What came by no device
-/// is a child's own, or the node's.
+/// Whether a packet at a parent's egress is so marked. What came by no device may be so by its sender, and
+/// is decided on again.
 #[inline(always)]
-pub(crate) fn is_forwarded(ctx: &TcContext, ingress: u32) -> bool {
-    let skb = ctx.skb.skb;
+pub(crate) fn is_forwarded(ctx: &TcContext) -> bool {
     // SAFETY: TC programs may read the field.
-    if ingress == 0 || unsafe { (*skb).tc_index } != FORWARDED {
-        return false;
-    }
+    unsafe { (*ctx.skb.skb).tc_index == FORWARDED }
+}
+
+/// Takes the mark off, and that of [`forward`], if it was one.
+#[inline(always)]
+pub(crate) fn unmark(ctx: &TcContext) {
     // SAFETY: TC programs may write the field.
-    unsafe { (*skb).tc_index = 0 };
-    // That of `forward`, if it was one.
+    unsafe { (*ctx.skb.skb).tc_index = 0 };
     ctx.set_mark(0);
-    true
 }
 
 /// Has the host's neighbour table send a packet by a parent: to whom the parent's own table says, which

@@ -23,13 +23,16 @@ pub struct Origin {
     /// Number of the network namespace whose socket sent it; 0 where no socket did, as when
     /// someone forwards it, or where the program can not tell.
     pub namespace: u32,
+    /// It comes by for the second time: translated, and handed to the neighbour table, which has put the
+    /// parent's Ethernet address in the place of its sender's.
+    pub again: bool,
 }
 
 /// Decides on a packet that leaves through a parent.
 #[inline(always)]
 pub fn egress<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
     if packet.kind != Kind::Ip {
-        let Origin { ifindex, forwarded, namespace } = origin;
+        let Origin { ifindex, forwarded, namespace, again: _ } = origin;
         return special(tables, packet, ifindex, forwarded, namespace);
     }
     match source::check(tables, packet, origin) {
@@ -128,7 +131,7 @@ fn special<T: Tables>(
     namespace: u32,
 ) -> Verdict {
     // In registers, so that nothing else has to be in memory.
-    let origin = Origin { ifindex, forwarded, namespace };
+    let origin = Origin { ifindex, forwarded, namespace, again: false };
     match packet.kind {
         Kind::Malformed => Verdict::drop(Reason::Malformed),
         Kind::DeepHeaders => Verdict::drop(Reason::DeepHeaders),

@@ -96,7 +96,10 @@ fn admit<T: Tables>(
     if packet.source_mac == packet.destination_mac {
         return admit_from_driver(tables, packet, ifindex, namespace);
     }
-    if let Some(endpoint) = tables.endpoint(&packet.source) {
+    // A Service's address may be another node's as well.
+    if let Some(endpoint) = tables.endpoint(&packet.source)
+        && !endpoint.is_service()
+    {
         return if source::is_by_macvlan(tables, packet, ifindex, &endpoint) {
             Ok(endpoint.slot)
         } else if endpoint.is_exclusive() {

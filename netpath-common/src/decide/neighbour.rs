@@ -75,7 +75,10 @@ fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &End
             answer(Path::Local, target.mac)
         }
         Destination::Endpoint(_) => answered(Path::Local),
-        Destination::Host | Destination::Service => answered(Path::Host),
+        Destination::Host => answered(Path::Host),
+        // Of one that is the node's as well; the others may be somebody's on the wire.
+        Destination::Service if is_host(tables, packet) => answered(Path::Host),
+        Destination::Service => wire(),
         Destination::Unknown => wire(),
         Destination::Route(route) => {
             let verdict = destination::follow(tables, &route, origin.ifindex, sender);
@@ -86,6 +89,11 @@ fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &End
             }
         }
     }
+}
+
+#[inline(always)]
+fn is_host<T: Tables>(tables: &T, packet: &Packet) -> bool {
+    tables.endpoint(&packet.destination).is_some_and(|asked| asked.is_host())
 }
 
 /// An endpoint answers; the receiver is looked up as for any packet.

@@ -215,7 +215,7 @@ fn begin<T: Connections>(
 ) -> Result<bool, Reason> {
     let Work { packet, .. } = work;
     let Some(entry) = tables.endpoint(&packet.destination) else { return Ok(false) };
-    if entry.is_service() && !is_whole {
+    if entry.is_cluster() && !is_whole {
         return Err(Reason::ServiceFragment);
     }
     if !may_be_service(tables, packet, &entry) {
@@ -226,7 +226,7 @@ fn begin<T: Connections>(
     } else {
         Side::Inside
     };
-    let nothing = || if entry.is_service() { Err(Reason::NoService) } else { Ok(false) };
+    let nothing = || if entry.is_cluster() { Err(Reason::NoService) } else { Ok(false) };
     if packet.error {
         return nothing();
     }

@@ -16,7 +16,10 @@ pub fn wire<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> Option<Reas
         Kind::Other | Kind::Tagged | Kind::DeepHeaders => return None,
         _ => {}
     }
-    if let Some(endpoint) = tables.endpoint(&packet.source) {
+    // A Service's address may be another node's as well.
+    if let Some(endpoint) = tables.endpoint(&packet.source)
+        && !endpoint.is_service()
+    {
         let internal = (packet.source_mac == packet.destination_mac
             || source::is_by_macvlan(tables, packet, ifindex, &endpoint))
             && tables.parent(ifindex).is_some_and(|parent| !parent.xdp_is_native());

@@ -8,7 +8,7 @@ use netpath_agent::service::{BackendKey, Entry};
 use netpath_common::{
     Address, Attachment, Endpoint, Hook, MARK_REDIRECTED, Mac, Node, Parent, Path, Route, RouteKey,
     ServiceKey,
-    endpoint::{FLAG_NODE_PORTS, FLAG_ROUTED, FLAG_SERVICE, FLAG_STACK, NO_SLOT},
+    endpoint::{FLAG_CLUSTER, FLAG_NODE_PORTS, FLAG_ROUTED, FLAG_SERVICE, FLAG_STACK, NO_SLOT},
     parent::{FLAG_DRIVER, FLAG_XDP_NATIVE},
     route::{MAX_HOPS, TABLE_MAIN},
     service::{FLAG_EXTERNAL, FLAG_RANGES},
@@ -309,7 +309,8 @@ impl Random {
             attachment: Attachment::Service as u8,
             ..Endpoint::default()
         };
-        plain.endpoints.entry(address).or_insert(service).flags |= entry;
+        let cluster = if self.rng.bool() { FLAG_CLUSTER } else { 0 };
+        plain.endpoints.entry(address).or_insert(service).flags |= entry | cluster;
         let answers = [0, 1, 1, 1][self.rng.usize(..4)];
         let backends: Vec<_> = (0..answers)
             .map(|_| BackendKey {

@@ -1,14 +1,15 @@
 //! Addresses of Services: what ordinary packets learn of them by their one lookup.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
 };
 
 use netpath_common::{
     Endpoint, Mac, ServiceKey,
-    endpoint::{FLAG_NODE_PORTS, FLAG_SERVICE, NO_SLOT},
+    endpoint::{FLAG_CLUSTER, FLAG_NODE_PORTS, FLAG_SERVICE, NO_SLOT},
     route::TABLE_MAIN,
+    service::FLAG_EXTERNAL,
 };
 
 use super::State;
@@ -20,6 +21,8 @@ pub struct ServiceAddresses {
     /// Whether addresses that are nobody else's are in the `endpoints` map: packets are translated.
     pub at_packets: bool,
     counts: HashMap<IpAddr, usize>,
+    /// Those that the cluster knows Services by.
+    cluster: HashSet<IpAddr>,
     /// Those of node ports, by family.
     node_ports: [usize; 2],
     /// The same, by port.
@@ -69,6 +72,7 @@ impl ServiceAddresses {
         let turned = *count == usize::from(more);
         if *count == 0 {
             self.counts.remove(&address);
+            self.cluster.remove(&address);
         }
         turned
     }
@@ -79,6 +83,11 @@ impl State {
     /// map are others now.
     pub fn follow_services(&mut self, delta: &Delta) -> BTreeSet<IpAddr> {
         let mut touched = BTreeSet::new();
+        for (key, entry) in &delta.put {
+            if entry.flags & FLAG_EXTERNAL == 0 {
+                self.services.cluster.insert(key.address.into());
+            }
+        }
         let added = delta.added.iter().map(|key| (key, true));
         for (key, more) in added.chain(delta.remove.iter().map(|key| (key, false))) {
             if !self.services.count(key, more) {
@@ -97,7 +106,12 @@ impl State {
 
     /// What an address has for Services, be it whose it may.
     pub(super) fn service_flag(&self, address: IpAddr) -> u8 {
-        if self.services.is_alone(address) { FLAG_SERVICE } else { 0 }
+        let cluster = self.services.cluster.contains(&address);
+        match (self.services.is_alone(address), cluster) {
+            (false, _) => 0,
+            (true, false) => FLAG_SERVICE,
+            (true, true) => FLAG_SERVICE | FLAG_CLUSTER,
+        }
     }
 
     /// What one of the node's own addresses has for node ports.

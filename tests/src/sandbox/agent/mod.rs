@@ -140,6 +140,13 @@ impl Agent {
         serde_json::from_str(&text).with_context(|| format!("netpath {arguments:?}: {text:?}"))
     }
 
+    /// Has this agent take in the Services of a JSON text.
+    pub fn apply_services(&self, text: &str) -> Result<String> {
+        let mut netpath = Command::new(self.programs.netpath());
+        netpath.arg("--socket").arg(&self.files.socket).args(["service", "apply", "-f", "-"]);
+        command::run_with_input(&mut netpath, text)
+    }
+
     /// The dataplane's counters on this node.
     pub fn counters(&self) -> Result<Vec<Counter>> {
         let counters = self.netpath_json(&["counters"])?;

@@ -136,9 +136,9 @@ impl Fabric {
         let files = nodes
             .iter()
             .zip(NODES)
-            .map(|(node, (_, number))| {
+            .map(|(node, plan_of)| {
                 let unique = format!("{prefix}{}", node.name);
-                let settings = settings(plan, nics, number);
+                let settings = settings(plan, nics, plan_of);
                 Files::write(&folder.path().join(node.name), &unique, &settings)
             })
             .collect::<Result<Vec<_>>>()?;

@@ -63,13 +63,22 @@ pub struct Plan {
     pub all: bool,
     /// How many nodes: one, or two.
     pub nodes: usize,
+    /// netpath translates what is sent to Services: where, as in the configuration.
+    pub translate: Option<&'static str>,
     /// What else stands in the nodes' configuration.
     pub more: &'static str,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { attach: "auto", swapped: false, all: false, nodes: NODES.len(), more: "" }
+        Self {
+            attach: "auto",
+            swapped: false,
+            all: false,
+            nodes: NODES.len(),
+            translate: None,
+            more: "",
+        }
     }
 }
 

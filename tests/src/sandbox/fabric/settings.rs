@@ -6,7 +6,7 @@ use super::{
 };
 use crate::sandbox::{address::Family, agent::Settings};
 
-pub(super) fn settings(plan: Plan, nics: Nics, number: u8) -> Settings {
+pub(super) fn settings(plan: Plan, nics: Nics, (name, number): (&str, u8)) -> Settings {
     let (first, second) =
         if plan.swapped { ("macvlan", "ipvlan-l2") } else { ("ipvlan-l2", "macvlan") };
     let parent = |segment: usize, more: &str| {
@@ -23,6 +23,9 @@ pub(super) fn settings(plan: Plan, nics: Nics, number: u8) -> Settings {
             prefixes.concat()
         )
     };
+    let services = plan.translate.map(|translate| {
+        format!("[services]\nmode = \"native\"\ntranslate = {translate:?}\nnode = {name:?}\n")
+    });
     Settings {
         attachment: first.to_owned(),
         attach: plan.attach.to_owned(),
@@ -32,6 +35,7 @@ pub(super) fn settings(plan: Plan, nics: Nics, number: u8) -> Settings {
             + &parent(2, "attachment = \"policy-route\"\naccelerate = false")
             + &parent(3, "attachment = \"ipvlan-l3s\"")
             + "[[parent]]\nname = \"eth4\"\nattachment = \"exclusive\"\n"
+            + &services.unwrap_or_default()
             + plan.more,
         ..Settings::default()
     }

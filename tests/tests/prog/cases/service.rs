@@ -9,8 +9,8 @@ use super::Row;
 use crate::world::{
     Family, PARENT, ROUTER, VETH,
     services::{
-        BACKEND, FOR_ROUTED, NODE_TO_B, NODE_TO_ELSEWHERE, TO_A, TO_B, TO_ELSEWHERE, TO_F, TO_HOST,
-        TO_NOBODY, TO_P, TO_Q,
+        BACKEND, FOR_ROUTED, NODE_TO_B, TO_A, TO_B, TO_ELSEWHERE, TO_F, TO_HOST, TO_NOBODY, TO_P,
+        TO_Q,
     },
 };
 
@@ -183,20 +183,23 @@ fn from_the_wire(family: &Family) -> Vec<Row> {
         heard("from another one", udp(elsewhere, external, HERE, FOR_ROUTED))
             .dropped()
             .moves(&["ingress drop service-source"]),
-        heard("of a Service's address", udp(external, host, HERE, NODE_TO_ELSEWHERE))
-            .dropped()
-            .moves(&["ingress drop claims-local-address"]),
+        heard("of a Service's address, which may be another node's", udp(external, host, HERE, 22))
+            .moves(&["ingress host host-address"]),
+        heard("to another port of such an address", udp(elsewhere, external, HERE, NONE))
+            .moves(&["ingress kernel transit"]),
     ]
 }
 
 /// What nobody answers.
 fn refused(family: &Family) -> Vec<Row> {
-    let Family { a, elsewhere, vip, .. } = *family;
+    let Family { a, elsewhere, external, vip, .. } = *family;
     let sent = |name, packet: Ip| Row::new(Hook::Egress, name, packet.frame(ROUTER, OWN)).by_pod();
     vec![
         sent("to a port without a Service", tcp(a, vip, HERE, NONE))
             .dropped()
             .moves(&["egress drop no-service", "a sent"]),
+        sent("to another port of an address that may be somebody's", tcp(a, external, HERE, NONE))
+            .moves(&["egress router no-route", "a sent"]),
         sent("an echo", Ip::echo(a, vip, 7, false).summed())
             .dropped()
             .moves(&["egress drop no-service", "a sent"]),

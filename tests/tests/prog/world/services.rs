@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use netpath_agent::service::{BackendKey, Entry};
 use netpath_common::{
     Address, Attachment, Endpoint, ServiceKey,
-    endpoint::{FLAG_SERVICE, NO_SLOT},
+    endpoint::{FLAG_CLUSTER, FLAG_SERVICE, NO_SLOT},
     route::TABLE_MAIN,
     service::{FLAG_EXTERNAL, FLAG_RANGES},
 };
@@ -38,12 +38,12 @@ pub(crate) const NODE_TO_ELSEWHERE: u16 = 30_803;
 /// Puts them into the tables.
 pub(super) fn put(plain: &mut Plain, family: &Family) {
     let Family { a, b, f, p, q, x, host, elsewhere, vip, external, routed, .. } = *family;
-    for address in [vip, external] {
+    for (address, cluster) in [(vip, FLAG_CLUSTER), (external, 0)] {
         let entry = Endpoint {
             slot: NO_SLOT,
             table: TABLE_MAIN,
             attachment: Attachment::Service as u8,
-            flags: FLAG_SERVICE,
+            flags: FLAG_SERVICE | cluster,
             ..Endpoint::default()
         };
         plain.endpoints.insert(address.into(), entry);

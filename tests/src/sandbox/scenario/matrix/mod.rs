@@ -2,6 +2,7 @@
 //! whoever answers, and nobody's source is hidden who need not be.
 
 mod iptables;
+mod native;
 mod nftables;
 mod services;
 
@@ -36,6 +37,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         matrix(Netfilter::Nftables, "ipvlan_first", false),
         matrix(Netfilter::Nftables, "macvlan_first", true),
         matrix(Netfilter::Iptables, "ipvlan_first", false),
+        Scenario::own("matrix::netpath::packets", |bench| native::matrix(bench, "packet")),
     ]
 }
 
