@@ -43,6 +43,7 @@ use self::{
 use super::{
     address::{Dual, Family, SERVICE, Subnet},
     agent::{self, Agent, Files, Programs},
+    cgroup::Cgroup,
     kernel,
     namespace::Namespace,
     server::Server,
@@ -81,6 +82,8 @@ pub struct Fabric {
     pub router: Namespace,
     /// What the names of its namespaces start with.
     pub prefix: String,
+    /// One a node, where sockets are translated.
+    pub cgroups: Vec<Cgroup>,
     _folder: TempDir,
 }
 
@@ -133,12 +136,19 @@ impl Fabric {
             .prefix("netpath-fabric-")
             .tempdir()
             .context("make a folder for the agents' files")?;
+        let at_sockets = plan.translate.is_some_and(|translate| translate != "packet");
+        let cgroups = nodes
+            .iter()
+            .filter(|_| at_sockets)
+            .map(|node| Cgroup::create(&format!("{prefix}{}", node.name)))
+            .collect::<Result<Vec<_>>>()?;
         let files = nodes
             .iter()
             .zip(NODES)
-            .map(|(node, plan_of)| {
+            .enumerate()
+            .map(|(at, (node, plan_of))| {
                 let unique = format!("{prefix}{}", node.name);
-                let settings = settings(plan, nics, plan_of);
+                let settings = settings(plan, nics, plan_of, cgroups.get(at));
                 Files::write(&folder.path().join(node.name), &unique, &settings)
             })
             .collect::<Result<Vec<_>>>()?;
@@ -151,6 +161,7 @@ impl Fabric {
             remote,
             router,
             prefix,
+            cgroups,
             _folder: folder,
         };
         for at in 0..fabric.nodes.len() {

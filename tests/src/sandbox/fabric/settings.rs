@@ -4,9 +4,14 @@ use super::{
     nics::{Nics, VLAN, mac},
     plan::{Plan, SUBNETS, nic},
 };
-use crate::sandbox::{address::Family, agent::Settings};
+use crate::sandbox::{address::Family, agent::Settings, cgroup::Cgroup};
 
-pub(super) fn settings(plan: Plan, nics: Nics, (name, number): (&str, u8)) -> Settings {
+pub(super) fn settings(
+    plan: Plan,
+    nics: Nics,
+    (name, number): (&str, u8),
+    cgroup: Option<&Cgroup>,
+) -> Settings {
     let (first, second) =
         if plan.swapped { ("macvlan", "ipvlan-l2") } else { ("ipvlan-l2", "macvlan") };
     let parent = |segment: usize, more: &str| {
@@ -24,7 +29,9 @@ pub(super) fn settings(plan: Plan, nics: Nics, (name, number): (&str, u8)) -> Se
         )
     };
     let services = plan.translate.map(|translate| {
-        format!("[services]\nmode = \"native\"\ntranslate = {translate:?}\nnode = {name:?}\n")
+        let cgroup = cgroup.map(|cgroup| format!("cgroup = {:?}\n", cgroup.path()));
+        let mode = format!("[services]\nmode = \"native\"\ntranslate = {translate:?}\n");
+        mode + &format!("node = {name:?}\n") + &cgroup.unwrap_or_default()
     });
     Settings {
         attachment: first.to_owned(),

@@ -38,6 +38,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         matrix(Netfilter::Nftables, "macvlan_first", true),
         matrix(Netfilter::Iptables, "ipvlan_first", false),
         Scenario::own("matrix::netpath::packets", |bench| native::matrix(bench, "packet")),
+        Scenario::own("matrix::netpath::sockets", |bench| native::matrix(bench, "auto")),
     ]
 }
 
