@@ -16,7 +16,7 @@ use crate::tally::{Counter, Tally};
 use crate::workspace::Workspace;
 
 /// The test targets that need root, each a tier.
-const ROOT: [&str; 5] = ["prog", "announce", "nftables", "replace", "sockets"];
+const ROOT: [&str; 6] = ["prog", "announce", "nftables", "replace", "services", "sockets"];
 
 /// `cargo xtask test`
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,7 @@ const ROOT: [&str; 5] = ["prog", "announce", "nftables", "replace", "sockets"];
   nftables    the table that masquerades, written and read in a namespace, in the running kernel
   native      whole nodes with every attachment that needs no ipvlan, in the running kernel
   replace     programs replaced at their hooks under 20,000 packets a second, in the running kernel
+  services    the tables of Services, in the running kernel
   sockets     Services at sockets, by a process of its own: in the running kernel, and in a guest per
               kernel
   scenario    whole nodes, routers and pods, in a guest per kernel

@@ -20,8 +20,8 @@ pub struct Services {
     /// Of native: auto translates at sockets when they connect, and the packets of all others. socket
     /// and packet leave one of the two out.
     pub translate: Translate,
-    /// The cluster's Service prefixes, such as 10.96.0.0/12 and `fd00:96::/112`. Of native: what no
-    /// Service has there is dropped.
+    /// The cluster's Service prefixes, such as 10.96.0.0/12 and `fd00:96::/112`. kube-proxy: what leads to
+    /// the host. native: pods with a NIC of their own send to the node what is for them.
     pub cidrs: Vec<IpNet>,
     /// A file of Services (JSON, a list), read at the start and whenever it changes.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,7 +16,10 @@ use super::{
     namespaces::absent,
     routes::{from_trie, to_trie},
 };
-use crate::service::{BackendKey, Entry};
+use crate::{
+    error::chain,
+    service::{BackendKey, Entry},
+};
 
 const SOURCES: &str = "service_sources";
 
@@ -50,6 +53,15 @@ impl Datapath {
     /// To be called after changes: backends that no Service lists any more are gone from now on.
     /// Returns them, and at first those that a predecessor did not come to.
     pub fn settle_services(&mut self) -> Vec<(BackendId, BackendKey)> {
+        let left = self.services.take_left();
+        if !left.is_empty()
+            && let Err(error) = self.forget_affinities(&left.into_iter().collect())
+        {
+            tracing::warn!(
+                error = chain(&error),
+                "clients may stay with backends that left a Service"
+            );
+        }
         self.services.settle()
     }
 

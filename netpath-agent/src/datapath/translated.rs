@@ -1,9 +1,12 @@
 //! What the programs remember of translated packets, beside the `connections` themselves.
 
+use std::collections::HashSet;
+
 use aya::{
     Pod,
     maps::{HashMap, MapData},
 };
+use netpath_common::BackendId;
 
 use super::{Datapath, Error, batch};
 
@@ -15,6 +18,20 @@ impl Datapath {
         clear("connections", &mut self.connections)?;
         clear("affinities", &mut self.affinities)?;
         clear("fragments", &mut self.fragments)
+    }
+
+    /// Forgets the clients of Services, by number, that stay with backends which have left them.
+    pub(super) fn forget_affinities(
+        &mut self,
+        left: &HashSet<(u32, BackendId)>,
+    ) -> Result<(), Error> {
+        let error = Error::map("affinities");
+        for (key, affinity) in batch::entries(&self.affinities).map_err(&error)? {
+            if left.contains(&(key.service, affinity.backend)) {
+                super::namespaces::absent(self.affinities.remove(&key)).map_err(&error)?;
+            }
+        }
+        Ok(())
     }
 }
 

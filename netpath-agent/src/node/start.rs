@@ -102,6 +102,9 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         repairs: BTreeMap::new(),
         started: Instant::now(),
     };
+    if !node.config.services.at_packets() {
+        node.datapath.forget_translated()?;
+    }
     let strays = node.release_strays();
     node.journal.write(strays).await?;
     node.observe().await?;

@@ -78,8 +78,7 @@ fn question<T: Tables>(tables: &T, packet: &Packet, origin: Origin, sender: &End
         Destination::Host => answered(Path::Host),
         // Of one that is the node's as well; the others may be somebody's on the wire.
         Destination::Service if is_host(tables, packet) => answered(Path::Host),
-        Destination::Service => wire(),
-        Destination::Unknown => wire(),
+        Destination::Service | Destination::Unknown => wire(),
         Destination::Route(route) => {
             let verdict = destination::follow(tables, &route, origin.ifindex, sender);
             match verdict.path() {

@@ -354,6 +354,11 @@ fn tables(room: &Room) -> Plain {
     let key = RouteKey::prefix(TABLE_MAIN, mapped.into(), 81);
     plain.route(key, Route::new(&key, Path::Drop));
     plain.namespaces.extend([room.pod.number, ANOTHER]);
+    parents_and_node(&mut plain, parents);
+    plain
+}
+
+fn parents_and_node(plain: &mut Plain, parents: [u32; 2]) {
     // To whom the first one sends is known by IPv4.
     let subnet = Prefix::new(Address::v4([10, 0, 1, 0]), 24);
     let first = Parent {
@@ -368,5 +373,4 @@ fn tables(room: &Room) -> Plain {
     plain.parents.extend([(parents[0], first), (parents[1], second)]);
     let node_ports = services::NODE_PORTS;
     plain.node = Node { entry: ENTRY, entry_mac: ENTRY_MAC, flags: FLAG_BLACKHOLES, node_ports };
-    plain
 }

@@ -40,6 +40,8 @@ pub(in crate::datapath) struct Book {
     written: HashMap<ServiceKey, Written>,
     /// Runs by what they lead to: all Services that list the same share one.
     lists: HashMap<Arc<[BackendKey]>, List>,
+    /// Backends that left Services whose clients stay with theirs.
+    left: Vec<(u32, BackendId)>,
     capacity: u32,
 }
 
@@ -79,6 +81,7 @@ impl Book {
             places: Places::new(backends),
             written: HashMap::new(),
             lists: HashMap::new(),
+            left: Vec::new(),
             capacity,
         };
         book.adopt()?;
@@ -223,6 +226,7 @@ impl Book {
             return Err(Error::insert(SERVICES, self.capacity)(error));
         }
         if let Some(old) = self.written.insert(key, Written { service, entry: entry.clone() }) {
+            self.note_left(&old.entry, entry);
             self.let_go_of(&old.entry);
         }
         Ok(())
@@ -235,6 +239,23 @@ impl Book {
             self.let_go_of(&old.entry);
         }
         Ok(())
+    }
+
+    /// Clients must not stay with who has left, though it may answer for others.
+    fn note_left(&mut self, old: &Entry, new: &Entry) {
+        if old.affinity == 0 {
+            return;
+        }
+        let stays =
+            |backend: &&BackendKey| new.inside.contains(*backend) || new.outside.contains(*backend);
+        let left = old.inside.iter().chain(old.outside.iter()).filter(|backend| !stays(backend));
+        let left = left.filter_map(|backend| self.places.find(backend));
+        self.left.extend(left.map(|backend| (old.id, backend)));
+    }
+
+    /// The backends that left such Services since this was asked last, with the Services' numbers.
+    pub(super) fn take_left(&mut self) -> Vec<(u32, BackendId)> {
+        std::mem::take(&mut self.left)
     }
 
     /// Who is listed no more is gone. Returns all who are since this was asked last.

@@ -29,7 +29,7 @@ pub(super) fn settings(
         )
     };
     let services = plan.translate.map(|translate| {
-        let cgroup = cgroup.map(|cgroup| format!("cgroup = {:?}\n", cgroup.path()));
+        let cgroup = cgroup.map(|cgroup| format!("cgroup = \"{}\"\n", cgroup.path().display()));
         let mode = format!("[services]\nmode = \"native\"\ntranslate = {translate:?}\n");
         mode + &format!("node = {name:?}\n") + &cgroup.unwrap_or_default()
     });
