@@ -5,12 +5,14 @@ mod settings;
 
 use std::{
     fs::{self, File},
+    io::{Read as _, Write as _},
     net::IpAddr,
+    os::unix::net::UnixStream,
     process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -145,6 +147,22 @@ impl Agent {
         let mut netpath = Command::new(self.programs.netpath());
         netpath.arg("--socket").arg(&self.files.socket).args(["service", "apply", "-f", "-"]);
         command::run_with_input(&mut netpath, text)
+    }
+
+    /// Sends a request to the agent's API, by a connection of its own, and returns the answer's body. For
+    /// what is asked so often that starting `netpath` would take too long.
+    pub fn post(&self, path: &str, body: &str) -> Result<String> {
+        let mut stream = UnixStream::connect(&self.files.socket).context("connect to the agent")?;
+        let length = body.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: agent\r\ncontent-type: application/json\r\n\
+             connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).context("read the agent's answer")?;
+        ensure!(answer.starts_with("HTTP/1.1 2"), "POST {path}: {answer}");
+        Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
     }
 
     /// The dataplane's counters on this node.

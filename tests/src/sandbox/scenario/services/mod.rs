@@ -1,0 +1,22 @@
+//! Services that netpath translates, while they change.
+
+mod answerer;
+mod churn;
+mod ledger;
+
+use super::Scenario;
+
+/// In the running kernel: emulated, a guest has no time for so many connections.
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let churn = |name: &str, translate, restart| {
+        Scenario::own(format!("native::services::churn_{name}"), move |bench| {
+            churn::churn(bench, translate, restart)
+        })
+    };
+    vec![
+        churn("by_packets", "packet", false),
+        churn("by_sockets", "auto", false),
+        churn("by_packets_agent_killed", "packet", true),
+        churn("by_sockets_agent_killed", "auto", true),
+    ]
+}
