@@ -2,7 +2,7 @@
 
 use std::{
     io::Write as _,
-    net::{Ipv6Addr, TcpListener},
+    net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
     os::fd::AsFd as _,
     sync::{
         Arc,
@@ -19,7 +19,7 @@ use crate::sandbox::namespace::Namespace;
 /// How often it looks whether it should end, in milliseconds.
 const LOOK: u16 = 50;
 
-/// Answers every TCP connection, in both families, with one byte; until it is dropped.
+/// Answers every TCP connection and every UDP datagram with one byte, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Answerer {
     ends: Arc<AtomicBool>,
@@ -27,16 +27,20 @@ pub(super) struct Answerer {
 }
 
 impl Answerer {
-    /// Answers with `id` at a port in a namespace.
+    /// Answers with `id` at a port in a namespace, whatever the address.
     pub(super) fn start(namespace: &Namespace, port: u16, id: u8) -> Result<Self> {
-        let listen = || {
-            let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port));
-            listener.with_context(|| format!("listen at port {port} in {}", namespace.name()))
-        };
-        let listener = namespace.enter(listen)?;
+        Self::start_at(namespace, SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), id)
+    }
+
+    /// The same at one address.
+    pub(super) fn start_at(namespace: &Namespace, place: SocketAddr, id: u8) -> Result<Self> {
+        let open = || Ok((TcpListener::bind(place)?, UdpSocket::bind(place)?));
+        let (listener, socket) = namespace
+            .enter(open)
+            .with_context(|| format!("answer at {place} in {}", namespace.name()))?;
         let ends = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ends);
-        let thread = std::thread::spawn(move || answer(&listener, id, &until));
+        let thread = std::thread::spawn(move || answer(&listener, &socket, id, &until));
         Ok(Self { ends, thread: Some(thread) })
     }
 }
@@ -51,15 +55,21 @@ impl Drop for Answerer {
     }
 }
 
-fn answer(listener: &TcpListener, id: u8, ends: &AtomicBool) {
+fn answer(listener: &TcpListener, socket: &UdpSocket, id: u8, ends: &AtomicBool) {
     while !ends.load(Ordering::Relaxed) {
-        let mut waiting = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-        if !matches!(poll(&mut waiting, PollTimeout::from(LOOK)), Ok(1)) {
+        let mut waiting = [listener.as_fd(), socket.as_fd()]
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+        if !matches!(poll(&mut waiting, PollTimeout::from(LOOK)), Ok(1..)) {
             continue;
         }
-        if let Ok((mut client, _)) = listener.accept() {
-            // Who asked may have gone.
+        let [connection, datagram] = waiting.map(|one| one.any().unwrap_or(false));
+        // Who asked may have gone.
+        if connection && let Ok((mut client, _)) = listener.accept() {
             let _ = client.write_all(&[id]);
+        }
+        let mut question = [0; 512];
+        if datagram && let Ok((_, client)) = socket.recv_from(&mut question) {
+            let _ = socket.send_to(&[id], client);
         }
     }
 }

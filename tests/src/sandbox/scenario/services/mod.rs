@@ -2,6 +2,7 @@
 
 mod answerer;
 mod churn;
+mod dns;
 mod ledger;
 
 use super::Scenario;
@@ -13,7 +14,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             churn::churn(bench, translate, restart)
         })
     };
+    let dns = |name: &str, translate| {
+        Scenario::own(format!("native::services::local_dns_{name}"), move |bench| {
+            dns::local(bench, translate)
+        })
+    };
     vec![
+        dns("by_packets", "packet"),
+        dns("by_sockets", "auto"),
         churn("by_packets", "packet", false),
         churn("by_sockets", "auto", false),
         churn("by_packets_agent_killed", "packet", true),
