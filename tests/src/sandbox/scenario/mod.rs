@@ -66,6 +66,9 @@ pub struct Effort {
     /// can has no time left for an agent.
     #[arg(long, default_value_t = 4000)]
     pub rate: u64,
+    /// Seconds for which backends of Services come and go.
+    #[arg(long, default_value_t = 5)]
+    pub churn: u64,
     /// What a random scenario's choices follow from; a printed one repeats them.
     #[arg(long)]
     pub seed: Option<u64>,

@@ -4,6 +4,7 @@ mod answerer;
 mod churn;
 mod dns;
 mod ledger;
+mod rules;
 
 use super::Scenario;
 
@@ -19,7 +20,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             dns::local(bench, translate)
         })
     };
+    let rules = |name: &str, translate| {
+        Scenario::own(format!("native::services::rules_{name}"), move |bench| {
+            rules::rules(bench, translate)
+        })
+    };
     vec![
+        rules("by_packets", "packet"),
+        rules("by_sockets", "auto"),
         dns("by_packets", "packet"),
         dns("by_sockets", "auto"),
         churn("by_packets", "packet", false),
