@@ -23,8 +23,6 @@ use crate::sandbox::{
     scenario::{Bench, Outcome},
 };
 
-/// How long it goes on.
-const TIME: Duration = Duration::from_secs(10);
 /// Between two changes: 50 a second.
 const PACE: Duration = Duration::from_millis(20);
 /// Threads that connect, and how often each does: 1,000 times a second in all.
@@ -67,6 +65,7 @@ pub(super) fn churn(bench: &Bench, translate: &'static str, restart: bool) -> Re
         .into_iter()
         .map(|namespace| std::fs::File::open(namespace.path()).context("open a namespace"))
         .collect::<Result<_>>()?;
+    let time = Duration::from_secs(bench.effort.churn);
     let (changes, answers) = thread::scope(|scope| {
         let clients: Vec<_> = askers
             .iter()
@@ -76,7 +75,7 @@ pub(super) fn churn(bench: &Bench, translate: &'static str, restart: bool) -> Re
                 scope.spawn(move || ask(namespace, client, ends))
             })
             .collect();
-        let changes = change(&mut fabric, &pods, &mut ledger, restart);
+        let changes = change(&mut fabric, &pods, &mut ledger, (time, restart));
         ends.store(true, Ordering::Relaxed);
         let mut answers = Vec::new();
         for client in clients {
@@ -112,12 +111,17 @@ fn judge(ledger: &Ledger, changes: u32, answers: &[Answer]) -> Result<()> {
 }
 
 /// Adds and removes backends, one at a time, and kills the agent once in between.
-fn change(fabric: &mut Fabric, pods: &[Pod], ledger: &mut Ledger, restart: bool) -> Result<u32> {
+fn change(
+    fabric: &mut Fabric,
+    pods: &[Pod],
+    ledger: &mut Ledger,
+    (time, restart): (Duration, bool),
+) -> Result<u32> {
     let (start, mut rng) = (Instant::now(), Rng::new());
     let (mut changes, mut killed) = (0, !restart);
-    while start.elapsed() < TIME {
+    while start.elapsed() < time {
         let next = Instant::now() + PACE;
-        if !killed && start.elapsed() > TIME / 3 {
+        if !killed && start.elapsed() > time / 3 {
             killed = true;
             fabric.agents.remove(0).end(Signal::SIGKILL)?;
             fabric.start_agent(0)?;
