@@ -1,8 +1,7 @@
 //! Backends come and go while clients connect: none of these meets one that has left, or nobody.
 
 use std::{
-    io::Read as _,
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -13,7 +12,7 @@ use fastrand::Rng;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{answerer::Answerer, ledger::Ledger};
+use super::{answerer::Answerer, ledger::Ledger, once};
 use crate::sandbox::{
     address::Family,
     agent::Agent,
@@ -28,8 +27,6 @@ const PACE: Duration = Duration::from_millis(20);
 /// Threads that connect, and how often each does: 1,000 times a second in all.
 const CLIENTS: usize = 4;
 const CLIENT_PACE: Duration = Duration::from_millis(4);
-/// How long a connection may take; refused is refused at once.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 const BACKENDS: usize = 8;
 /// The port of the first one.
@@ -172,17 +169,6 @@ fn ask(namespace: &std::fs::File, client: usize, ends: &AtomicBool) -> Result<Ve
         thread::sleep(CLIENT_PACE.saturating_sub(began.elapsed()));
     }
     Ok(answers)
-}
-
-fn once(address: SocketAddr) -> Result<u8, String> {
-    let ask = || {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut id = [0];
-        stream.read_exact(&mut id)?;
-        std::io::Result::Ok(id[0])
-    };
-    ask().map_err(|error| format!("{address}: {error}"))
 }
 
 fn service(pods: &[Pod], ledger: &Ledger) -> Result<Value> {

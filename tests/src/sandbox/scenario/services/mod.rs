@@ -4,9 +4,19 @@ mod answerer;
 mod churn;
 mod dns;
 mod ledger;
+mod probes;
 mod rules;
 
+use std::{
+    io::Read as _,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
 use super::Scenario;
+
+/// How long a question waits; what is refused is refused at once.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// In the running kernel: emulated, a guest has no time for so many connections.
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -25,7 +35,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             rules::rules(bench, translate)
         })
     };
+    let probes = |name: &str, translate| {
+        Scenario::own(format!("native::services::probes_{name}"), move |bench| {
+            probes::probes(bench, translate)
+        })
+    };
     vec![
+        probes("by_packets", "packet"),
+        probes("by_sockets", "auto"),
         rules("by_packets", "packet"),
         rules("by_sockets", "auto"),
         dns("by_packets", "packet"),
@@ -35,4 +52,16 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         churn("by_packets_agent_killed", "packet", true),
         churn("by_sockets_agent_killed", "auto", true),
     ]
+}
+
+/// Which answerer answers a connection.
+fn once(address: SocketAddr) -> Result<u8, String> {
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut id = [0];
+        stream.read_exact(&mut id)?;
+        std::io::Result::Ok(id[0])
+    };
+    ask().map_err(|error| format!("{address}: {error}"))
 }

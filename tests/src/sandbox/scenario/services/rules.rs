@@ -2,15 +2,13 @@
 
 use std::{
     collections::BTreeSet,
-    io::Read as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    time::Duration,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::answerer::Answerer;
+use super::{answerer::Answerer, once};
 use crate::sandbox::{
     address::{Dual, Family},
     cgroup::Cgroup,
@@ -31,8 +29,6 @@ const BALANCER: Dual = Dual {
 };
 /// Questions at a time: with two backends, all go to one of them once in a million times.
 const QUESTIONS: usize = 20;
-/// How long a question waits.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 struct World {
     fabric: Fabric,
@@ -184,13 +180,5 @@ impl World {
 
 /// Who answers so many questions.
 fn ask(namespace: &Namespace, address: SocketAddr, count: usize) -> Result<BTreeSet<u8>> {
-    namespace.enter(|| Ok((0..count).filter_map(|_| once(address)).collect()))
-}
-
-fn once(address: SocketAddr) -> Option<u8> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    let mut id = [0];
-    stream.read_exact(&mut id).ok()?;
-    Some(id[0])
+    namespace.enter(|| Ok((0..count).filter_map(|_| once(address).ok()).collect()))
 }

@@ -1,0 +1,81 @@
+//! Probes as kubelet sends them, from the node to pods of every attachment, while others load the same pods
+//! by a Service.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+};
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use super::{answerer::Answerer, once};
+use crate::sandbox::{
+    address::Family,
+    cgroup::Cgroup,
+    fabric::{Fabric, Plan},
+    scenario::{Bench, Outcome},
+};
+
+/// Probes in all.
+const PROBES: usize = 10_000;
+const TARGET: u16 = 9200;
+const SERVICE: &str = "10.96.0.92";
+
+pub(super) fn probes(bench: &Bench, translate: &'static str) -> Result<Outcome> {
+    let plan = Plan { translate: Some(translate), nodes: 1, ..Plan::default() };
+    let fabric = Fabric::build(&bench.programs, plan)?;
+    let _guest = fabric.cgroups.first().map(Cgroup::join).transpose()?;
+    let answerers = fabric.pods.iter().zip(1..);
+    let answerers = answerers.map(|(pod, id)| Answerer::start(&pod.namespace, TARGET, id));
+    let _answerers = answerers.collect::<Result<Vec<_>>>()?;
+    let endpoints = fabric.pods.iter();
+    let endpoints: Vec<_> =
+        endpoints.map(|pod| json!({ "addresses": [pod.address.v4], "node": "node1" })).collect();
+    let service = json!([{
+        "name": "load/web",
+        "cluster_ips": [SERVICE],
+        "ports": [{ "port": 80, "target": TARGET }],
+        "endpoints": endpoints,
+    }]);
+    fabric.agents[0].apply_services(&service.to_string())?;
+    let targets: Vec<_> = fabric
+        .pods
+        .iter()
+        .flat_map(|pod| Family::BOTH.map(|family| (&*pod.name, pod.address.of(family))))
+        .collect();
+    let (ends, load) = (AtomicBool::new(false), AtomicU64::new(0));
+    let failed = thread::scope(|scope| {
+        for pod in &fabric.pods {
+            let (ends, load) = (&ends, &load);
+            scope.spawn(move || {
+                pod.namespace.enter(|| {
+                    let service = SocketAddr::new(SERVICE.parse()?, 80);
+                    while !ends.load(Ordering::Relaxed) {
+                        load.fetch_add(u64::from(once(service).is_ok()), Ordering::Relaxed);
+                    }
+                    Ok(())
+                })
+            });
+        }
+        let failed = fabric.nodes[0].namespace.enter(|| {
+            let failed = (0..PROBES).filter_map(|probe| {
+                let (name, address) = targets[probe % targets.len()];
+                once(SocketAddr::new(address, TARGET)).err().map(|error| format!("{name}: {error}"))
+            });
+            Ok(failed.collect::<Vec<_>>())
+        });
+        ends.store(true, Ordering::Relaxed);
+        failed
+    })?;
+    let load = load.into_inner();
+    eprintln!(
+        "probes: {PROBES} of {} addresses, {} failed, {load} answers of the Service meanwhile",
+        targets.len(),
+        failed.len()
+    );
+    ensure!(load > 0, "nobody loaded the pods");
+    ensure!(failed.is_empty(), "{} of {PROBES} failed: {:?}", failed.len(), failed.first());
+    Ok(Outcome::Passed)
+}
