@@ -3,6 +3,7 @@
 pub mod address;
 pub mod addresses;
 pub mod agent;
+pub mod cgroup;
 pub mod churn;
 pub mod command;
 pub mod cost;

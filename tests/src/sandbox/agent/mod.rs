@@ -128,6 +128,13 @@ impl Agent {
         command::run(netpath.arg("--socket").arg(&self.files.socket).args(arguments))
     }
 
+    /// The same with `input` on its standard input.
+    pub fn netpath_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut netpath = Command::new(self.programs.netpath());
+        let netpath = netpath.arg("--socket").arg(&self.files.socket).args(arguments);
+        command::run_with_input(netpath, input)
+    }
+
     /// The same, whether it fails or not.
     pub fn netpath_output(&self, arguments: &[&str]) -> Result<Output> {
         let mut netpath = Command::new(self.programs.netpath());

@@ -18,6 +18,7 @@
 mod nics;
 mod plan;
 mod segment;
+mod services;
 mod settings;
 
 use std::{
@@ -33,6 +34,7 @@ pub(super) use self::segment::{cable, create, gateway, number};
 pub use self::{
     nics::FOREIGN_VLAN,
     plan::{Plan, SEGMENTS, Sort, nic, subnet},
+    services::Translate,
 };
 use self::{
     nics::{Nics, furnish},
@@ -43,6 +45,7 @@ use self::{
 use super::{
     address::{Dual, Family, SERVICE, Subnet},
     agent::{self, Agent, Files, Programs},
+    cgroup::Cgroups,
     kernel,
     namespace::Namespace,
     server::Server,
@@ -81,6 +84,7 @@ pub struct Fabric {
     pub router: Namespace,
     /// What the names of its namespaces start with.
     pub prefix: String,
+    _cgroups: Option<Cgroups>,
     _folder: TempDir,
 }
 
@@ -109,9 +113,23 @@ impl Fabric {
         gateway(&router, "remote", Subnet::REMOTE)?;
         number(&remote.namespace, "eth0", (address, Subnet::REMOTE), true)?;
 
+        let cgroups = match plan.services {
+            Some(Translate::Auto) => Some(
+                Cgroups::create(&prefix, &NODES.map(|(name, _)| name))?
+                    .context("no cgroups of version 2 are mounted")?,
+            ),
+            Some(Translate::Packet) | None => None,
+        };
+        let create = |node: usize, name: &str, settings: &[(&str, &str)]| {
+            let mut namespace = create(name, settings)?;
+            if let Some(cgroups) = &cgroups {
+                namespace.join(cgroups.node(node));
+            }
+            Ok::<_, anyhow::Error>(namespace)
+        };
         let mut nodes = Vec::new();
-        for (name, number) in NODES.into_iter().take(plan.nodes) {
-            let namespace = create(name, &NODE)?;
+        for (at, (name, number)) in NODES.into_iter().enumerate().take(plan.nodes) {
+            let namespace = create(at, name, &NODE)?;
             let node = Place { name, namespace, address: Subnet::NODES.host(number) };
             furnish(&router, &node, number, nics)?;
             nodes.push(node);
@@ -123,7 +141,7 @@ impl Fabric {
                     continue;
                 }
                 let name = format!("{}{}", sort.letter, node + 1);
-                let namespace = create(&name, &POD)?;
+                let namespace = create(node, &name, &POD)?;
                 namespace.ip(&["link set lo up".to_owned()])?;
                 let address = SUBNETS[sort.segment].1.host(place + 10 * (last - 10));
                 pods.push(Pod { name, namespace, address, node, sort });
@@ -136,9 +154,10 @@ impl Fabric {
         let files = nodes
             .iter()
             .zip(NODES)
-            .map(|(node, (_, number))| {
+            .enumerate()
+            .map(|(at, (node, own))| {
                 let unique = format!("{prefix}{}", node.name);
-                let settings = settings(plan, nics, number);
+                let settings = settings(plan, nics, own, cgroups.as_ref().map(|all| all.node(at).path()));
                 Files::write(&folder.path().join(node.name), &unique, &settings)
             })
             .collect::<Result<Vec<_>>>()?;
@@ -151,6 +170,7 @@ impl Fabric {
             remote,
             router,
             prefix,
+            _cgroups: cgroups,
             _folder: folder,
         };
         for at in 0..fabric.nodes.len() {
@@ -221,7 +241,7 @@ impl Fabric {
     pub fn places(&self) -> impl Iterator<Item = (&str, &Namespace, Dual)> {
         let places = self.nodes.iter().chain([&self.remote]);
         let pods = self.pods.iter().map(|pod| (&*pod.name, &pod.namespace, pod.address));
-        places.map(|place| (place.name, &place.namespace, place.address)).chain(pods)
+        places.map(Place::parts).chain(pods)
     }
 }
 

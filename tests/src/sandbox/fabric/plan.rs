@@ -1,5 +1,6 @@
 //! What a fabric is made of: subnets, nodes, kinds of pods.
 
+use super::Translate;
 use crate::sandbox::address::Subnet;
 
 /// Segments, and NICs of a node.
@@ -63,13 +64,15 @@ pub struct Plan {
     pub all: bool,
     /// How many nodes: one, or two.
     pub nodes: usize,
+    /// netpath translates what is sent to Services; else the host stack gets it.
+    pub services: Option<Translate>,
     /// What else stands in the nodes' configuration.
     pub more: &'static str,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { attach: "auto", swapped: false, all: false, nodes: NODES.len(), more: "" }
+        Self { attach: "auto", swapped: false, all: false, nodes: NODES.len(), services: None, more: "" }
     }
 }
 

@@ -1,12 +1,20 @@
 //! The configuration of a node's agent.
 
+use std::path::Path;
+
 use super::{
     nics::{Nics, VLAN, mac},
     plan::{Plan, SUBNETS, nic},
 };
 use crate::sandbox::{address::Family, agent::Settings};
 
-pub(super) fn settings(plan: Plan, nics: Nics, number: u8) -> Settings {
+/// Of the node of this name, whose addresses end with this number.
+pub(super) fn settings(
+    plan: Plan,
+    nics: Nics,
+    (name, number): (&str, u8),
+    cgroup: Option<&Path>,
+) -> Settings {
     let (first, second) =
         if plan.swapped { ("macvlan", "ipvlan-l2") } else { ("ipvlan-l2", "macvlan") };
     let parent = |segment: usize, more: &str| {
@@ -23,7 +31,10 @@ pub(super) fn settings(plan: Plan, nics: Nics, number: u8) -> Settings {
             prefixes.concat()
         )
     };
+    let services = plan.services.map(|translate| translate.configuration(name, cgroup));
+    let default = Settings::default();
     Settings {
+        routes: if services.is_some() { Vec::new() } else { default.routes.clone() },
         attachment: first.to_owned(),
         attach: plan.attach.to_owned(),
         // Questions of half a second a pod are others' to test.
@@ -32,7 +43,8 @@ pub(super) fn settings(plan: Plan, nics: Nics, number: u8) -> Settings {
             + &parent(2, "attachment = \"policy-route\"\naccelerate = false")
             + &parent(3, "attachment = \"ipvlan-l3s\"")
             + "[[parent]]\nname = \"eth4\"\nattachment = \"exclusive\"\n"
+            + &services.unwrap_or_default()
             + plan.more,
-        ..Settings::default()
+        ..default
     }
 }
