@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::Fabric;
-use crate::sandbox::topology::Place;
 
 /// Where netpath translates; words as in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +47,13 @@ impl Translate {
 impl Fabric {
     /// Gives every node a Service, or a list of them.
     pub fn apply(&self, services: &Value) -> Result<()> {
-        let text = services.to_string();
-        self.agents.iter().zip(&self.nodes).try_for_each(|(agent, Place { name, .. })| {
-            let applied = agent.netpath_with_input(&["service", "apply", "-f", "-"], &text);
-            applied.map(drop).with_context(|| format!("Services of {name}"))
-        })
+        (0..self.nodes.len()).try_for_each(|node| self.apply_at(node, services))
+    }
+
+    /// The same of one node.
+    pub fn apply_at(&self, node: usize, services: &Value) -> Result<()> {
+        let apply = ["service", "apply", "-f", "-"];
+        let applied = self.agents[node].netpath_with_input(&apply, &services.to_string());
+        applied.map(drop).with_context(|| format!("Services of {}", self.nodes[node].name))
     }
 }

@@ -22,12 +22,18 @@ use crate::sandbox::{
 /// Cluster IPs of Services that are asked at other addresses start so far above [`cluster_ip`].
 const OTHERS: [usize; 2] = [100, 200];
 
-/// Gives both nodes three Services a pod: for who asks at the Service's address or a port of the node,
-/// for who may be led to this node's pods only, and for a port of the first node's addresses.
+/// Gives both nodes two Services a pod: for who asks at the Service's address or a port of the node, and
+/// for who may be led to this node's pods only. The first node alone has a third one, at a port of its
+/// own addresses.
 pub(super) fn set_up(fabric: &Fabric) -> Result<()> {
-    let services: Vec<Value> =
-        fabric.pods.iter().enumerate().flat_map(|(number, pod)| of(fabric, number, pod)).collect();
-    fabric.apply(&services.into())
+    let (mut everywhere, mut here) = (Vec::new(), Vec::new());
+    for (number, pod) in fabric.pods.iter().enumerate() {
+        let [cluster, local, host] = of(fabric, number, pod);
+        everywhere.extend([cluster, local]);
+        here.push(host);
+    }
+    fabric.apply(&everywhere.into())?;
+    fabric.apply_at(0, &here.into())
 }
 
 fn of(fabric: &Fabric, number: usize, pod: &Pod) -> [Value; 3] {
