@@ -70,7 +70,8 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     }
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
-    let origin = Origin { ifindex, forwarded: ingress != 0, namespace: namespace::of(skb) };
+    let sent = next_hop::is_sent(&ctx);
+    let origin = Origin { ifindex, forwarded: ingress != 0, sent, namespace: namespace::of(skb) };
     let verdict = decide::egress(&Maps, packet, origin);
     // Counted when it came by first.
     if verdict.action == Action::NextHop
@@ -134,7 +135,7 @@ fn netpath_to_endpoint(ctx: TcContext) -> i32 {
     }
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
-    let origin = Origin { ifindex, forwarded: ingress != 0, namespace: 0 };
+    let origin = Origin { ifindex, forwarded: ingress != 0, sent: false, namespace: 0 };
     let (verdict, parent) = decide::to_endpoint(&Maps, packet, origin);
     if verdict.record {
         flows::record(packet);

@@ -50,6 +50,20 @@ pub(crate) fn is_forwarded(ctx: &TcContext, ingress: u32) -> bool {
     true
 }
 
+/// Whether a packet at a parent's egress has been there before, and the neighbour table has written its
+/// header since. A child that says so by itself may leave its own Ethernet address out, which it may
+/// also be without: that its addresses are its own is told by its socket.
+#[inline(always)]
+pub(crate) fn is_sent(ctx: &TcContext) -> bool {
+    // SAFETY: TC programs may read the field.
+    let index = unsafe { (*ctx.skb.skb).tc_index };
+    if index == FORWARDED {
+        // SAFETY: TC programs may write the field.
+        unsafe { (*ctx.skb.skb).tc_index = 0 };
+    }
+    matches!(index, SENT | SENT_AGAIN | FORWARDED)
+}
+
 /// Has the host's neighbour table send a packet by a parent: to whom the parent's own table says, which
 /// spares the search of the host's, else to whom the host's routes say. Its mark keeps it from the routes
 /// to endpoints: IPv6 would take one although it leads elsewhere.

@@ -89,7 +89,8 @@ impl Datapath {
             packet.source_mac = sender.mac.word();
             // Where an honest sender's socket is at home.
             let namespace = sender.namespace;
-            let origin = Origin { ifindex: query.ifindex, forwarded: false, namespace };
+            let origin =
+                Origin { ifindex: query.ifindex, forwarded: false, sent: false, namespace };
             (decide::egress(&tables, &packet, origin), query.ifindex)
         } else {
             packet.source_mac = NEIGHBOUR.word();

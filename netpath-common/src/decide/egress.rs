@@ -20,6 +20,9 @@ pub struct Origin {
     pub ifindex: u32,
     /// The host stack received the packet and forwards it (`skb->ingress_ifindex` is set).
     pub forwarded: bool,
+    /// The neighbour table has written the Ethernet header anew, for an endpoint that had been decided on:
+    /// the source is the parent's.
+    pub sent: bool,
     /// Number of the network namespace whose socket sent it; 0 where no socket did, as when
     /// someone forwards it, or where the program can not tell.
     pub namespace: u32,
@@ -29,7 +32,7 @@ pub struct Origin {
 #[inline(always)]
 pub fn egress<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
     if packet.kind != Kind::Ip {
-        let Origin { ifindex, forwarded, namespace } = origin;
+        let Origin { ifindex, forwarded, sent: _, namespace } = origin;
         return special(tables, packet, ifindex, forwarded, namespace);
     }
     match source::check(tables, packet, origin) {
@@ -128,7 +131,7 @@ fn special<T: Tables>(
     namespace: u32,
 ) -> Verdict {
     // In registers, so that nothing else has to be in memory.
-    let origin = Origin { ifindex, forwarded, namespace };
+    let origin = Origin { ifindex, forwarded, sent: false, namespace };
     match packet.kind {
         Kind::Malformed => Verdict::drop(Reason::Malformed),
         Kind::DeepHeaders => Verdict::drop(Reason::DeepHeaders),

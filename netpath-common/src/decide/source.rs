@@ -62,7 +62,7 @@ pub(super) fn check<'a, T: Tables>(
         } else {
             Sender::Refused(Reason::SourceParent)
         }
-    } else if endpoint.mac.word() != packet.source_mac {
+    } else if endpoint.mac.word() != packet.source_mac && !origin.sent {
         Sender::Refused(Reason::SourceMac)
     } else {
         Sender::Endpoint(endpoint)

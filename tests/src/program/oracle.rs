@@ -33,7 +33,8 @@ pub fn expect_with(
         return unchanged(Return::Pass, 0);
     }
     let packet = read::packet(frame);
-    let origin = Origin { ifindex: *ifindex, forwarded: *forwarded, namespace: *namespace };
+    let (sent, forwarded) = (false, *forwarded);
+    let origin = Origin { ifindex: *ifindex, forwarded, sent, namespace: *namespace };
     let on = |verdict| (verdict, *ifindex);
     let (verdict, parent) = match hook {
         Hook::Egress => on(decide::egress(tables, &packet, origin)),
