@@ -157,7 +157,8 @@ impl Fabric {
             .enumerate()
             .map(|(at, (node, own))| {
                 let unique = format!("{prefix}{}", node.name);
-                let settings = settings(plan, nics, own, cgroups.as_ref().map(|all| all.node(at).path()));
+                let settings =
+                    settings(plan, nics, own, cgroups.as_ref().map(|all| all.node(at).path()));
                 Files::write(&folder.path().join(node.name), &unique, &settings)
             })
             .collect::<Result<Vec<_>>>()?;

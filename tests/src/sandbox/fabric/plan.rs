@@ -72,7 +72,14 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { attach: "auto", swapped: false, all: false, nodes: NODES.len(), services: None, more: "" }
+        Self {
+            attach: "auto",
+            swapped: false,
+            all: false,
+            nodes: NODES.len(),
+            services: None,
+            more: "",
+        }
     }
 }
 

@@ -107,6 +107,17 @@ impl Translator {
         }
     }
 
+    /// Whether a backend's answer to a pod of the first node finds its way.
+    fn leads_back(self, pod: &Pod, backend: &Pod) -> bool {
+        let is_hidden = pod.sort.is_exclusive() && backend.node != 0;
+        match self {
+            Self::Native(Translate::Packet) if is_hidden => {
+                native::leads_back(backend, pod.sort.segment)
+            }
+            _ => true,
+        }
+    }
+
     /// An error if something is not as it should be after what the node itself and its pods have asked.
     fn check_inside(self, fabric: &Fabric) -> Result<()> {
         match self {
@@ -184,14 +195,15 @@ fn questions(fabric: &Fabric, by: Translator) -> Vec<Ask<'_>> {
             asks.push(Ask { what, from, to, port, seen });
         };
         let service = cluster_ip(number);
-        for pod in &own {
+        for pod in own.iter().filter(|pod| by.leads_back(pod, backend)) {
             ask("ClusterIP", Asker::Pod(pod), service, SERVICE_PORT);
         }
         ask("ClusterIP", Asker::Host, service, SERVICE_PORT);
         let port = |base| port_of(base, number);
         if backend.node != 0 {
             if let Translator::Native(_) = by {
-                for segment in 0..SEGMENTS {
+                for segment in (0..SEGMENTS).filter(|segment| native::leads_back(backend, *segment))
+                {
                     let address = fabric.address_of(0, segment);
                     ask(NODE_PORT_CLUSTER, Asker::Remote, address, port(CLUSTER));
                 }

@@ -7,9 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Asker, Seen,
-    services::{
-        CLUSTER, HOST_PORT, LOCAL, SERVICE_PORT, cluster_ip, load_balancer, port_of,
-    },
+    services::{CLUSTER, HOST_PORT, LOCAL, SERVICE_PORT, cluster_ip, load_balancer, port_of},
 };
 use crate::sandbox::{
     address::{Dual, Family},
@@ -70,6 +68,12 @@ fn both(dual: Dual) -> [IpAddr; 2] {
 
 fn all(duals: impl Iterator<Item = Dual>) -> Value {
     json!(duals.flat_map(both).collect::<Vec<_>>())
+}
+
+/// Whether a backend of the second node finds the first node's address on a segment. Its node has a route
+/// of its own there, and IPv6 takes it although it leads by another parent than the backend's.
+pub(super) fn leads_back(backend: &Pod, segment: usize) -> bool {
+    backend.sort.segment == segment || backend.sort.segment != 0
 }
 
 /// Whom a backend sees: the asker, unless its answer would pass the asker's node by.
