@@ -42,6 +42,16 @@ pub fn left_out() -> Result<Option<String>> {
     Ok((!is(6, 12)?).then(|| "it takes long, and runs on Linux 6.12".to_owned()))
 }
 
+/// The same, but for kernels that are no guest's: there it runs as well.
+pub fn left_out_of_guests() -> Result<Option<String>> {
+    for (major, minor) in [(5, 10), (6, 1), (7, 3)] {
+        if is(major, minor)? {
+            return left_out();
+        }
+    }
+    Ok(None)
+}
+
 /// Why something with one generation of TC hooks is left out on this kernel, if it is. Filters where
 /// there are links as well are tried on the newest kernel alone.
 pub fn without_hooks(attach: &str) -> Result<Option<String>> {

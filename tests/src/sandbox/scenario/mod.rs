@@ -26,6 +26,7 @@ mod runner;
 mod runtime;
 mod scale;
 mod service;
+mod services;
 mod spoof;
 mod storm;
 mod table;
@@ -176,6 +177,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         spoof::scenarios(),
         bad_input::scenarios(),
         service::scenarios(),
+        services::scenarios(),
         next_hop::scenarios(),
         repair::scenarios(),
         cni::scenarios(),
