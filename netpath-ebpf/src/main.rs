@@ -65,15 +65,15 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     let ifindex = unsafe { (*skb).ifindex };
     // SAFETY: as above.
     let ingress = unsafe { (*skb).ingress_ifindex };
-    let again = next_hop::is_forwarded(&ctx);
-    if again && ingress != 0 {
+    let handed_over = next_hop::is_forwarded(&ctx);
+    if handed_over && ingress != 0 {
         next_hop::unmark(&ctx);
         return TC_ACT_UNSPEC;
     }
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
     let (forwarded, namespace) = (ingress != 0, namespace::of(skb));
-    let origin = Origin { ifindex, forwarded, namespace, again };
+    let origin = Origin { ifindex, forwarded, namespace, again: next_hop::is_sent(&ctx) };
     let verdict = decide::egress(&Maps, packet, origin);
     // Counted when it came by first.
     if verdict.action == Action::NextHop
@@ -81,7 +81,7 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     {
         return result;
     }
-    if again && verdict.action == Action::Pass {
+    if handed_over && verdict.action == Action::Pass {
         next_hop::unmark(&ctx);
         return TC_ACT_UNSPEC;
     }

@@ -50,6 +50,16 @@ pub(crate) fn unmark(ctx: &TcContext) {
     ctx.set_mark(0);
 }
 
+/// Whether a packet at a parent's egress has been there before, and the neighbour table has written its
+/// header since. A child that says so by itself may leave its own Ethernet address out, which it may
+/// also be without: that its addresses are its own is told by its socket.
+#[inline(always)]
+pub(crate) fn is_sent(ctx: &TcContext) -> bool {
+    // SAFETY: TC programs may read the field.
+    let index = unsafe { (*ctx.skb.skb).tc_index };
+    matches!(index, SENT | SENT_AGAIN | FORWARDED)
+}
+
 /// Has the host's neighbour table send a packet by a parent: to whom the parent's own table says, which
 /// spares the search of the host's, else to whom the host's routes say. Its mark keeps it from the routes
 /// to endpoints: IPv6 would take one although it leads elsewhere.

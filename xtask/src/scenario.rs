@@ -118,12 +118,13 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
 
 /// What asks nothing of a kernel that any has not, and runs on this machine's as well: a group and the
 /// start of names.
-const NATIVE: [(&str, &str); 6] = [
+const NATIVE: [(&str, &str); 7] = [
     ("scenario", "attachments"),
     ("scenario", "matrix"),
     ("scenario", "masquerade"),
     ("scenario", "pmtu"),
     ("scenario", "flows"),
+    ("scenario", "services"),
     ("native", "native"),
 ];
 

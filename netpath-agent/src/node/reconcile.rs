@@ -55,10 +55,12 @@ impl Node {
         self.observe().await?;
         // For the kernel, every pod that comes or goes is news of its parent; for us it is none.
         let moved = devices != self.state.devices;
-        if parents != self.state.parents || host != self.state.host || moved {
+        let renumbered = host != self.state.host || own != self.state.own;
+        if parents != self.state.parents || renumbered || moved {
             let mut before = self.state.clone();
             before.parents.clone_from(&parents);
             before.host.clone_from(&host);
+            before.own.clone_from(&own);
             before.devices = devices;
             let changes = Changes::between(&before.tables(), &self.state.tables());
             tracing::info!(changes = changes.len(), "links or addresses changed");

@@ -30,7 +30,13 @@ pub fn from_endpoint<T: Tables>(tables: &T, packet: &Packet, ifindex: u32) -> (V
     } else {
         Verdict::drop(Reason::SourceMac)
     };
-    (verdict.from(sender.slot), sender.parent)
+    let mut parent = sender.parent;
+    if parent == 0 && verdict.action == Action::Translate {
+        // It gave its NIC to its endpoint: what is asked at one of the node's addresses, or answered, goes
+        // by the parent that has it.
+        parent = tables.endpoint(&packet.destination).map_or(0, |host| host.parent);
+    }
+    (verdict.from(sender.slot), parent)
 }
 
 #[inline(always)]

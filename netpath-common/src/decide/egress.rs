@@ -23,8 +23,8 @@ pub struct Origin {
     /// Number of the network namespace whose socket sent it; 0 where no socket did, as when
     /// someone forwards it, or where the program can not tell.
     pub namespace: u32,
-    /// It comes by for the second time: translated, and handed to the neighbour table, which has put the
-    /// parent's Ethernet address in the place of its sender's.
+    /// It comes by again: the neighbour table, to which it was handed, has put the parent's Ethernet address
+    /// in the place of its sender's.
     pub again: bool,
 }
 

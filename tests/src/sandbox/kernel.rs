@@ -42,6 +42,19 @@ pub fn left_out() -> Result<Option<String>> {
     Ok((!is(6, 12)?).then(|| "it takes long, and runs on Linux 6.12".to_owned()))
 }
 
+/// The kernels of guests.
+const GUESTS: [(u32, u32); 4] = [(5, 10), (6, 1), (6, 12), (7, 3)];
+
+/// The place of this kernel among those of guests; none if it is none of theirs.
+pub fn guest() -> Result<Option<usize>> {
+    for (place, (major, minor)) in GUESTS.into_iter().enumerate() {
+        if is(major, minor)? {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
+}
+
 /// Why something with one generation of TC hooks is left out on this kernel, if it is. Filters where
 /// there are links as well are tried on the newest kernel alone.
 pub fn without_hooks(attach: &str) -> Result<Option<String>> {

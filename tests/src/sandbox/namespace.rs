@@ -17,7 +17,10 @@ use nix::{
     sys::{prctl, signal::Signal},
 };
 
-use super::command;
+use super::{
+    cgroup::{self, Cgroup},
+    command,
+};
 
 /// Where `ip netns` keeps names, and where the agent is told to find pods.
 pub const NAMES: &str = "/run/netns";
@@ -27,6 +30,7 @@ pub const NAMES: &str = "/run/netns";
 pub struct Namespace {
     name: String,
     file: File,
+    cgroup: Option<Cgroup>,
 }
 
 impl Namespace {
@@ -50,7 +54,7 @@ impl Namespace {
             Err(_) => Err(anyhow!("a thread that makes namespace {name} panicked")),
         };
         match file {
-            Ok(file) => Ok(Self { name: name.to_owned(), file }),
+            Ok(file) => Ok(Self { name: name.to_owned(), file, cgroup: None }),
             Err(error) => {
                 remove(&path)?;
                 Err(error)
@@ -69,7 +73,7 @@ impl Namespace {
         let bound =
             mount(Some("/proc/1/ns/net"), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>);
         bound.with_context(|| format!("name the first namespace {name}"))?;
-        Ok(Self { name: name.to_owned(), file })
+        Ok(Self { name: name.to_owned(), file, cgroup: None })
     }
 
     /// The name that `ip netns` knows.
@@ -84,6 +88,11 @@ impl Namespace {
         Path::new(NAMES).join(&self.name)
     }
 
+    /// Has all that enters, and the processes of commands, be in a cgroup as well.
+    pub fn join(&mut self, cgroup: &Cgroup) {
+        self.cgroup = Some(cgroup.clone());
+    }
+
     /// Runs `work` on a thread inside the namespace and returns what it returned. Sockets that
     /// it opens belong to the namespace for good, wherever they are used later.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
@@ -91,6 +100,7 @@ impl Namespace {
         let inside = || {
             setns(&self.file, CloneFlags::CLONE_NEWNET)
                 .with_context(|| format!("enter namespace {}", self.name))?;
+            self.cgroup.as_ref().map_or(Ok(()), Cgroup::join)?;
             work()
         };
         thread::scope(|scope| scope.spawn(inside).join())
@@ -102,16 +112,18 @@ impl Namespace {
     #[must_use]
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let namespace = self.file.as_raw_fd();
+        let cgroup = self.cgroup.as_ref().map(Cgroup::descriptor);
         let mut command = Command::new(program);
         let enter = move || {
             prctl::set_pdeathsig(Signal::SIGKILL)?;
+            cgroup.map_or(Ok(()), cgroup::join_by)?;
             // SAFETY: a plain system call on a descriptor that the child inherited by fork.
             match unsafe { libc::setns(namespace, libc::CLONE_NEWNET) } {
                 0 => Ok(()),
                 _ => Err(io::Error::last_os_error()),
             }
         };
-        // SAFETY: the closure makes two system calls and touches no lock and no heap, which is
+        // SAFETY: the closure makes three system calls and touches no lock and no heap, which is
         // what the child of a threaded process may do between fork and exec.
         unsafe { command.pre_exec(enter) };
         command

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
     namespace::Namespace,
-    server::{ECHO_PORT, WHO},
+    server::{ECHO_PORT, NAME, WHO},
     wait,
 };
 
@@ -97,6 +97,26 @@ pub fn who(
     proto: Proto,
     patience: Patience,
 ) -> Result<Option<IpAddr>> {
+    address(from, to, proto, patience, WHO)
+}
+
+/// Which echo server answers, by its own address; `None` if none does.
+pub fn name(
+    from: &Namespace,
+    to: SocketAddr,
+    proto: Proto,
+    patience: Patience,
+) -> Result<Option<IpAddr>> {
+    address(from, to, proto, patience, NAME)
+}
+
+fn address(
+    from: &Namespace,
+    to: SocketAddr,
+    proto: Proto,
+    patience: Patience,
+    question: &[u8],
+) -> Result<Option<IpAddr>> {
     let read = |answer: Vec<u8>| {
         let text = std::str::from_utf8(&answer).ok();
         text.and_then(|text| text.parse().ok()).ok_or_else(|| ErrorKind::InvalidData.into())
@@ -104,8 +124,8 @@ pub fn who(
     from.enter(|| {
         ask(to.ip(), patience, |left| match proto {
             Proto::Icmp => Err(ErrorKind::Unsupported.into()),
-            Proto::Tcp => ask_tcp(to, WHO, left).and_then(read),
-            Proto::Udp => ask_udp(to, WHO, left).and_then(read),
+            Proto::Tcp => ask_tcp(to, question, left).and_then(read),
+            Proto::Udp => ask_udp(to, question, left).and_then(read),
         })
     })
 }

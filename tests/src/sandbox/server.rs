@@ -18,6 +18,8 @@ use super::{namespace::Namespace, pattern::Pattern};
 pub const ECHO_PORT: u16 = 7;
 /// What an echo server answers with the asker's address, as it sees it.
 pub const WHO: &[u8] = b"who am I";
+/// What an echo server answers with its own address.
+pub const NAME: &[u8] = b"who are you";
 
 /// TCP: reads to the end, compares with the pattern and answers with the number of good bytes
 /// (the discard service's own port).
@@ -34,7 +36,9 @@ pub struct Server {
 }
 
 /// What a listener does with a connection.
-type Serve = fn(TcpStream);
+pub type Serve = fn(TcpStream);
+/// What is answered to a datagram, by its receiver and its sender.
+pub type Reply = fn(&[u8], SocketAddr, SocketAddr) -> Vec<u8>;
 
 impl Server {
     /// Serves in `namespace`. UDP sockets are bound to each of `addresses`, so that an answer
@@ -46,6 +50,30 @@ impl Server {
     /// The same with the echo service on a port of the caller's choice.
     pub fn start_on(namespace: &Namespace, addresses: &[IpAddr], echo: u16) -> Result<Self> {
         let sockets = namespace.enter(|| Sockets::open(addresses, echo))?;
+        Self::run(sockets)
+    }
+
+    /// The echo service alone, beside the servers that a namespace has.
+    pub fn start_beside(namespace: &Namespace, addresses: &[IpAddr], echo: u16) -> Result<Self> {
+        Self::start_other(namespace, addresses, echo, (serve_echo, reply_echo))
+    }
+
+    /// Another service, beside the servers that a namespace has.
+    pub fn start_other(
+        namespace: &Namespace,
+        addresses: &[IpAddr],
+        port: u16,
+        (serve, reply): (Serve, Reply),
+    ) -> Result<Self> {
+        let sockets = namespace.enter(|| {
+            let mut sockets = Sockets { listeners: Vec::new(), datagrams: Vec::new() };
+            sockets.add(addresses, port, serve, reply)?;
+            Ok(sockets)
+        })?;
+        Self::run(sockets)
+    }
+
+    fn run(sockets: Sockets) -> Result<Self> {
         let (stop, stopped) = UnixStream::pair()?;
         let thread = thread::spawn(move || sockets.serve(&stopped));
         Ok(Self { stop: Some(stop), thread: Some(thread) })
@@ -80,18 +108,28 @@ const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr
 /// Open sockets; they belong to the namespace that they were opened in.
 struct Sockets {
     listeners: Vec<(TcpListener, Serve)>,
-    datagrams: Vec<UdpSocket>,
+    datagrams: Vec<(UdpSocket, SocketAddr, Reply)>,
 }
 
 impl Sockets {
     fn open(addresses: &[IpAddr], echo: u16) -> Result<Self> {
-        let mut listeners: Vec<(TcpListener, Serve)> = Vec::new();
+        let mut sockets = Self { listeners: Vec::new(), datagrams: Vec::new() };
+        sockets.add(addresses, echo, serve_echo, reply_echo)?;
         for any in ANY {
-            listeners.push((listen(SocketAddr::new(any, echo))?, serve_echo));
-            listeners.push((listen(SocketAddr::new(any, SINK_PORT))?, serve_sink));
+            sockets.listeners.push((listen(SocketAddr::new(any, SINK_PORT))?, serve_sink));
         }
-        let datagrams = addresses.iter().map(|&address| receive(SocketAddr::new(address, echo)));
-        Ok(Self { datagrams: datagrams.collect::<Result<_>>()?, listeners })
+        Ok(sockets)
+    }
+
+    fn add(&mut self, addresses: &[IpAddr], port: u16, serve: Serve, reply: Reply) -> Result<()> {
+        for any in ANY {
+            self.listeners.push((listen(SocketAddr::new(any, port))?, serve));
+        }
+        for &address in addresses {
+            let own = SocketAddr::new(address, port);
+            self.datagrams.push((receive(own)?, own, reply));
+        }
+        Ok(())
     }
 
     fn serve(&self, stopped: &UnixStream) {
@@ -99,7 +137,7 @@ impl Sockets {
         let mut waits: Vec<PollFd<'_>> = listeners
             .iter()
             .map(|(listener, _)| listener.as_fd())
-            .chain(datagrams.iter().map(|socket| socket.as_fd()))
+            .chain(datagrams.iter().map(|(socket, ..)| socket.as_fd()))
             .chain([stopped.as_fd()])
             .map(|socket| PollFd::new(socket, PollFlags::POLLIN))
             .collect();
@@ -117,13 +155,10 @@ impl Sockets {
                     thread::spawn(move || serve(connection));
                 }
             }
-            for socket in datagrams {
+            for (socket, own, reply) in datagrams {
                 while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
                     // An answer that can not be sent is an answer lost: the asker reports it.
-                    let _ = match &buffer[..length] {
-                        WHO => socket.send_to(peer.ip().to_string().as_bytes(), peer),
-                        echo => socket.send_to(echo, peer),
-                    };
+                    let _ = socket.send_to(&reply(&buffer[..length], *own, peer), peer);
                 }
             }
         }
@@ -158,6 +193,14 @@ fn bound(address: SocketAddr, kind: Type) -> std::io::Result<Socket> {
     Ok(socket)
 }
 
+fn reply_echo(question: &[u8], own: SocketAddr, peer: SocketAddr) -> Vec<u8> {
+    match question {
+        WHO => peer.ip().to_string().into(),
+        NAME => own.ip().to_string().into(),
+        echo => echo.into(),
+    }
+}
+
 /// Echoes until the peer closes; a broken connection is the peer's to report.
 fn serve_echo(mut connection: TcpStream) {
     let mut buffer = [0; 16 * 1024];
@@ -171,6 +214,11 @@ fn serve_echo(mut connection: TcpStream) {
                 let Ok(peer) = connection.peer_addr() else { return };
                 // The end of the answer is the end of the connection.
                 let _ = connection.write_all(peer.ip().to_string().as_bytes());
+                return;
+            }
+            Ok(length) if buffer[..length] == *NAME => {
+                let Ok(own) = connection.local_addr() else { return };
+                let _ = connection.write_all(own.ip().to_string().as_bytes());
                 return;
             }
             Ok(length) if connection.write_all(&buffer[..length]).is_ok() => {}

@@ -34,6 +34,15 @@ pub struct Place {
     pub address: Dual,
 }
 
+impl Place {
+    /// Name, namespace and address.
+    #[must_use]
+    pub const fn parts(&self) -> (&str, &Namespace, Dual) {
+        let Self { name, namespace, address } = self;
+        (*name, namespace, *address)
+    }
+}
+
 /// A pod: its interface is made by `plain`, or by the agent.
 #[derive(Debug)]
 pub struct Pod {

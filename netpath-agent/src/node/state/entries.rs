@@ -16,7 +16,7 @@ impl State {
     /// endpoint keeps it.
     pub fn entries(&self) -> impl Iterator<Item = (Address, Endpoint)> {
         let host = self.host.iter().filter(|address| self.holder(**address).is_none());
-        let host = host.map(|address| (*address, self.host_entry(self.host_flags(*address))));
+        let host = host.map(|address| (*address, self.host_entry(*address)));
         let endpoints = self.ready().flat_map(move |record| {
             record
                 .addresses()
@@ -43,7 +43,7 @@ impl State {
     pub fn entry(&self, address: IpAddr) -> Option<Endpoint> {
         match self.holder(address) {
             Some(record) => self.address_entry(record, address),
-            None if self.host.contains(&address) => Some(self.host_entry(self.host_flags(address))),
+            None if self.host.contains(&address) => Some(self.host_entry(address)),
             None if self.services.is_alone(address) => {
                 Some(Self::service_entry(self.flags(address)))
             }
@@ -62,22 +62,20 @@ impl State {
         self.service_flag(address) | if routed { FLAG_ROUTED } else { 0 }
     }
 
-    fn host_flags(&self, address: IpAddr) -> u8 {
-        self.flags(address) | self.node_port_flag(address)
-    }
-
     /// Every device's address leads to the node, whichever parent a packet comes by: the kernel
     /// takes packets for any of its addresses on any device.
-    const fn host_entry(&self, flags: u8) -> Endpoint {
+    /// It names the parent that has it, by which answers of endpoints leave that have none themselves.
+    fn host_entry(&self, address: IpAddr) -> Endpoint {
+        let parent = self.own.iter().find(|(_, addresses)| addresses.contains(&address));
         Endpoint {
-            parent: 0,
+            parent: parent.map_or(0, |(index, _)| *index),
             slot: NO_SLOT,
             table: netpath_common::route::TABLE_MAIN,
             namespace: self.namespace,
             device: 0,
             mac: Mac::new([0; 6]),
             attachment: netpath_common::Attachment::Host as u8,
-            flags,
+            flags: self.flags(address) | self.node_port_flag(address),
         }
     }
 

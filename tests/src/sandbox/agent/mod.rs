@@ -130,6 +130,13 @@ impl Agent {
         command::run(netpath.arg("--socket").arg(&self.files.socket).args(arguments))
     }
 
+    /// The same with `input` on its standard input.
+    pub fn netpath_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut netpath = Command::new(self.programs.netpath());
+        let netpath = netpath.arg("--socket").arg(&self.files.socket).args(arguments);
+        command::run_with_input(netpath, input)
+    }
+
     /// The same, whether it fails or not.
     pub fn netpath_output(&self, arguments: &[&str]) -> Result<Output> {
         let mut netpath = Command::new(self.programs.netpath());
@@ -140,13 +147,6 @@ impl Agent {
     pub fn netpath_json(&self, arguments: &[&str]) -> Result<serde_json::Value> {
         let text = self.netpath(&[arguments, &["-o", "json"]].concat())?;
         serde_json::from_str(&text).with_context(|| format!("netpath {arguments:?}: {text:?}"))
-    }
-
-    /// Has this agent take in the Services of a JSON text.
-    pub fn apply_services(&self, text: &str) -> Result<String> {
-        let mut netpath = Command::new(self.programs.netpath());
-        netpath.arg("--socket").arg(&self.files.socket).args(["service", "apply", "-f", "-"]);
-        command::run_with_input(&mut netpath, text)
     }
 
     /// Sends a request to the agent's API, by a connection of its own, and returns the answer's body. For

@@ -104,6 +104,7 @@ fn configuration(files: &Files, settings: &Settings) -> Result<String> {
     writeln!(text, "[datapath]\nattach = {attach:?}")?;
     // Small: the kernel zeroes preallocated maps, which an emulated guest feels.
     writeln!(text, "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096")?;
+    writeln!(text, "services = 4096\nbackends = 4096\nconnections = 16384")?;
     writeln!(text, "[[parent]]\nname = {INTERFACE:?}\nattachment = {attachment:?}")?;
     writeln!(text, "switching = {switching:?}\nxdp = {xdp:?}\naccelerate = {accelerate}")?;
     text.push_str(parent);

@@ -18,6 +18,7 @@
 mod nics;
 mod plan;
 mod segment;
+mod services;
 mod settings;
 
 use std::{
@@ -33,6 +34,7 @@ pub(super) use self::segment::{cable, create, gateway, number};
 pub use self::{
     nics::FOREIGN_VLAN,
     plan::{Plan, SEGMENTS, Sort, nic, subnet},
+    services::Translate,
 };
 use self::{
     nics::{Nics, furnish},
@@ -43,7 +45,7 @@ use self::{
 use super::{
     address::{Dual, Family, SERVICE, Subnet},
     agent::{self, Agent, Files, Programs},
-    cgroup::Cgroup,
+    cgroup::Cgroups,
     kernel,
     namespace::Namespace,
     server::Server,
@@ -82,8 +84,7 @@ pub struct Fabric {
     pub router: Namespace,
     /// What the names of its namespaces start with.
     pub prefix: String,
-    /// One a node, where sockets are translated.
-    pub cgroups: Vec<Cgroup>,
+    _cgroups: Option<Cgroups>,
     _folder: TempDir,
 }
 
@@ -112,9 +113,23 @@ impl Fabric {
         gateway(&router, "remote", Subnet::REMOTE)?;
         number(&remote.namespace, "eth0", (address, Subnet::REMOTE), true)?;
 
+        let cgroups = match plan.services {
+            Some(Translate::Auto) => Some(
+                Cgroups::create(&prefix, &NODES.map(|(name, _)| name))?
+                    .context("no cgroups of version 2 are mounted")?,
+            ),
+            Some(Translate::Packet) | None => None,
+        };
+        let create = |node: usize, name: &str, settings: &[(&str, &str)]| {
+            let mut namespace = create(name, settings)?;
+            if let Some(cgroups) = &cgroups {
+                namespace.join(cgroups.node(node));
+            }
+            Ok::<_, anyhow::Error>(namespace)
+        };
         let mut nodes = Vec::new();
-        for (name, number) in NODES.into_iter().take(plan.nodes) {
-            let namespace = create(name, &NODE)?;
+        for (at, (name, number)) in NODES.into_iter().enumerate().take(plan.nodes) {
+            let namespace = create(at, name, &NODE)?;
             let node = Place { name, namespace, address: Subnet::NODES.host(number) };
             furnish(&router, &node, number, nics)?;
             nodes.push(node);
@@ -126,7 +141,7 @@ impl Fabric {
                     continue;
                 }
                 let name = format!("{}{}", sort.letter, node + 1);
-                let namespace = create(&name, &POD)?;
+                let namespace = create(node, &name, &POD)?;
                 namespace.ip(&["link set lo up".to_owned()])?;
                 let address = SUBNETS[sort.segment].1.host(place + 10 * (last - 10));
                 pods.push(Pod { name, namespace, address, node, sort });
@@ -136,19 +151,14 @@ impl Fabric {
             .prefix("netpath-fabric-")
             .tempdir()
             .context("make a folder for the agents' files")?;
-        let at_sockets = plan.translate.is_some_and(|translate| translate != "packet");
-        let cgroups = nodes
-            .iter()
-            .filter(|_| at_sockets)
-            .map(|node| Cgroup::create(&format!("{prefix}{}", node.name)))
-            .collect::<Result<Vec<_>>>()?;
         let files = nodes
             .iter()
             .zip(NODES)
             .enumerate()
-            .map(|(at, (node, plan_of))| {
+            .map(|(at, (node, own))| {
                 let unique = format!("{prefix}{}", node.name);
-                let settings = settings(plan, nics, plan_of, cgroups.get(at));
+                let settings =
+                    settings(plan, nics, own, cgroups.as_ref().map(|all| all.node(at).path()));
                 Files::write(&folder.path().join(node.name), &unique, &settings)
             })
             .collect::<Result<Vec<_>>>()?;
@@ -161,7 +171,7 @@ impl Fabric {
             remote,
             router,
             prefix,
-            cgroups,
+            _cgroups: cgroups,
             _folder: folder,
         };
         for at in 0..fabric.nodes.len() {
@@ -232,7 +242,7 @@ impl Fabric {
     pub fn places(&self) -> impl Iterator<Item = (&str, &Namespace, Dual)> {
         let places = self.nodes.iter().chain([&self.remote]);
         let pods = self.pods.iter().map(|pod| (&*pod.name, &pod.namespace, pod.address));
-        places.map(|place| (place.name, &place.namespace, place.address)).chain(pods)
+        places.map(Place::parts).chain(pods)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a fabric is made of: subnets, nodes, kinds of pods.
 
+use super::Translate;
 use crate::sandbox::address::Subnet;
 
 /// Segments, and NICs of a node.
@@ -63,8 +64,8 @@ pub struct Plan {
     pub all: bool,
     /// How many nodes: one, or two.
     pub nodes: usize,
-    /// netpath translates what is sent to Services: where, as in the configuration.
-    pub translate: Option<&'static str>,
+    /// netpath translates what is sent to Services; else the host stack gets it.
+    pub services: Option<Translate>,
     /// What else stands in the nodes' configuration.
     pub more: &'static str,
 }
@@ -76,7 +77,7 @@ impl Default for Plan {
             swapped: false,
             all: false,
             nodes: NODES.len(),
-            translate: None,
+            services: None,
             more: "",
         }
     }

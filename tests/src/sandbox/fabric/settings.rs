@@ -1,16 +1,19 @@
 //! The configuration of a node's agent.
 
+use std::path::Path;
+
 use super::{
     nics::{Nics, VLAN, mac},
     plan::{Plan, SUBNETS, nic},
 };
-use crate::sandbox::{address::Family, agent::Settings, cgroup::Cgroup};
+use crate::sandbox::{address::Family, agent::Settings};
 
+/// Of the node of this name, whose addresses end with this number.
 pub(super) fn settings(
     plan: Plan,
     nics: Nics,
     (name, number): (&str, u8),
-    cgroup: Option<&Cgroup>,
+    cgroup: Option<&Path>,
 ) -> Settings {
     let (first, second) =
         if plan.swapped { ("macvlan", "ipvlan-l2") } else { ("ipvlan-l2", "macvlan") };
@@ -28,12 +31,10 @@ pub(super) fn settings(
             prefixes.concat()
         )
     };
-    let services = plan.translate.map(|translate| {
-        let cgroup = cgroup.map(|cgroup| format!("cgroup = \"{}\"\n", cgroup.path().display()));
-        let mode = format!("[services]\nmode = \"native\"\ntranslate = {translate:?}\n");
-        mode + &format!("node = {name:?}\n") + &cgroup.unwrap_or_default()
-    });
+    let services = plan.services.map(|translate| translate.configuration(name, cgroup));
+    let default = Settings::default();
     Settings {
+        routes: if services.is_some() { Vec::new() } else { default.routes.clone() },
         attachment: first.to_owned(),
         attach: plan.attach.to_owned(),
         // Questions of half a second a pod are others' to test.
@@ -44,6 +45,6 @@ pub(super) fn settings(
             + "[[parent]]\nname = \"eth4\"\nattachment = \"exclusive\"\n"
             + &services.unwrap_or_default()
             + plan.more,
-        ..Settings::default()
+        ..default
     }
 }

@@ -1,5 +1,5 @@
-//! The return matrix: what the host's netfilter translates comes back through it, whoever asks and
-//! whoever answers, and nobody's source is hidden who need not be.
+//! The return matrix: what the host's netfilter translates, or netpath, comes back through it, whoever
+//! asks and whoever answers, and nobody's source is hidden who need not be.
 
 mod iptables;
 mod native;
@@ -16,7 +16,7 @@ use self::services::{
 use super::{Bench, Outcome, Scenario};
 use crate::sandbox::{
     address::{Dual, Family, SERVICE},
-    fabric::{Fabric, Plan, Pod, SEGMENTS},
+    fabric::{Fabric, Plan, Pod, SEGMENTS, Translate},
     kernel,
     namespace::Namespace,
     probe::{Patience, Proto, who},
@@ -25,54 +25,53 @@ use crate::sandbox::{
 
 /// By who translates, and with each kind of child on the first parent.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let matrix = |by: Netfilter, name: &str, swapped| {
+    let matrix = |by: Translator, name: &str, plan: Plan| {
         Scenario::own(format!("matrix::{}::{name}", by.name()), move |bench| {
-            match by.left_out()? {
+            match by.left_out(plan)? {
                 Some(why) => Ok(Outcome::Ignored(why)),
-                None => matrix(bench, by, swapped),
+                None => matrix(bench, by, plan),
             }
         })
     };
+    let first = Plan::default();
+    let native = |translate: Translate, attach| {
+        let plan = Plan { attach, all: true, services: Some(translate), ..Plan::default() };
+        let name = format!("{}::attach_{attach}", translate.name());
+        matrix(Translator::Native(translate), &name, plan)
+    };
     vec![
-        matrix(Netfilter::Nftables, "ipvlan_first", false),
-        matrix(Netfilter::Nftables, "macvlan_first", true),
-        matrix(Netfilter::Iptables, "ipvlan_first", false),
-        netpath("packets", "packet", [(5, 10), (6, 12)]),
-        netpath("sockets", "auto", [(6, 1), (7, 3)]),
+        matrix(Translator::Nftables, "ipvlan_first", first),
+        matrix(Translator::Nftables, "macvlan_first", Plan { swapped: true, ..first }),
+        matrix(Translator::Iptables, "ipvlan_first", first),
+        native(Translate::Packet, "tcx"),
+        native(Translate::Packet, "netlink"),
+        native(Translate::Auto, "tcx"),
+        native(Translate::Auto, "netlink"),
     ]
 }
 
-/// Without netfilter, in guests of two kernels.
-fn netpath(name: &str, translate: &'static str, guests: [(u32, u32); 2]) -> Scenario {
-    Scenario::own(format!("matrix::netpath::{name}"), move |bench| {
-        for (major, minor) in [(5, 10), (6, 1), (6, 12), (7, 3)] {
-            if kernel::is(major, minor)? && !guests.contains(&(major, minor)) {
-                return Ok(Outcome::Ignored("it runs on two of the other kernels".to_owned()));
-            }
-        }
-        native::matrix(bench, translate)
-    })
-}
-
-/// How the Services are written, as the two proxies of Kubernetes do.
+/// Who translates: netfilter, by rules that are written as the two proxies of Kubernetes do, or netpath.
 #[derive(Clone, Copy, Debug)]
-enum Netfilter {
+enum Translator {
     /// Rules of nftables.
     Nftables,
     /// iptables, by the kernel's nftables.
     Iptables,
+    /// netpath itself.
+    Native(Translate),
 }
 
-impl Netfilter {
+impl Translator {
     const fn name(self) -> &'static str {
         match self {
             Self::Nftables => "nftables",
             Self::Iptables => "iptables",
+            Self::Native(_) => "native",
         }
     }
 
     /// Why it is left out on this kernel, if it is: netfilter is the same on all, and the matrix long.
-    fn left_out(self) -> Result<Option<String>> {
+    fn left_out(self, plan: Plan) -> Result<Option<String>> {
         let middle = kernel::is(6, 12)?;
         let ends = kernel::is(5, 10)? || kernel::is(7, 3)?;
         Ok(match self {
@@ -80,24 +79,62 @@ impl Netfilter {
             Self::Iptables if middle || kernel::is(6, 1)? => {
                 Some("it runs on Linux 5.10 and 7.3".to_owned())
             }
+            Self::Native(translate) => native::left_out(translate, plan.attach)?,
             _ => None,
         })
     }
 
-    fn set_up(self, node: &Namespace, services: &Services) -> Result<()> {
+    fn set_up(self, fabric: &Fabric) -> Result<()> {
+        let node = &fabric.nodes[0].namespace;
         match self {
-            Self::Nftables => nftables::set_up(node, services),
-            Self::Iptables => iptables::set_up(node, services),
+            Self::Nftables => nftables::set_up(node, &Services::of(fabric)),
+            Self::Iptables => iptables::set_up(node, &Services::of(fabric)),
+            Self::Native(_) => native::set_up(fabric),
         }
         .context("set up the Services")
     }
 
-    /// Packets that conntrack could make nothing of.
-    fn invalid(self, node: &Namespace) -> Result<u64> {
-        match self {
-            Self::Nftables => nftables::invalid(node),
-            Self::Iptables => iptables::invalid(node),
+    /// Whom a backend should see that is asked at a kind of address.
+    fn seen(self, asker: Asker<'_>, backend: &Pod, kind: &str) -> Seen {
+        if let Self::Native(translate) = self {
+            return native::seen(translate, asker, backend);
         }
+        match asker {
+            Asker::Pod(pod) if pod.name == backend.name => Seen::Node,
+            Asker::Remote if kind == NODE_PORT_CLUSTER => Seen::Node,
+            Asker::Host => Seen::Node,
+            Asker::Pod(_) | Asker::Remote => Seen::Asker,
+        }
+    }
+
+    /// Whether a backend's answer to a pod of the first node finds its way.
+    fn leads_back(self, pod: &Pod, backend: &Pod) -> bool {
+        let is_hidden = pod.sort.is_exclusive() && backend.node != 0;
+        match self {
+            Self::Native(Translate::Packet) if is_hidden => {
+                native::leads_back(backend, pod.sort.segment)
+            }
+            _ => true,
+        }
+    }
+
+    /// An error if something is not as it should be after what the node itself and its pods have asked.
+    fn check_inside(self, fabric: &Fabric) -> Result<()> {
+        match self {
+            Self::Native(Translate::Auto) => native::is_at_sockets(fabric),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same after all questions: no packets that conntrack could make nothing of, or no rules at all.
+    fn check(self, node: &Namespace) -> Result<()> {
+        let invalid = match self {
+            Self::Nftables => nftables::invalid(node)?,
+            Self::Iptables => iptables::invalid(node)?,
+            Self::Native(_) => return native::is_without_rules(node),
+        };
+        ensure!(invalid == 0, "conntrack took {invalid} packets for invalid");
+        Ok(())
     }
 }
 
@@ -110,70 +147,93 @@ enum Seen {
     Node,
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+enum Asker<'a> {
+    /// A pod of the first node.
+    Pod(&'a Pod),
+    /// The first node.
+    Host,
+    /// Somebody on the wire.
+    Remote,
+}
+
 struct Ask<'a> {
     what: String,
-    from: (&'a str, &'a Namespace, Dual),
+    from: Asker<'a>,
     to: Dual,
     port: u16,
     seen: Seen,
 }
 
-fn matrix(bench: &Bench, by: Netfilter, swapped: bool) -> Result<Outcome> {
-    let fabric = Fabric::build(&bench.programs, Plan { swapped, ..Plan::default() })?;
-    let node = &fabric.nodes[0].namespace;
-    by.set_up(node, &Services::of(&fabric))?;
+const NODE_PORT_CLUSTER: &str = "NodePort Cluster";
+
+fn matrix(bench: &Bench, by: Translator, plan: Plan) -> Result<Outcome> {
+    // A guest has no time for all.
+    let plan = Plan { all: plan.all && kernel::guest()?.is_none(), ..plan };
+    let fabric = Fabric::build(&bench.programs, plan)?;
+    by.set_up(&fabric)?;
     lead_to_node(&fabric)?;
     let _servers = fabric.start_servers()?;
-    let asks = questions(&fabric);
-    let mut wrong = Vec::new();
-    for some in asks.chunks(8) {
-        wrong.extend(ask(&fabric, some)?);
-    }
-    eprintln!("matrix: {} questions, 2 families, 2 protocols, each twice", asks.len());
+    let (outside, inside): (Vec<_>, Vec<_>) =
+        questions(&fabric, by).into_iter().partition(|ask| matches!(ask.from, Asker::Remote));
+    let mut wrong = ask_all(&fabric, &inside)?;
+    by.check_inside(&fabric)?;
+    wrong.extend(ask_all(&fabric, &outside)?);
+    let asked = inside.len() + outside.len();
+    eprintln!("matrix: {asked} questions, 2 families, 2 protocols, each twice");
     ensure!(wrong.is_empty(), "{} not as expected: {}", wrong.len(), wrong.join("; "));
-    let invalid = by.invalid(node)?;
-    ensure!(invalid == 0, "conntrack took {invalid} packets for invalid");
+    by.check(&fabric.nodes[0].namespace)?;
     Ok(Outcome::Passed)
 }
 
-fn questions(fabric: &Fabric) -> Vec<Ask<'_>> {
-    let node = &fabric.nodes[0];
-    let host = (node.name, &node.namespace, node.address);
-    let remote = (fabric.remote.name, &fabric.remote.namespace, fabric.remote.address);
+fn questions(fabric: &Fabric, by: Translator) -> Vec<Ask<'_>> {
     let own: Vec<&Pod> = fabric.pods.iter().filter(|pod| pod.node == 0).collect();
     let mut asks = Vec::new();
     for (number, backend) in fabric.pods.iter().enumerate() {
-        let mut ask = |what: &str, from, to, port, seen| {
-            let what = format!("{what} of {}", backend.name);
+        let mut ask = |kind: &str, from, to, port| {
+            let seen = by.seen(from, backend, kind);
+            let what = format!("{kind} of {}", backend.name);
             asks.push(Ask { what, from, to, port, seen });
         };
         let service = cluster_ip(number);
-        for pod in &own {
-            let from = (&*pod.name, &pod.namespace, pod.address);
-            let hairpin = pod.name == backend.name;
-            let seen = if hairpin { Seen::Node } else { Seen::Asker };
-            ask("ClusterIP", from, service, SERVICE_PORT, seen);
+        for pod in own.iter().filter(|pod| by.leads_back(pod, backend)) {
+            ask("ClusterIP", Asker::Pod(pod), service, SERVICE_PORT);
         }
-        ask("ClusterIP", host, service, SERVICE_PORT, Seen::Node);
+        ask("ClusterIP", Asker::Host, service, SERVICE_PORT);
+        let port = |base| port_of(base, number);
         if backend.node != 0 {
+            if let Translator::Native(_) = by {
+                for segment in (0..SEGMENTS).filter(|segment| native::leads_back(backend, *segment))
+                {
+                    let address = fabric.address_of(0, segment);
+                    ask(NODE_PORT_CLUSTER, Asker::Remote, address, port(CLUSTER));
+                }
+            }
             continue;
         }
         // By the backend's own parent: a strict source check takes what comes by another for
         // forged, for the way back to the asker leads by this one.
         let segment = backend.sort.segment;
         let address = fabric.address_of(0, segment);
-        let port = |base| port_of(base, number);
-        ask("NodePort Cluster", remote, address, port(CLUSTER), Seen::Node);
-        ask("NodePort Local", remote, address, port(LOCAL), Seen::Asker);
-        ask("hostPort", remote, address, port(HOST_PORT), Seen::Asker);
+        ask(NODE_PORT_CLUSTER, Asker::Remote, address, port(CLUSTER));
+        ask("NodePort Local", Asker::Remote, address, port(LOCAL));
+        ask("hostPort", Asker::Remote, address, port(HOST_PORT));
         let balancer = load_balancer(number, segment);
-        ask("LoadBalancer Local", remote, balancer, SERVICE_PORT, Seen::Asker);
+        ask("LoadBalancer Local", Asker::Remote, balancer, SERVICE_PORT);
         for pod in own.iter().filter(|pod| pod.name != backend.name) {
-            let from = (&*pod.name, &pod.namespace, pod.address);
-            ask("hostPort", from, node.address, port(HOST_PORT), Seen::Asker);
+            ask("hostPort", Asker::Pod(pod), fabric.nodes[0].address, port(HOST_PORT));
         }
     }
     asks
+}
+
+fn ask_all(fabric: &Fabric, asks: &[Ask<'_>]) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for some in asks.chunks(8) {
+        wrong.extend(ask(fabric, some)?);
+    }
+    Ok(wrong)
 }
 
 /// Asks in both families by both protocols, twice: the second time on flows that the dataplane knows.
@@ -191,16 +251,21 @@ fn ask(fabric: &Fabric, asks: &[Ask<'_>]) -> Result<Vec<String>> {
 impl Ask<'_> {
     fn twice(&self, fabric: &Fabric, family: Family, proto: Proto) -> Result<Option<String>> {
         let Self { what, from, to, port, seen } = self;
+        let (name, namespace, own) = match from {
+            Asker::Pod(pod) => (&*pod.name, &pod.namespace, pod.address),
+            Asker::Host => fabric.nodes[0].parts(),
+            Asker::Remote => fabric.remote.parts(),
+        };
         let to = SocketAddr::new(to.of(family), *port);
         for round in ["first", "again"] {
-            let found = who(from.1, to, proto, Patience::EXPECTED)?;
+            let found = who(namespace, to, proto, Patience::EXPECTED)?;
             let right = found.is_some_and(|found| match seen {
-                Seen::Asker => found == from.2.of(family),
+                Seen::Asker => found == own.of(family),
                 Seen::Node => is_node(fabric, found),
             });
             if !right {
-                let (from, proto) = (from.0, proto.name());
-                let wrong = format!("{from} to {what}, {to} {proto}, {round}: seen as {found:?}");
+                let proto = proto.name();
+                let wrong = format!("{name} to {what}, {to} {proto}, {round}: seen as {found:?}");
                 return Ok(Some(wrong));
             }
         }

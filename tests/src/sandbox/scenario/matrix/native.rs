@@ -1,150 +1,128 @@
-//! The same without netfilter: netpath translates by itself.
+//! Services as netpath has them, without a rule of netfilter.
 
 use std::net::IpAddr;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::{
-    Ask, Outcome, Seen, ask, lead_to_node, questions,
+    Asker, Seen,
     services::{CLUSTER, HOST_PORT, LOCAL, SERVICE_PORT, cluster_ip, load_balancer, port_of},
 };
 use crate::sandbox::{
     address::{Dual, Family},
-    cgroup::Cgroup,
     command,
-    fabric::{Fabric, Plan, Pod, SEGMENTS},
-    scenario::Bench,
+    fabric::{Fabric, Pod, SEGMENTS, Translate},
+    kernel,
+    namespace::Namespace,
     server::ECHO_PORT,
 };
 
-/// Asks every question of nodes that have no rule of netfilter.
-pub(super) fn matrix(bench: &Bench, translate: &'static str) -> Result<Outcome> {
-    let plan = Plan { translate: Some(translate), ..Plan::default() };
-    let fabric = Fabric::build(&bench.programs, plan)?;
-    apply(&fabric)?;
-    for node in &fabric.nodes {
-        let rules = command::run(node.namespace.command("nft").args(["list", "ruleset"]))?;
-        ensure!(rules.trim().is_empty(), "{} has rules of netfilter: {rules}", node.name);
+/// Cluster IPs of Services that are asked at other addresses start so far above [`cluster_ip`].
+const OTHERS: [usize; 2] = [100, 200];
+
+/// Why a kernel leaves it out: guests have one of the four each, the running kernel all.
+pub(super) fn left_out(translate: Translate, attach: &str) -> Result<Option<String>> {
+    let own = [
+        (Translate::Packet, "netlink"),
+        (Translate::Auto, "netlink"),
+        (Translate::Packet, "tcx"),
+        (Translate::Auto, "tcx"),
+    ];
+    match kernel::guest()? {
+        Some(guest) if own[guest] != (translate, attach) => {
+            Ok(Some("it runs on another kernel".to_owned()))
+        }
+        Some(_) => Ok(None),
+        None => kernel::without_hooks(attach),
     }
-    lead_to_node(&fabric)?;
-    let _servers = fabric.start_servers()?;
-    let asks: Vec<_> = questions(&fabric).into_iter().map(|ask| as_we_do(&fabric, ask)).collect();
-    let count = asks.len();
-    let (inside, outside): (Vec<_>, Vec<_>) =
-        asks.into_iter().partition(|ask| ask.from.0 != fabric.remote.name);
-    let mut wrong = Vec::new();
-    // Who asks from this node has its sockets translated, if anybody has.
-    let guest = fabric.cgroups.first().map(Cgroup::join).transpose()?;
-    for some in inside.chunks(8) {
-        wrong.extend(ask(&fabric, some)?);
-    }
-    if guest.is_some() {
-        let connections = fabric.agents[0].netpath_json(&["conn", "list"])?;
-        ensure!(connections == json!([]), "packets were translated: {connections}");
-    }
-    drop(guest);
-    for some in outside.chunks(8) {
-        wrong.extend(ask(&fabric, some)?);
-    }
-    eprintln!("matrix: {count} questions, 2 families, 2 protocols, each twice");
-    ensure!(wrong.is_empty(), "{} not as expected: {}", wrong.len(), wrong.join("; "));
-    Ok(Outcome::Passed)
 }
 
-/// Nobody is hidden but who calls itself, and by packets: all backends of these questions answer through
-/// this node.
-fn as_we_do<'a>(fabric: &'a Fabric, question: Ask<'a>) -> Ask<'a> {
-    let from_remote = question.from.0 == fabric.remote.name;
-    let by_socket = !fabric.cgroups.is_empty() && question.from.0 != fabric.nodes[0].name;
-    Ask { seen: if from_remote || by_socket { Seen::Asker } else { question.seen }, ..question }
+/// Gives both nodes two Services a pod: for who asks at the Service's address or a port of the node, and
+/// for who may be led to this node's pods only. The first node alone has a third one, at a port of its
+/// own addresses.
+pub(super) fn set_up(fabric: &Fabric) -> Result<()> {
+    let (mut everywhere, mut here) = (Vec::new(), Vec::new());
+    for (number, pod) in fabric.pods.iter().enumerate() {
+        let [cluster, local, host] = of(fabric, number, pod);
+        everywhere.extend([cluster, local]);
+        here.push(host);
+    }
+    fabric.apply(&everywhere.into())?;
+    fabric.apply_at(0, &here.into())
 }
 
-/// Gives every node the same Services.
-fn apply(fabric: &Fabric) -> Result<()> {
-    let text = serde_json::to_string(&services(fabric))?;
-    for agent in &fabric.agents {
-        agent.apply_services(&text).context("apply the Services")?;
+fn of(fabric: &Fabric, number: usize, pod: &Pod) -> [Value; 3] {
+    let service = |kind: &str, offset, port: u16, node_port: Option<u16>| {
+        let ports = ["tcp", "udp"].map(|protocol| {
+            json!({
+                "name": protocol, "protocol": protocol, "port": port, "target": ECHO_PORT,
+                "node_port": node_port,
+            })
+        });
+        json!({
+            "name": format!("{kind}/{}", pod.name),
+            "cluster_ips": both(cluster_ip(number + offset)),
+            "ports": ports,
+            "endpoints": [{"addresses": both(pod.address), "node": fabric.nodes[pod.node].name}],
+        })
+    };
+    let [local, host] = OTHERS;
+    let cluster = service("cluster", 0, SERVICE_PORT, Some(port_of(CLUSTER, number)));
+    let mut local = service("local", local, SERVICE_PORT, Some(port_of(LOCAL, number)));
+    let balancers = (0..SEGMENTS).map(|segment| load_balancer(number, segment));
+    local["load_balancer_ips"] = all(balancers);
+    let mut host = service("host", host, port_of(HOST_PORT, number), None);
+    host["external_ips"] = all((0..SEGMENTS).map(|segment| fabric.address_of(0, segment)));
+    for service in [&mut local, &mut host] {
+        service["external_policy"] = "local".into();
     }
+    [cluster, local, host]
+}
+
+fn both(dual: Dual) -> [IpAddr; 2] {
+    Family::BOTH.map(|family| dual.of(family))
+}
+
+fn all(duals: impl Iterator<Item = Dual>) -> Value {
+    json!(duals.flat_map(both).collect::<Vec<_>>())
+}
+
+/// Whether a backend of the second node finds the first node's address on a segment. Its node has a route
+/// of its own there, and IPv6 takes it although it leads by another parent than the backend's.
+pub(super) fn leads_back(backend: &Pod, segment: usize) -> bool {
+    backend.sort.segment == segment || backend.sort.segment != 0
+}
+
+/// Whom a backend sees: the asker, unless its answer would pass the asker's node by.
+pub(super) fn seen(by: Translate, asker: Asker<'_>, backend: &Pod) -> Seen {
+    let is_past = backend.node == 0 && backend.sort.is_exclusive();
+    let hidden = match asker {
+        Asker::Pod(pod) => {
+            by == Translate::Packet
+                && (pod.sort.is_exclusive() || is_past || pod.name == backend.name)
+        }
+        Asker::Host => true,
+        Asker::Remote => is_past || backend.node != 0,
+    };
+    if hidden { Seen::Node } else { Seen::Asker }
+}
+
+/// An error if a node has rules of netfilter.
+pub(super) fn is_without_rules(node: &Namespace) -> Result<()> {
+    let rules = command::run(node.command("nft").args(["list", "ruleset"]))?;
+    ensure!(rules.is_empty(), "rules: {rules}");
     Ok(())
 }
 
-/// One a pod and a way to ask for it.
-fn services(fabric: &Fabric) -> Value {
-    let mut services = Vec::new();
-    for (number, pod) in fabric.pods.iter().enumerate() {
-        let endpoints = endpoints(fabric, pod);
-        let service = |name: &str, ips: Vec<IpAddr>, ports: Value, more: Value| {
-            let mut service = json!({
-                "name": format!("{name}/{}", pod.name),
-                "cluster_ips": ips,
-                "ports": ports,
-                "endpoints": endpoints,
-            });
-            if let (Some(service), Some(more)) = (service.as_object_mut(), more.as_object()) {
-                service.extend(more.clone());
-            }
-            service
-        };
-        let balancers: Vec<_> =
-            (0..SEGMENTS).flat_map(|segment| both(load_balancer(number, segment))).collect();
-        let local = json!({ "load_balancer_ips": balancers, "external_policy": "local" });
-        services.push(service(
-            "cluster",
-            both(cluster_ip(number)),
-            ports(SERVICE_PORT, None),
-            local,
-        ));
-        if pod.node != 0 {
-            continue;
-        }
-        let port = |base| Some(port_of(base, number));
-        let policy = |policy: &str| json!({ "external_policy": policy });
-        let other = |kind: u8| both(another(cluster_ip(number), kind));
-        let by = |base| ports(SERVICE_PORT, port(base));
-        services.push(service("node-port", other(1), by(CLUSTER), policy("cluster")));
-        services.push(service("node-port-local", other(2), by(LOCAL), policy("local")));
-        let own: std::collections::BTreeSet<_> = [0, pod.sort.segment]
-            .map(|segment| fabric.address_of(0, segment))
-            .map(both)
-            .concat()
-            .into_iter()
-            .collect();
-        let host = json!({ "external_ips": own, "external_policy": "local" });
-        services.push(service(
-            "host-port",
-            other(3),
-            ports(port_of(HOST_PORT, number), None),
-            host,
-        ));
+/// An error if packets were translated, though the asker has sockets that could be.
+pub(super) fn is_at_sockets(fabric: &Fabric) -> Result<()> {
+    for agent in &fabric.agents {
+        let connections = agent.netpath_json(&["conn", "list"])?;
+        ensure!(connections == json!([]), "packets were translated: {connections}");
+        let counters = agent.counters()?;
+        let moved = counters.iter().find(|counter| counter.reason == "service");
+        ensure!(moved.is_none(), "packets were translated: {moved:?}");
     }
-    Value::Array(services)
-}
-
-fn endpoints(fabric: &Fabric, pod: &Pod) -> Value {
-    json!([{ "addresses": both(pod.address), "node": fabric.nodes[pod.node].name }])
-}
-
-fn ports(port: u16, node_port: Option<u16>) -> Value {
-    let one = |protocol: &str| {
-        let mut one =
-            json!({ "name": protocol, "protocol": protocol, "port": port, "target": ECHO_PORT });
-        if let Some(node_port) = node_port {
-            one["node_port"] = node_port.into();
-        }
-        one
-    };
-    json!([one("tcp"), one("udp")])
-}
-
-fn both(dual: Dual) -> Vec<IpAddr> {
-    Family::BOTH.map(|family| dual.of(family)).to_vec()
-}
-
-/// An address of the same Service prefix that no other has.
-fn another(of: Dual, kind: u8) -> Dual {
-    let [a, b, _, d] = of.v4.octets();
-    let mut segments = of.v6.segments();
-    segments[6] = kind.into();
-    Dual { v4: [a, b, kind, d].into(), v6: segments.into() }
+    Ok(())
 }

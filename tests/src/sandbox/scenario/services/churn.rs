@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -16,9 +16,7 @@ use super::{answerer::Answerer, ledger::Ledger, once};
 use crate::sandbox::{
     address::Family,
     agent::Agent,
-    cgroup::Cgroup,
-    fabric::{Fabric, Plan, Pod},
-    namespace::Namespace,
+    fabric::{Fabric, Plan, Pod, Translate},
     scenario::{Bench, Outcome},
 };
 
@@ -37,8 +35,8 @@ const ADDRESSES: [&str; 2] = ["10.96.9.9", "fd00:96::99"];
 /// What a client saw: when it began, when it ended, and who answered.
 type Answer = (Instant, Instant, Result<u8, String>);
 
-pub(super) fn churn(bench: &Bench, translate: &'static str, restart: bool) -> Result<Outcome> {
-    let plan = Plan { translate: Some(translate), nodes: 1, ..Plan::default() };
+pub(super) fn churn(bench: &Bench, translate: Translate, restart: bool) -> Result<Outcome> {
+    let plan = Plan { services: Some(translate), nodes: 1, ..Plan::default() };
     let mut fabric = Fabric::build(&bench.programs, plan)?;
     let pods = std::mem::take(&mut fabric.pods);
     let answerers = (0..BACKENDS).map(|id| {
@@ -46,30 +44,17 @@ pub(super) fn churn(bench: &Bench, translate: &'static str, restart: bool) -> Re
         Answerer::start(&pod.namespace, port(id)?, u8::try_from(id)?)
     });
     let _answerers = answerers.collect::<Result<Vec<_>>>()?;
-    let _guest = fabric.cgroups.first().map(Cgroup::join).transpose()?;
     let mut ledger = Ledger::new(BACKENDS);
     ledger.add(0, Instant::now());
-    fabric.agents[0].apply_services(&service(&pods, &ledger)?.to_string())?;
+    fabric.apply_at(0, &service(&pods, &ledger)?)?;
 
     let ends = AtomicBool::new(false);
-    let askers: Vec<&Namespace> = (0..CLIENTS)
-        .map(|client| match pods.get(client) {
-            Some(pod) if client > 0 => &pod.namespace,
-            _ => &fabric.nodes[0].namespace,
-        })
-        .collect();
-    let askers: Vec<std::fs::File> = askers
-        .into_iter()
-        .map(|namespace| std::fs::File::open(namespace.path()).context("open a namespace"))
-        .collect::<Result<_>>()?;
     let time = Duration::from_secs(bench.effort.churn);
     let (changes, answers) = thread::scope(|scope| {
-        let clients: Vec<_> = askers
-            .iter()
-            .enumerate()
-            .map(|(client, namespace)| {
-                let ends = &ends;
-                scope.spawn(move || ask(namespace, client, ends))
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let (ends, pod) = (&ends, &pods[client % pods.len()]);
+                scope.spawn(move || pod.namespace.enter(|| Ok(ask(client, ends))))
             })
             .collect();
         let changes = change(&mut fabric, &pods, &mut ledger, (time, restart));
@@ -153,8 +138,7 @@ fn put(agent: &Agent, endpoints: &Value) -> Result<()> {
 }
 
 /// Connects again and again, by both families in turn.
-fn ask(namespace: &std::fs::File, client: usize, ends: &AtomicBool) -> Result<Vec<Answer>> {
-    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
+fn ask(client: usize, ends: &AtomicBool) -> Vec<Answer> {
     let addresses = ADDRESSES.map(|address| {
         let address: IpAddr = address.parse().expect("an address");
         SocketAddr::new(address, 80)
@@ -168,7 +152,7 @@ fn ask(namespace: &std::fs::File, client: usize, ends: &AtomicBool) -> Result<Ve
         answers.push((began, Instant::now(), answer));
         thread::sleep(CLIENT_PACE.saturating_sub(began.elapsed()));
     }
-    Ok(answers)
+    answers
 }
 
 fn service(pods: &[Pod], ledger: &Ledger) -> Result<Value> {

@@ -1,134 +1,65 @@
-//! Node-local DNS: a Service that leads to a process of the node while that lives, asked from pods of every
-//! attachment.
+//! A name server that has the same answer for everybody.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    time::{Duration, Instant},
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+/// What all names stand for.
+pub(super) const ANSWER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-use super::answerer::Answerer;
-use crate::sandbox::{
-    address::{Family, SERVICE},
-    cgroup::Cgroup,
-    fabric::{Fabric, Plan},
-    namespace::Namespace,
-    scenario::{Bench, Outcome},
-    wait,
-};
+const HEADER: usize = 12;
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the node's process and the cluster's backends answer with.
-const LOCAL: u8 = 1;
-const CLUSTER: u8 = 2;
-const PORT: u16 = 53;
-const RULE: &str = "[[local_service]]\nservice = \"kube-system/kube-dns\"\n\
-                    addresses = [\"169.254.20.10:53\", \"[fd00:20::10]:53\"]\n";
-const ADDRESSES: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(10, 96, 0, 53)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0x53)),
-];
-/// How long a question waits until it is asked again.
-const AGAIN: Duration = Duration::from_millis(100);
-/// How long nobody may answer when the process has died.
-const GAP: Duration = Duration::from_secs(1);
-/// By when its return is noticed.
-const RETURN: Duration = Duration::from_secs(10);
-
-pub(super) fn local(bench: &Bench, translate: &'static str) -> Result<Outcome> {
-    for family in Family::BOTH {
-        let own = SocketAddr::new(SERVICE.of(family), PORT).to_string();
-        ensure!(RULE.contains(&own), "the node serves at {own}");
-    }
-    let plan = Plan { translate: Some(translate), more: RULE, ..Plan::default() };
-    let fabric = Fabric::build(&bench.programs, plan)?;
-    let _guest = fabric.cgroups.first().map(Cgroup::join).transpose()?;
-    let node = &fabric.nodes[0].namespace;
-    let away: Vec<_> = fabric.pods.iter().filter(|pod| pod.node == 1).collect();
-    let cluster = away.iter().map(|pod| Answerer::start(&pod.namespace, PORT, CLUSTER));
-    let _cluster = cluster.collect::<Result<Vec<_>>>()?;
-    // A process that serves several addresses answers from the one that was asked.
-    let start = || -> Result<Vec<_>> {
-        let own = Family::BOTH.map(|family| SocketAddr::new(SERVICE.of(family), PORT));
-        own.iter().map(|own| Answerer::start_at(node, *own, LOCAL)).collect()
-    };
-    let local = start()?;
-    let endpoints: Vec<_> = away
-        .iter()
-        .map(|pod| {
-            let addresses = Family::BOTH.map(|family| pod.address.of(family));
-            json!({ "addresses": addresses, "node": "node2" })
-        })
-        .collect();
-    let port = |protocol: &str| json!({ "name": protocol, "protocol": protocol, "port": PORT });
-    let service = json!([{
-        "name": "kube-system/kube-dns",
-        "cluster_ips": ADDRESSES,
-        "ports": [port("udp"), port("tcp")],
-        "endpoints": endpoints,
-    }]);
-    fabric.agents[0].apply_services(&service.to_string())?;
-    let askers: Vec<(&str, &Namespace)> = fabric
-        .pods
-        .iter()
-        .filter(|pod| pod.node == 0)
-        .map(|pod| (&*pod.name, &pod.namespace))
-        // By packets the node can not ask itself: its stack takes none from the wire with its own address.
-        .chain((!fabric.cgroups.is_empty()).then_some((fabric.nodes[0].name, node)))
-        .collect();
-    let everybody = |expected: u8, within: Duration| -> Result<Duration> {
-        let mut longest = Duration::ZERO;
-        for (name, namespace) in &askers {
-            for address in ADDRESSES {
-                let took = until(namespace, address, expected, within)
-                    .with_context(|| format!("{name} asks {address}"))?;
-                longest = longest.max(took);
-            }
-        }
-        Ok(longest)
-    };
-    everybody(LOCAL, RETURN).context("the node's process lives")?;
-    drop(local);
-    // The first one meets the gap; for the others it is over.
-    let gap = everybody(CLUSTER, GAP).context("the node's process has died")?;
-    let _local = start()?;
-    everybody(LOCAL, RETURN).context("the node's process is back")?;
-    eprintln!("dns: {} askers by both families, nobody answered for {gap:?}", askers.len());
-    Ok(Outcome::Passed)
+/// To a datagram; nothing if it is no question.
+pub(super) fn reply(question: &[u8], _: SocketAddr, _: SocketAddr) -> Vec<u8> {
+    answer(question).unwrap_or_default()
 }
 
-/// Asks until this backend answers, and tells how long that took.
-fn until(
-    namespace: &Namespace,
-    address: IpAddr,
-    expected: u8,
-    within: Duration,
-) -> Result<Duration> {
-    let start = Instant::now();
-    namespace.enter(|| {
-        wait::until(&format!("an answer of backend {expected}"), within, || {
-            Ok((ask(address)? == Some(expected)).then_some(()))
-        })
-    })?;
-    Ok(start.elapsed())
+/// To one question on a connection, which has its length before it (RFC 1035, 4.2.2).
+pub(super) fn serve(mut connection: TcpStream) {
+    let mut talk = || {
+        connection.set_nonblocking(false)?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        let mut length = [0; 2];
+        connection.read_exact(&mut length)?;
+        let mut question = vec![0; u16::from_be_bytes(length).into()];
+        connection.read_exact(&mut question)?;
+        let answer = answer(&question).unwrap_or_default();
+        let length = u16::try_from(answer.len()).unwrap_or_default();
+        connection.write_all(&[&length.to_be_bytes()[..], &answer].concat())
+    };
+    // A broken connection is the asker's to report.
+    let _: std::io::Result<()> = talk();
 }
 
-/// A question of a socket of its own, that is not connected: the answer comes from whom it asked.
-fn ask(address: IpAddr) -> Result<Option<u8>> {
-    let any: IpAddr =
-        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0))?;
-    socket.set_read_timeout(Some(AGAIN))?;
-    let server = SocketAddr::new(address, PORT);
-    // Refused while nobody answers.
-    let Ok(_) = socket.send_to(b"?", server) else { return Ok(None) };
-    let mut id = [0];
-    match socket.recv_from(&mut id) {
-        Ok((1, from)) => {
-            ensure!(from == server, "{server} was asked, and {from} answered");
-            Ok(Some(id[0]))
-        }
-        _ => Ok(None),
+fn answer(question: &[u8]) -> Option<Vec<u8>> {
+    let labels = question.get(HEADER..)?;
+    // A name ends with an empty label; type and class come after it.
+    let end = HEADER + labels.iter().position(|byte| *byte == 0)? + 5;
+    // Its number; an answer with authority; one question, one answer, nothing more.
+    let mut answer = question[..2].to_vec();
+    answer.extend([0x84, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
+    answer.extend(question.get(HEADER..end)?);
+    // The name of the question, an address (A) of the internet, for no time, of four bytes.
+    answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+    answer.extend(ANSWER.octets());
+    Some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_repeats_the_question() {
+        let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        question.extend(b"\x03web\x04test\x00\x00\x01\x00\x01");
+        let answer = answer(&question).unwrap();
+        assert_eq!(answer[..2], question[..2]);
+        assert_eq!(answer[HEADER..question.len()], question[HEADER..]);
+        assert_eq!(answer[answer.len() - 4..], ANSWER.octets());
+        assert_eq!(super::answer(&question[..15]), None);
     }
 }

@@ -13,8 +13,7 @@ use serde_json::json;
 use super::{answerer::Answerer, once};
 use crate::sandbox::{
     address::Family,
-    cgroup::Cgroup,
-    fabric::{Fabric, Plan},
+    fabric::{Fabric, Plan, Translate},
     scenario::{Bench, Outcome},
 };
 
@@ -23,10 +22,9 @@ const PROBES: usize = 10_000;
 const TARGET: u16 = 9200;
 const SERVICE: &str = "10.96.0.92";
 
-pub(super) fn probes(bench: &Bench, translate: &'static str) -> Result<Outcome> {
-    let plan = Plan { translate: Some(translate), nodes: 1, ..Plan::default() };
+pub(super) fn under_load(bench: &Bench, translate: Translate) -> Result<Outcome> {
+    let plan = Plan { services: Some(translate), nodes: 1, ..Plan::default() };
     let fabric = Fabric::build(&bench.programs, plan)?;
-    let _guest = fabric.cgroups.first().map(Cgroup::join).transpose()?;
     let answerers = fabric.pods.iter().zip(1..);
     let answerers = answerers.map(|(pod, id)| Answerer::start(&pod.namespace, TARGET, id));
     let _answerers = answerers.collect::<Result<Vec<_>>>()?;
@@ -39,7 +37,7 @@ pub(super) fn probes(bench: &Bench, translate: &'static str) -> Result<Outcome> 
         "ports": [{ "port": 80, "target": TARGET }],
         "endpoints": endpoints,
     }]);
-    fabric.agents[0].apply_services(&service.to_string())?;
+    fabric.apply_at(0, &service)?;
     let targets: Vec<_> = fabric
         .pods
         .iter()
