@@ -65,7 +65,8 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     let ifindex = unsafe { (*skb).ifindex };
     // SAFETY: as above.
     let ingress = unsafe { (*skb).ingress_ifindex };
-    let handed_over = next_hop::is_forwarded(&ctx);
+    let sent = next_hop::Sent::of(&ctx);
+    let handed_over = sent.is_handed_over();
     if handed_over && ingress != 0 {
         next_hop::unmark(&ctx);
         return TC_ACT_UNSPEC;
@@ -73,7 +74,7 @@ fn netpath_egress(ctx: TcContext) -> i32 {
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(&ctx, &mut packet);
     let (forwarded, namespace) = (ingress != 0, namespace::of(skb));
-    let origin = Origin { ifindex, forwarded, namespace, again: next_hop::is_sent(&ctx) };
+    let origin = Origin { ifindex, forwarded, namespace, again: sent.is_again() };
     let verdict = decide::egress(&Maps, packet, origin);
     // Counted when it came by first.
     if verdict.action == Action::NextHop
@@ -153,7 +154,8 @@ fn netpath_to_endpoint(ctx: TcContext) -> i32 {
 #[inline(always)]
 fn finish(ctx: &TcContext, packet: &Packet, verdict: &Verdict, parent: u32, hook: Hook) -> i32 {
     if verdict.action == Action::Translate {
-        return translate::run(ctx, packet, verdict, parent, hook);
+        let slots = u64::from(verdict.sender) << 32 | u64::from(verdict.receiver);
+        return translate::run(ctx, packet, slots, parent, hook);
     }
     // The length before an answer may have changed it.
     let bytes = u64::from(ctx.len());

@@ -34,12 +34,31 @@ pub(crate) fn mark_forwarded(ctx: &TcContext) {
     unsafe { (*ctx.skb.skb).tc_index = FORWARDED };
 }
 
-/// Whether a packet at a parent's egress is so marked. What came by no device may be so by its sender, and
-/// is decided on again.
-#[inline(always)]
-pub(crate) fn is_forwarded(ctx: &TcContext) -> bool {
-    // SAFETY: TC programs may read the field.
-    unsafe { (*ctx.skb.skb).tc_index == FORWARDED }
+/// What a packet at a parent's egress is marked with, be it by its sender.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent(u32);
+
+impl Sent {
+    /// Reads the mark.
+    #[inline(always)]
+    pub(crate) fn of(ctx: &TcContext) -> Self {
+        // SAFETY: TC programs may read the field.
+        Self(unsafe { (*ctx.skb.skb).tc_index })
+    }
+
+    /// Whether nothing is left to decide, if it came by a device. What came by none may be so by its sender,
+    /// and is decided on again.
+    #[inline(always)]
+    pub(crate) const fn is_handed_over(self) -> bool {
+        self.0 == FORWARDED
+    }
+
+    /// Whether the neighbour table has written its header. A child that says so by itself may leave its own
+    /// Ethernet address out: that its addresses are its own is told by its socket.
+    #[inline(always)]
+    pub(crate) const fn is_again(self) -> bool {
+        self.0.wrapping_sub(SENT) <= FORWARDED - SENT
+    }
 }
 
 /// Takes the mark off, and that of [`forward`], if it was one.
@@ -48,16 +67,6 @@ pub(crate) fn unmark(ctx: &TcContext) {
     // SAFETY: TC programs may write the field.
     unsafe { (*ctx.skb.skb).tc_index = 0 };
     ctx.set_mark(0);
-}
-
-/// Whether a packet at a parent's egress has been there before, and the neighbour table has written its
-/// header since. A child that says so by itself may leave its own Ethernet address out, which it may
-/// also be without: that its addresses are its own is told by its socket.
-#[inline(always)]
-pub(crate) fn is_sent(ctx: &TcContext) -> bool {
-    // SAFETY: TC programs may read the field.
-    let index = unsafe { (*ctx.skb.skb).tc_index };
-    matches!(index, SENT | SENT_AGAIN | FORWARDED)
 }
 
 /// Has the host's neighbour table send a packet by a parent: to whom the parent's own table says, which

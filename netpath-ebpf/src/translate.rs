@@ -43,22 +43,16 @@ pub(crate) struct Desk {
 }
 
 /// Translates a packet, and carries out what that leads to: the return value of a TC program.
-#[inline(always)]
-pub(crate) fn run(
-    ctx: &TcContext,
-    packet: &Packet,
-    verdict: &Verdict,
-    parent: u32,
-    hook: Hook,
-) -> i32 {
+#[inline(never)]
+pub(crate) fn run(ctx: &TcContext, packet: &Packet, slots: u64, parent: u32, hook: Hook) -> i32 {
     let Some(desk) = TRANSLATION.get_ptr_mut(0) else { return TC_ACT_SHOT };
     // SAFETY: this CPU's own value of a per-CPU array; programs do not interrupt each other on a CPU.
     let desk = unsafe { &mut *desk };
     desk.work.packet = *packet;
     desk.crossing.hook = hook;
     desk.crossing.ifindex = parent;
-    desk.crossing.sender = verdict.sender;
-    netpath_translate(ctx.skb.skb, verdict.receiver)
+    desk.crossing.sender = (slots >> 32) as u32;
+    netpath_translate(ctx.skb.skb, slots as u32)
 }
 
 #[unsafe(no_mangle)]

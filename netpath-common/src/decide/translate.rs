@@ -99,7 +99,7 @@ const TRIES: u32 = 8;
 
 /// Whether a packet to an address that `entry` knows may be to a Service. Ports of the node's own
 /// addresses are told apart first: what the node's processes answer on has nothing to do with it.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn may_be_service<T: Tables>(tables: &T, packet: &Packet, entry: &Endpoint) -> bool {
     entry.has_services()
         && (entry.flags & FLAG_SERVICE != 0
@@ -108,8 +108,9 @@ pub(super) fn may_be_service<T: Tables>(tables: &T, packet: &Packet, entry: &End
                 .is_some_and(|node: T::Ref<'_, Node>| node.has_port(packet.destination_port)))
 }
 
-/// Whether a packet belongs to a connection, whose gate is open.
-#[inline(always)]
+/// Whether a packet belongs to a connection, whose gate is open. Not in line: few ask, and the frequent
+/// ways are to be short.
+#[inline(never)]
 pub(super) fn is_known<T: Tables>(tables: &T, packet: &Packet) -> bool {
     tables.connection(&FlowKey::of(packet)).is_some()
 }
