@@ -15,17 +15,22 @@ use crate::sandbox::{
     wait,
 };
 
-const SECONDS: u32 = 1;
+const SECONDS: u32 = 2;
+const TIME: Duration = Duration::from_secs(SECONDS as u64);
 
 pub(super) fn stays(stage: &Stage) -> Result<()> {
     let fields = [("affinity_seconds", SECONDS.into())];
     stage.apply(&stage.endpoints(&["q1", "q2"])?, &fields)?;
     for client in stage.clients()? {
         for (family, proto) in ways() {
-            let first = answer(client, family, proto)?;
+            let (mut asked, mut last) = (Instant::now(), answer(client, family, proto)?);
             for _ in 0..OFTEN {
-                let next = answer(client, family, proto)?;
-                ensure!(next == first, "{} {}: {next}, before {first}", client.name, proto.name());
+                let (now, next) = (Instant::now(), answer(client, family, proto)?);
+                // On a machine that is busy with something else the time may be over.
+                let stays = asked.elapsed() < TIME;
+                let (name, proto) = (&client.name, proto.name());
+                ensure!(next == last || !stays, "{name} {proto}: {next}, before {last}");
+                (asked, last) = (now, next);
             }
         }
     }
@@ -34,8 +39,8 @@ pub(super) fn stays(stage: &Stage) -> Result<()> {
     for family in Family::BOTH {
         let mut asked = Instant::now();
         let first = answer(client, family, Proto::Tcp)?;
-        wait::until("another backend", Duration::from_secs(30), || {
-            if asked.elapsed() <= Duration::from_secs(u64::from(SECONDS) + 1) {
+        wait::until("another backend", Duration::from_mins(1), || {
+            if asked.elapsed() <= TIME + Duration::from_millis(100) {
                 return Ok(None);
             }
             let next = answer(client, family, Proto::Tcp)?;
