@@ -11,7 +11,11 @@ use crate::{
 ///
 /// The programs implement it over BPF maps and hand out references into them; the agent over the
 /// live maps from user space, and tests over plain collections, hand out copies.
-pub trait Tables: Services {
+pub trait Tables {
+    /// Whether netpath translates packets for Services. Where it does not, the decision is compiled without
+    /// all that it takes, and is as short as if there were no Services.
+    const TRANSLATES: bool;
+
     /// A borrowed or owned value.
     type Ref<'a, V: 'a>: Deref<Target = V>
     where
@@ -49,7 +53,7 @@ pub trait Tables: Services {
 }
 
 /// What the decision writes while it translates.
-pub trait Connections: Tables {
+pub trait Connections: Tables + Services {
     /// Notes one direction of a connection; in place of another one only if it shall `replace` it.
     fn note(&self, key: &FlowKey, connection: &Connection, replace: bool) -> Result<(), NotNoted>;
 

@@ -3,7 +3,7 @@
 //! | file | part |
 //! | --- | --- |
 //! | `maps` | the tables in the kernel, under the names that bpftool shows |
-//! | `tables` | the decision's view of them |
+//! | `tables`, `untranslated` | the decision's view of them, with Services and without |
 //! | `parse` | from a frame to a packet: frequent packets in line |
 //! | `headers` | from a frame to a packet: everything else |
 //! | `act` | rewrite and redirect |
@@ -42,6 +42,7 @@ mod services;
 mod socket;
 mod tables;
 mod translate;
+mod untranslated;
 
 use core::mem::MaybeUninit;
 
@@ -51,50 +52,72 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use netpath_common::{
-    Action, Hook, MARK_REDIRECTED, Packet, Reason, Verdict,
+    Action, Hook, MARK_REDIRECTED, Packet, Reason, Tables, Verdict,
     decide::{self, Origin},
 };
 
-use crate::tables::Maps;
+use crate::{tables::Maps, untranslated::Untranslated};
+
+/// The TC programs, each twice: with Services and without.
+macro_rules! programs {
+    ($($body:ident: $plain:ident, $services:ident;)+) => {$(
+        #[classifier]
+        fn $plain(ctx: TcContext) -> i32 {
+            $body(&ctx, &Untranslated)
+        }
+
+        #[classifier]
+        fn $services(ctx: TcContext) -> i32 {
+            $body(&ctx, &Maps)
+        }
+    )+};
+}
+
+programs! {
+    egress: netpath_egress, netpath_egress_services;
+    ingress: netpath_ingress, netpath_ingress_services;
+    from_endpoint: netpath_from_endpoint, netpath_from_endpoint_services;
+    to_endpoint: netpath_to_endpoint, netpath_to_endpoint_services;
+}
 
 /// TC egress of a parent.
-#[classifier]
-fn netpath_egress(ctx: TcContext) -> i32 {
+#[inline(always)]
+fn egress<T: Tables>(ctx: &TcContext, tables: &T) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the kernel hands every program a valid context.
     let ifindex = unsafe { (*skb).ifindex };
     // SAFETY: as above.
     let ingress = unsafe { (*skb).ingress_ifindex };
-    let sent = next_hop::Sent::of(&ctx);
+    let sent = next_hop::Sent::of(ctx);
     let handed_over = sent.is_handed_over();
     if handed_over && ingress != 0 {
-        next_hop::unmark(&ctx);
+        next_hop::unmark(ctx);
         return TC_ACT_UNSPEC;
     }
     let mut packet = MaybeUninit::uninit();
-    let packet = parse::tc(&ctx, &mut packet);
+    let packet = parse::tc(ctx, &mut packet);
     let (forwarded, namespace) = (ingress != 0, namespace::of(skb));
     let origin = Origin { ifindex, forwarded, namespace, again: sent.is_again() };
-    let verdict = decide::egress(&Maps, packet, origin);
+    let verdict = decide::egress(tables, packet, origin);
     // Counted when it came by first.
     if verdict.action == Action::NextHop
-        && let Some(result) = next_hop::resume(&ctx, packet, ifindex)
+        && let Some(result) = next_hop::resume(ctx, packet, ifindex)
     {
         return result;
     }
     if handed_over && verdict.action == Action::Pass {
-        next_hop::unmark(&ctx);
+        next_hop::unmark(ctx);
         return TC_ACT_UNSPEC;
     }
     if verdict.record {
         flows::record(packet);
     }
-    finish(&ctx, packet, &verdict, ifindex, Hook::Egress)
+    finish::<T>(ctx, packet, &verdict, ifindex, Hook::Egress)
 }
 
 /// TC ingress of a parent, before its rx_handler.
-#[classifier]
-fn netpath_ingress(ctx: TcContext) -> i32 {
+#[inline(always)]
+fn ingress<T: Tables>(ctx: &TcContext, tables: &T) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the kernel hands every program a valid context.
     let ifindex = unsafe { (*skb).ifindex };
@@ -106,28 +129,28 @@ fn netpath_ingress(ctx: TcContext) -> i32 {
         return TC_ACT_UNSPEC;
     }
     let mut packet = MaybeUninit::uninit();
-    let packet = parse::tc(&ctx, &mut packet);
+    let packet = parse::tc(ctx, &mut packet);
     // Only the driver hands over what still belongs to a socket.
     let by_driver = packet.source_mac == packet.destination_mac;
     let namespace = if by_driver { namespace::of(skb) } else { 0 };
-    let verdict = decide::ingress(&Maps, packet, ifindex, namespace);
-    finish(&ctx, packet, &verdict, ifindex, Hook::Ingress)
+    let verdict = decide::ingress(tables, packet, ifindex, namespace);
+    finish::<T>(ctx, packet, &verdict, ifindex, Hook::Ingress)
 }
 
 /// TC ingress of an endpoint's device: what the endpoint sends.
-#[classifier]
-fn netpath_from_endpoint(ctx: TcContext) -> i32 {
+#[inline(always)]
+fn from_endpoint<T: Tables>(ctx: &TcContext, tables: &T) -> i32 {
     // SAFETY: the kernel hands every program a valid context.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
     let mut packet = MaybeUninit::uninit();
-    let packet = parse::tc(&ctx, &mut packet);
-    let (verdict, parent) = decide::from_endpoint(&Maps, packet, ifindex);
-    finish(&ctx, packet, &verdict, parent, Hook::FromEndpoint)
+    let packet = parse::tc(ctx, &mut packet);
+    let (verdict, parent) = decide::from_endpoint(tables, packet, ifindex);
+    finish::<T>(ctx, packet, &verdict, parent, Hook::FromEndpoint)
 }
 
 /// TC egress of an endpoint's device: what the host stack sends to it.
-#[classifier]
-fn netpath_to_endpoint(ctx: TcContext) -> i32 {
+#[inline(always)]
+fn to_endpoint<T: Tables>(ctx: &TcContext, tables: &T) -> i32 {
     let skb = ctx.skb.skb;
     // SAFETY: the kernel hands every program a valid context.
     let ifindex = unsafe { (*skb).ifindex };
@@ -141,19 +164,25 @@ fn netpath_to_endpoint(ctx: TcContext) -> i32 {
         return TC_ACT_UNSPEC;
     }
     let mut packet = MaybeUninit::uninit();
-    let packet = parse::tc(&ctx, &mut packet);
+    let packet = parse::tc(ctx, &mut packet);
     let origin = Origin { ifindex, forwarded: ingress != 0, namespace: 0, again: false };
-    let (verdict, parent) = decide::to_endpoint(&Maps, packet, origin);
+    let (verdict, parent) = decide::to_endpoint(tables, packet, origin);
     if verdict.record {
         flows::record(packet);
     }
-    finish(&ctx, packet, &verdict, parent, Hook::ToEndpoint)
+    finish::<T>(ctx, packet, &verdict, parent, Hook::ToEndpoint)
 }
 
 /// Carries out a verdict and counts it: the return value of a TC program.
 #[inline(always)]
-fn finish(ctx: &TcContext, packet: &Packet, verdict: &Verdict, parent: u32, hook: Hook) -> i32 {
-    if verdict.action == Action::Translate {
+fn finish<T: Tables>(
+    ctx: &TcContext,
+    packet: &Packet,
+    verdict: &Verdict,
+    parent: u32,
+    hook: Hook,
+) -> i32 {
+    if T::TRANSLATES && verdict.action == Action::Translate {
         let slots = u64::from(verdict.sender) << 32 | u64::from(verdict.receiver);
         return translate::run(ctx, packet, slots, parent, hook);
     }

@@ -15,6 +15,8 @@ use crate::maps::{
 pub(crate) struct Maps;
 
 impl Tables for Maps {
+    const TRANSLATES: bool = true;
+
     type Ref<'a, V: 'a> = &'a V;
 
     #[inline(always)]

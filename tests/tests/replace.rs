@@ -43,7 +43,8 @@ fn replaced(attach: Attach) -> Result<()> {
     let cable = Cable::lay(&format!("np-{}-{attach:?}", std::process::id()))?;
     let pins = Pins::mount()?;
     let folder = pins.path();
-    let options = Options { pins: folder, capacity: SMALL, attach, sockets: Sockets::Off };
+    let options =
+        Options { pins: folder, capacity: SMALL, attach, packets: false, sockets: Sockets::Off };
     let mut hooks = cable.node.enter(|| start(&options))?;
 
     let _servers = [(&cable.node, NODE), (&cable.peer, PEER)]

@@ -115,9 +115,10 @@ impl Datapath {
         };
         self.note(spec, native, qdisc)?;
 
+        let how = self.how();
         let interface = tc::Interface { ifindex: spec.ifindex, name: &spec.name };
         let tc::Attached { hooks, mut empty, qdisc: added } =
-            tc::attach(&mut self.ebpf, &self.pins, self.attach, interface, &tc::PARENT)?;
+            tc::attach(&mut self.ebpf, &self.pins, how, interface, &tc::PARENT)?;
         self.note(spec, native, qdisc || added)?;
         let wanted = xdp::choose(spec);
         let mut updated = None;
@@ -141,6 +142,11 @@ impl Datapath {
         let again = self.attached.insert(ifindex, status).is_some();
         let lost = Lost { entry: entry.is_none(), hooks: empty };
         Ok(if again { lost } else { Lost::default() })
+    }
+
+    /// Which programs are attached, and how.
+    pub(super) const fn how(&self) -> tc::How {
+        tc::How { policy: self.attach, packets: self.packets }
     }
 
     /// Detaches the programs from a parent and forgets it; tells whether netpath added its clsact

@@ -10,10 +10,11 @@ impl Datapath {
     /// Attaches the programs to an endpoint's device, and tells at which hooks there was none of ours.
     /// Its qdisc goes with it.
     pub fn attach_device(&mut self, ifindex: u32, name: &str) -> Result<Vec<Hook>, Error> {
-        load::device(&mut self.ebpf)?;
+        load::device(&mut self.ebpf, self.packets)?;
+        let how = self.how();
         let interface = tc::Interface { ifindex, name };
         let tc::Attached { hooks, empty, qdisc: _ } =
-            tc::attach(&mut self.ebpf, &self.pins, self.attach, interface, &tc::DEVICE)?;
+            tc::attach(&mut self.ebpf, &self.pins, how, interface, &tc::DEVICE)?;
         let again = self.devices.insert(ifindex, hooks).is_some();
         Ok(if again { empty } else { Vec::new() })
     }

@@ -160,6 +160,9 @@ impl Live<'_> {
 }
 
 impl Tables for Live<'_> {
+    // Where the programs do not, no table has anything of Services.
+    const TRANSLATES: bool = true;
+
     type Ref<'a, V: 'a>
         = Copied<V>
     where

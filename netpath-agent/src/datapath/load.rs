@@ -10,7 +10,8 @@ use aya::{
 };
 use netpath_common::{
     Affinity, AffinityKey, Backend, Connection, Counter, EndpointCount, EndpointEntry, Flow,
-    FlowKey, Node, Parent, Route, Service, ServiceKey, SocketKey, SocketPeer, route::RouteKey,
+    FlowKey, Hook, Node, Parent, Route, Service, ServiceKey, SocketKey, SocketPeer,
+    route::RouteKey,
 };
 
 use super::{
@@ -39,11 +40,7 @@ const CLIENTS: u32 = 65_536;
 const FRAGMENTS: u32 = 4_096;
 
 /// Names of the programs in the object and in bpftool.
-pub(super) const EGRESS: &str = "netpath_egress";
-pub(super) const INGRESS: &str = "netpath_ingress";
 pub(super) const XDP: &str = "netpath_xdp";
-pub(super) const FROM_ENDPOINT: &str = "netpath_from_endpoint";
-pub(super) const TO_ENDPOINT: &str = "netpath_to_endpoint";
 
 /// What a map should be.
 pub(super) struct Shape {
@@ -105,11 +102,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
     loader.override_global("NODE_NAMESPACE", &node, true);
     loader.override_global("SOCKET_ERRORS", &errors, true);
     let mut ebpf = loader.load(OBJECT).map_err(|error| Error::Load(Box::new(error)))?;
-    for name in [EGRESS, INGRESS] {
-        classifier(&mut ebpf, name)?
-            .load()
-            .map_err(|source| Error::Program { name, source: Box::new(source) })?;
-    }
+    classifiers(&mut ebpf, [Hook::Egress, Hook::Ingress], options.packets)?;
     let entries: Array<MapData, EndpointEntry> = take(&mut ebpf, "endpoints")?;
     let heads: Array<MapData, u32> = take(&mut ebpf, "endpoint_heads")?;
     let endpoints = Exact::open(heads.map(), entries.map())
@@ -142,6 +135,7 @@ pub(super) fn open(options: &Options) -> Result<Datapath, Error> {
         ebpf,
         pins,
         attach: options.attach,
+        packets: options.packets,
         capacity: options.capacity.clone(),
         attached: BTreeMap::new(),
         devices: BTreeMap::new(),
@@ -201,15 +195,36 @@ pub(super) fn classifier<'a>(
     program.try_into().map_err(|source| Error::Program { name, source: Box::new(source) })
 }
 
-/// The programs of endpoints' own devices, loaded when they are first wanted.
-pub(super) fn device(ebpf: &mut Ebpf) -> Result<(), Error> {
-    for name in [FROM_ENDPOINT, TO_ENDPOINT] {
+/// The name of a hook's program in the object and in bpftool: where packets are translated for Services,
+/// another one.
+pub(super) const fn program(hook: Hook, packets: bool) -> &'static str {
+    match (hook, packets) {
+        (Hook::Egress, false) => "netpath_egress",
+        (Hook::Egress, true) => "netpath_egress_services",
+        (Hook::Ingress, false) => "netpath_ingress",
+        (Hook::Ingress, true) => "netpath_ingress_services",
+        (Hook::FromEndpoint, false) => "netpath_from_endpoint",
+        (Hook::FromEndpoint, true) => "netpath_from_endpoint_services",
+        (Hook::ToEndpoint, false) => "netpath_to_endpoint",
+        (Hook::ToEndpoint, true) => "netpath_to_endpoint_services",
+        (Hook::Xdp, _) => XDP,
+    }
+}
+
+/// Loads the programs of TC hooks, unless they are loaded.
+pub(super) fn classifiers(ebpf: &mut Ebpf, hooks: [Hook; 2], packets: bool) -> Result<(), Error> {
+    for name in hooks.map(|hook| program(hook, packets)) {
         let program = classifier(ebpf, name)?;
         if program.fd().is_err() {
             program.load().map_err(|source| Error::Program { name, source: Box::new(source) })?;
         }
     }
     Ok(())
+}
+
+/// The same of endpoints' own devices, whose programs are loaded when they are first wanted.
+pub(super) fn device(ebpf: &mut Ebpf, packets: bool) -> Result<(), Error> {
+    classifiers(ebpf, [Hook::FromEndpoint, Hook::ToEndpoint], packets)
 }
 
 /// A program of sockets, loaded when it is first wanted.

@@ -58,8 +58,8 @@ use aya::{
     maps::{Array, HashMap, IterableMap as _, LpmTrie, MapData, MapError, PerCpuArray},
 };
 use netpath_common::{
-    Affinity, AffinityKey, Connection, Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Node,
-    Parent, Route, SocketKey, SocketPeer, route::RouteData,
+    Affinity, AffinityKey, Connection, Counter, EndpointCount, EndpointEntry, Flow, FlowKey, Hook,
+    Node, Parent, Route, SocketKey, SocketPeer, route::RouteData,
 };
 
 pub use self::{
@@ -88,6 +88,8 @@ pub struct Options {
     pub capacity: Capacity,
     /// The generation of TC hooks to use.
     pub attach: Attach,
+    /// Whether packets are translated for Services.
+    pub packets: bool,
     /// Whose sockets are translated.
     pub sockets: Sockets,
 }
@@ -99,6 +101,7 @@ pub struct Datapath {
     ebpf: Ebpf,
     pins: Pins,
     attach: Attach,
+    packets: bool,
     capacity: Capacity,
     endpoints: Exact,
     endpoint_entries: Array<MapData, EndpointEntry>,
@@ -150,8 +153,17 @@ impl Datapath {
     /// (`BPF_PROG_TEST_RUN`).
     pub fn ebpf(&mut self) -> Result<&mut Ebpf, Error> {
         load::xdp(&mut self.ebpf)?;
-        load::device(&mut self.ebpf)?;
+        for packets in [false, true] {
+            load::classifiers(&mut self.ebpf, [Hook::Egress, Hook::Ingress], packets)?;
+            load::device(&mut self.ebpf, packets)?;
+        }
         Ok(&mut self.ebpf)
+    }
+
+    /// The name of a hook's program, with what packets to Services take or without.
+    #[must_use]
+    pub const fn program(hook: Hook, packets: bool) -> &'static str {
+        load::program(hook, packets)
     }
 
     /// Writes what every program reads of the node.

@@ -12,31 +12,32 @@ use aya::{
 };
 use netpath_common::Hook;
 
-use super::{
-    AttachError, Error,
-    attach::HookStatus,
-    load::{self, EGRESS, FROM_ENDPOINT, INGRESS, TO_ENDPOINT},
-    pins::Pins,
-    query,
-};
+use super::{AttachError, Error, attach::HookStatus, load, pins::Pins, query};
 use crate::config::Attach;
 
 /// What marks a filter as ours: its priority among the qdisc's filters, and its handle ("np").
 pub(super) const PRIORITY: u16 = 0x6e70;
 pub(super) const HANDLE: u16 = 0x6e70;
 
-/// Both directions of an interface, and the programs there.
-pub(super) type Places = [(Hook, TcAttachType, &'static str); 2];
+/// Both directions of an interface.
+pub(super) type Places = [(Hook, TcAttachType); 2];
 
 /// Of a parent.
 pub(super) const PARENT: Places =
-    [(Hook::Egress, TcAttachType::Egress, EGRESS), (Hook::Ingress, TcAttachType::Ingress, INGRESS)];
+    [(Hook::Egress, TcAttachType::Egress), (Hook::Ingress, TcAttachType::Ingress)];
 
 /// Of an endpoint's own device.
-pub(super) const DEVICE: Places = [
-    (Hook::ToEndpoint, TcAttachType::Egress, TO_ENDPOINT),
-    (Hook::FromEndpoint, TcAttachType::Ingress, FROM_ENDPOINT),
-];
+pub(super) const DEVICE: Places =
+    [(Hook::ToEndpoint, TcAttachType::Egress), (Hook::FromEndpoint, TcAttachType::Ingress)];
+
+/// Which programs, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    /// The generation of hooks.
+    pub(super) policy: Attach,
+    /// Those that translate packets for Services.
+    pub(super) packets: bool,
+}
 
 /// An interface to attach to.
 #[derive(Clone, Copy, Debug)]
@@ -59,14 +60,14 @@ pub(super) struct Attached {
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     pins: &Pins,
-    policy: Attach,
+    How { policy, packets }: How,
     spec: Interface<'_>,
     places: &Places,
 ) -> Result<Attached, Error> {
     let mut attached = Attached::default();
     let Attached { hooks, empty, qdisc } = &mut attached;
-    for (hook, attach_type, name) in *places {
-        let program = load::classifier(ebpf, name)?;
+    for (hook, attach_type) in *places {
+        let program = load::classifier(ebpf, load::program(hook, packets))?;
         let pin = pins.link(spec.ifindex, hook);
         let error =
             |source| Error::Attach { parent: spec.name.to_owned(), hook: hook.name(), source };
@@ -104,7 +105,7 @@ pub(super) fn is_linked(pins: &Pins, ifindex: u32, status: &HookStatus) -> bool 
 /// Detaches both programs.
 pub(super) fn detach(pins: &Pins, ifindex: u32) -> Result<(), Error> {
     let name = nix::net::if_::if_indextoname(ifindex).ok();
-    for (hook, attach_type, _) in PARENT {
+    for (hook, attach_type) in PARENT {
         unpin(&pins.link(ifindex, hook))?;
         if let Some(parent) = name.as_ref().and_then(|name| name.to_str().ok()) {
             remove_filter(parent, attach_type).map_err(|source| Error::Attach {

@@ -15,6 +15,7 @@ impl From<&Config> for Options {
             pins: config.agent.pins.clone(),
             capacity: config.capacity.clone(),
             attach: config.datapath.attach,
+            packets: config.services.at_packets(),
             sockets: match &config.services.cgroup {
                 _ if !config.services.at_sockets() => Sockets::Off,
                 None => Sockets::Everybody,

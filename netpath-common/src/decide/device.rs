@@ -124,7 +124,8 @@ pub fn to_endpoint<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> (V
     let verdict = Verdict::pass(Path::Local, Reason::StackRouted);
     match tables.endpoint(&packet.destination) {
         Some(receiver) if receiver.device == origin.ifindex && packet.kind == Kind::Ip => {
-            if tables.gates(receiver.slot) & GATE_CONNECTIONS != 0
+            if T::TRANSLATES
+                && tables.gates(receiver.slot) & GATE_CONNECTIONS != 0
                 && (packet.fragment || translate::is_known(tables, packet))
             {
                 return (Verdict::translate().to(receiver.slot), receiver.parent);

@@ -40,7 +40,9 @@ pub fn egress<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict
             from_endpoint(tables, packet, origin, &sender).from(sender.slot)
         }
         Sender::Host => {
-            if tables.node_gates() != 0 && (packet.fragment || translate::is_known(tables, packet))
+            if T::TRANSLATES
+                && tables.node_gates() != 0
+                && (packet.fragment || translate::is_known(tables, packet))
             {
                 return Verdict::translate();
             }
@@ -48,7 +50,8 @@ pub fn egress<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict
         }
         Sender::Forwarded => from_stack(tables, packet, true, false),
         Sender::ForwardedEndpoint(sender) => {
-            if tables.gates(sender.slot) & GATE_CONNECTIONS != 0
+            if T::TRANSLATES
+                && tables.gates(sender.slot) & GATE_CONNECTIONS != 0
                 && translate::is_known(tables, packet)
             {
                 return Verdict::translate();

@@ -9,7 +9,7 @@ use super::{
     neighbour, source, translate,
 };
 use crate::{
-    FlowKey, Kind, Packet, Path, Reason, Tables, Verdict,
+    Endpoint, FlowKey, Kind, Packet, Path, Reason, Tables, Verdict,
     endpoint::NO_SLOT,
     flow::{GATE_CONNECTIONS, GATE_FLOWS},
     route::TABLE_MAIN,
@@ -41,35 +41,14 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32, namespace: 
     }
     let verdict = match destination::find(tables, TABLE_MAIN, packet) {
         Destination::Service => Verdict::translate(),
+        Destination::Endpoint(endpoint) => to_endpoint(tables, packet, ifindex, &endpoint),
         Destination::Host
-            if tables.node_gates() != 0
+            if T::TRANSLATES
+                && tables.node_gates() != 0
                 && (packet.fragment || translate::is_known(tables, packet)) =>
         {
             Verdict::translate()
         }
-        Destination::Endpoint(endpoint)
-            if tables.gates(endpoint.slot) & GATE_CONNECTIONS != 0
-                && translate::is_known(tables, packet) =>
-        {
-            Verdict::translate()
-        }
-        Destination::Endpoint(endpoint)
-            if tables.gates(endpoint.slot) & GATE_FLOWS != 0
-                && tables.flow(&FlowKey::of(packet)) =>
-        {
-            if endpoint.has_device() {
-                // No rx_handler takes it: the stack may have it here.
-                Verdict::pass(Path::Kernel, Reason::Flow)
-            } else {
-                destination::enter(tables, Reason::Flow)
-            }
-        }
-        Destination::Endpoint(endpoint)
-            if packet.fragment && tables.gates(endpoint.slot) & GATE_CONNECTIONS != 0 =>
-        {
-            Verdict::translate()
-        }
-        Destination::Endpoint(endpoint) => delivery::from_wire(&endpoint, packet, ifindex),
         Destination::Host if sender == NO_SLOT => Verdict::pass(Path::Host, Reason::HostAddress),
         Destination::Host => Verdict::pass(Path::Host, Reason::SwitchedInDriver),
         Destination::Route(route) => match Path::from_u8(route.path) {
@@ -82,6 +61,34 @@ pub fn ingress<T: Tables>(tables: &T, packet: &Packet, ifindex: u32, namespace: 
         Destination::Unknown => Verdict::pass(Path::Kernel, Reason::Transit),
     };
     verdict.from(sender)
+}
+
+/// To an endpoint of this node; answers that must pass the host stack, or be translated, do so first.
+#[inline(always)]
+fn to_endpoint<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    ifindex: u32,
+    endpoint: &Endpoint,
+) -> Verdict {
+    let gates = tables.gates(endpoint.slot);
+    if gates != 0 {
+        if gates & GATE_CONNECTIONS != 0 && translate::is_known(tables, packet) {
+            return Verdict::translate();
+        }
+        if gates & GATE_FLOWS != 0 && tables.flow(&FlowKey::of(packet)) {
+            // No rx_handler takes what is for a device: the stack may have it here.
+            return if endpoint.has_device() {
+                Verdict::pass(Path::Kernel, Reason::Flow)
+            } else {
+                destination::enter(tables, Reason::Flow)
+            };
+        }
+        if gates & GATE_CONNECTIONS != 0 && packet.fragment {
+            return Verdict::translate();
+        }
+    }
+    delivery::from_wire(endpoint, packet, ifindex)
 }
 
 /// Lets in what may come from the wire, and what the ipvlan driver switched to the node: the slot

@@ -97,15 +97,18 @@ pub const NEXT_TRY: u32 = 0x9e37_79b9;
 /// Ports that are tried.
 const TRIES: u32 = 8;
 
-/// Whether a packet to an address that `entry` knows may be to a Service. Ports of the node's own
-/// addresses are told apart first: what the node's processes answer on has nothing to do with it.
-#[inline(never)]
+/// Whether a packet to an address that `entry` knows may be to a Service.
+#[inline(always)]
 pub(super) fn may_be_service<T: Tables>(tables: &T, packet: &Packet, entry: &Endpoint) -> bool {
-    entry.has_services()
-        && (entry.flags & FLAG_SERVICE != 0
-            || tables
-                .node()
-                .is_some_and(|node: T::Ref<'_, Node>| node.has_port(packet.destination_port)))
+    T::TRANSLATES && entry.has_services() && has_port(tables, packet, entry)
+}
+
+/// Ports of the node's own addresses are told apart first: what the node's processes answer on has nothing
+/// to do with it.
+#[inline(never)]
+fn has_port<T: Tables>(tables: &T, packet: &Packet, entry: &Endpoint) -> bool {
+    let in_range = |node: T::Ref<'_, Node>| node.has_port(packet.destination_port);
+    entry.flags & FLAG_SERVICE != 0 || tables.node().is_some_and(in_range)
 }
 
 /// Whether a packet belongs to a connection, whose gate is open. Not in line: few ask, and the frequent
@@ -120,6 +123,9 @@ pub(super) fn is_known<T: Tables>(tables: &T, packet: &Packet) -> bool {
 /// stack's connection tracking, whose answers come back before it.
 #[inline(always)]
 pub(super) fn ends_here<T: Tables>(tables: &T, packet: &Packet, gates: u32) -> bool {
+    if !T::TRANSLATES {
+        return false;
+    }
     let Some(entry) = tables.endpoint(&packet.destination) else { return false };
     entry.is_host()
         && (may_be_service(tables, packet, &entry)
@@ -178,7 +184,7 @@ fn gather<T: Connections>(tables: &T, work: &mut Work, crossing: &Crossing) -> b
 /// Whether what is known of a tuple is not for this packet: TCP begins anew on what was closed or has
 /// lost its backend, and other protocols move on as soon as it is gone.
 #[inline(always)]
-fn is_over<T: Tables>(
+fn is_over<T: Connections>(
     tables: &T,
     known: &Connection,
     packet: &Packet,
@@ -267,7 +273,11 @@ fn begin<T: Connections>(
 
 /// The Service of a packet's destination and port: of the address itself, else a node port.
 #[inline(always)]
-fn find<T: Tables>(tables: &T, packet: &Packet, entry: &Endpoint) -> Option<(ServiceKey, Service)> {
+fn find<T: Connections>(
+    tables: &T,
+    packet: &Packet,
+    entry: &Endpoint,
+) -> Option<(ServiceKey, Service)> {
     let Packet { destination, destination_port, protocol, .. } = packet;
     if entry.flags & FLAG_SERVICE != 0 {
         let key = ServiceKey::new(*destination, *destination_port, *protocol);

@@ -32,6 +32,8 @@ pub struct Kernel {
     pub datapath: Datapath,
     /// Where the programs run.
     pub room: Room,
+    /// Those are run that translate packets for Services.
+    pub packets: bool,
     slots: Vec<u32>,
 }
 
@@ -40,9 +42,10 @@ impl Kernel {
     pub fn load(room: Room, endpoints: u32, routes: u32) -> Result<Self> {
         let capacity = Capacity { endpoints, routes, ..Capacity::default() };
         let pins = room.pins.clone();
-        let options = Options { pins, capacity, attach: Attach::Auto, sockets: Sockets::Off };
+        let (attach, sockets) = (Attach::Auto, Sockets::Off);
+        let options = Options { pins, capacity, attach, packets: false, sockets };
         let datapath = Datapath::open(&options).context("load the programs")?;
-        Ok(Self { datapath, room, slots: Vec::new() })
+        Ok(Self { datapath, room, packets: true, slots: Vec::new() })
     }
 
     /// Reads the counters of these slots from now on.
@@ -82,8 +85,8 @@ impl Kernel {
             ..TestRunOptions::new()
         };
         let ebpf = self.datapath.ebpf()?;
-        let name = format!("netpath_{}", hook.name().replace('-', "_"));
-        let program = ebpf.program_mut(&name).context("the object lacks a program")?;
+        let name = Datapath::program(*hook, self.packets);
+        let program = ebpf.program_mut(name).context("the object lacks a program")?;
         let from_pod = *namespace == self.room.pod.number;
         if from_pod {
             self.room.pod.enter()?;

@@ -125,6 +125,8 @@ impl<V> Deref for Copied<V> {
 }
 
 impl Tables for Plain {
+    const TRANSLATES: bool = true;
+
     type Ref<'a, V: 'a>
         = Copied<V>
     where

@@ -17,8 +17,14 @@ use netpath_tests::program::{Arrival, Outcome, Return, oracle};
 
 use crate::world::{Case, ENTRY_MAC, Family, World, families};
 
-/// Every case, in both families.
+/// Every case, in both families; by the programs that know of no Services, those that are not about them.
 pub(crate) fn all(world: &World) -> Vec<Case> {
+    let mut cases = of(world, true);
+    cases.extend(of(world, false));
+    cases
+}
+
+fn of(world: &World, packets: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for family in families() {
         for (group, rows) in [
@@ -33,7 +39,10 @@ pub(crate) fn all(world: &World) -> Vec<Case> {
             ("service", service::rows(&family)),
             ("xdp", wire::rows(&family)),
         ] {
-            cases.extend(rows.into_iter().map(|row| row.into_case(world, &family, group)));
+            if group == "service" && !packets {
+                continue;
+            }
+            cases.extend(rows.into_iter().map(|row| row.into_case(world, &family, group, packets)));
         }
     }
     cases
@@ -179,7 +188,7 @@ impl Row {
         self
     }
 
-    fn into_case(self, world: &World, family: &Family, group: &str) -> Case {
+    fn into_case(self, world: &World, family: &Family, group: &str, packets: bool) -> Case {
         let Self {
             name,
             hook,
@@ -200,8 +209,10 @@ impl Row {
             Hook::FromEndpoint | Hook::ToEndpoint => world.devices[parent],
             Hook::Egress | Hook::Ingress | Hook::Xdp => world.parents[parent],
         };
+        let set = if packets { "" } else { "plain::" };
         Case {
-            name: format!("{group}::{}::{}", family.name, name.replace(' ', "_")),
+            name: format!("{set}{group}::{}::{}", family.name, name.replace(' ', "_")),
+            packets,
             arrival: Arrival { hook, ifindex, forwarded, namespace, mark, frame },
             outcome: Outcome { result, frame: after, mark: mark_after },
             moves: moves.into_iter().map(ToOwned::to_owned).collect(),

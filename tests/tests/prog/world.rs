@@ -188,6 +188,8 @@ pub(crate) fn families() -> [Family; 2] {
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
+    /// By the programs that translate packets for Services.
+    pub(crate) packets: bool,
     pub(crate) arrival: Arrival,
     pub(crate) outcome: Outcome,
     /// The counters that move, as text: "egress local endpoint", "a sent", "b received".
@@ -213,9 +215,21 @@ impl World {
         Ok(Self { kernel, parents, devices, plain })
     }
 
+    /// Has the other programs run, on tables that nothing has come by yet.
+    pub(crate) fn turn_to(&mut self, packets: bool) -> Result<()> {
+        if self.kernel.packets == packets {
+            return Ok(());
+        }
+        self.kernel.packets = packets;
+        self.plain.unload(&mut self.kernel.datapath)?;
+        self.plain = tables(&self.kernel.room);
+        self.plain.load(&mut self.kernel.datapath)
+    }
+
     /// Runs a case on the kernel and on the oracle.
     pub(crate) fn check(&mut self, case: &Case) -> Result<(), String> {
         let error = |error: anyhow::Error| format!("{error:#}");
+        self.turn_to(case.packets).map_err(error)?;
         let before = self.kernel.counters().map_err(error)?;
         let outcome = self.kernel.run(&case.arrival).map_err(error)?;
         let after = self.kernel.counters().map_err(error)?;

@@ -42,6 +42,7 @@ impl World {
             pins: self.pins.path(),
             capacity,
             attach: Attach::Auto,
+            packets: false,
             sockets: Sockets::Off,
         };
         Datapath::open(&options).context("load the programs")

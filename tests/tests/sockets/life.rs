@@ -43,6 +43,7 @@ fn agent(world: &mut World) -> Result<()> {
         pins: world.bpf.join("life"),
         capacity: SMALL,
         attach: Attach::Auto,
+        packets: false,
         sockets: Sockets::Of(cgroup.path().to_owned()),
     };
     let links = options.pins.join(format!("v{ABI}/links"));

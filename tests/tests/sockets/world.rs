@@ -79,6 +79,7 @@ impl World {
             pins: folder.path().join("netpath"),
             capacity: CAPACITY,
             attach: Attach::Auto,
+            packets: false,
             sockets: Sockets::Of(cgroup.path().to_owned()),
         })?;
         own_addresses(&mut datapath)?;
