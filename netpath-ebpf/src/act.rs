@@ -14,46 +14,27 @@ use crate::{answer, next_hop};
 /// A helper refused to change the packet.
 pub(crate) struct RewriteFailed;
 
-/// Rewrites the packet and says where it goes on: the return value of a TC program.
+/// Rewrites the packet and says where it goes on: the return value of a TC program. Without a hook, of
+/// what has been translated: it is no answer of ours, nor goes by a next hop here.
 #[inline(always)]
 pub(crate) fn carry_out(
     ctx: &TcContext,
     packet: &Packet,
     verdict: &Verdict,
-    hook: Hook,
-) -> Result<i32, RewriteFailed> {
-    match verdict.action {
-        Action::NextHop if hook == Hook::FromEndpoint => {
-            next_hop::forward_to(ctx, packet, verdict.ifindex)
-        }
-        Action::NextHop => next_hop::send(ctx, packet, verdict.ifindex),
-        Action::Answer => {
-            answer::receive(ctx, packet, verdict.mac)?;
-            ctx.set_mark(MARK_REDIRECTED);
-            // SAFETY: the helper only notes where the packet goes when the program returns.
-            Ok(unsafe { bpf_redirect(verdict.ifindex, u64::from(BPF_F_INGRESS)) } as i32)
-        }
-        Action::Reply => {
-            answer::send(ctx, packet, verdict.mac)?;
-            next_hop::mark_forwarded(ctx);
-            // SAFETY: as above.
-            Ok(unsafe { bpf_redirect(verdict.ifindex, 0) } as i32)
-        }
-        _ => lead(ctx, packet, verdict),
-    }
-}
-
-/// The same of what is no answer of ours, nor goes by a next hop.
-#[inline(always)]
-pub(crate) fn lead(
-    ctx: &TcContext,
-    packet: &Packet,
-    verdict: &Verdict,
+    hook: Option<Hook>,
 ) -> Result<i32, RewriteFailed> {
     let mut flags = u64::from(BPF_F_INGRESS);
     match verdict.action {
         // Not TC_ACT_OK: the next program of the chain has its say as well.
         Action::Pass => return Ok(TC_ACT_UNSPEC),
+        Action::Drop | Action::Translate => return Ok(TC_ACT_SHOT),
+        Action::NextHop | Action::Answer | Action::Reply if hook.is_none() => {
+            return Ok(TC_ACT_SHOT);
+        }
+        Action::NextHop if hook == Some(Hook::FromEndpoint) => {
+            return next_hop::forward_to(ctx, packet, verdict.ifindex);
+        }
+        Action::NextHop => return next_hop::send(ctx, packet, verdict.ifindex),
         Action::Forward => return Ok(next_hop::forward(ctx, packet, verdict.ifindex)),
         Action::Peer => {
             address(ctx, verdict.mac, DEVICE_MAC.word())?;
@@ -67,12 +48,17 @@ pub(crate) fn lead(
             if packet.destination_mac == verdict.mac && packet.source_mac == verdict.mac => {}
         Action::Receive => address(ctx, verdict.mac, verdict.mac)?,
         Action::Enter => address(ctx, verdict.mac, packet.source_mac)?,
+        Action::Answer => answer::receive(ctx, packet, verdict.mac)?,
+        Action::Reply => {
+            answer::send(ctx, packet, verdict.mac)?;
+            next_hop::mark_forwarded(ctx);
+            // SAFETY: as above.
+            return Ok(unsafe { bpf_redirect(verdict.ifindex, 0) } as i32);
+        }
         Action::Send => {
             address(ctx, verdict.mac, DEVICE_MAC.word())?;
             flags = 0;
         }
-        // The others have been carried out before.
-        _ => return Ok(TC_ACT_SHOT),
     }
     // The kernel entry gets no mark: the pod may have set one, and ip rules and netfilter would act
     // on it.

@@ -56,7 +56,7 @@ use netpath_common::{
     decide::{self, Origin},
 };
 
-use crate::{tables::Maps, untranslated::Untranslated};
+use crate::{next_hop::Sent, tables::Maps, untranslated::Untranslated};
 
 /// The TC programs, each twice: with Services and without.
 macro_rules! programs {
@@ -88,24 +88,22 @@ fn egress<T: Tables>(ctx: &TcContext, tables: &T) -> i32 {
     let ifindex = unsafe { (*skb).ifindex };
     // SAFETY: as above.
     let ingress = unsafe { (*skb).ingress_ifindex };
-    let sent = next_hop::Sent::of(ctx);
-    let handed_over = sent.is_handed_over();
-    if handed_over && ingress != 0 {
+    let forwarded = ingress != 0;
+    if forwarded && Sent::of(ctx).is_handed_over() {
         next_hop::unmark(ctx);
         return TC_ACT_UNSPEC;
     }
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(ctx, &mut packet);
-    let (forwarded, namespace) = (ingress != 0, namespace::of(skb));
-    let origin = Origin { ifindex, forwarded, namespace, again: sent.is_again() };
-    let verdict = decide::egress(tables, packet, origin);
+    let origin = Origin { ifindex, forwarded, namespace: namespace::of(skb) };
+    let verdict = decide::egress(tables, packet, origin, || Sent::of(ctx).is_again());
     // Counted when it came by first.
     if verdict.action == Action::NextHop
         && let Some(result) = next_hop::resume(ctx, packet, ifindex)
     {
         return result;
     }
-    if handed_over && verdict.action == Action::Pass {
+    if T::TRANSLATES && verdict.action == Action::Pass && Sent::of(ctx).is_handed_over() {
         next_hop::unmark(ctx);
         return TC_ACT_UNSPEC;
     }
@@ -165,7 +163,7 @@ fn to_endpoint<T: Tables>(ctx: &TcContext, tables: &T) -> i32 {
     }
     let mut packet = MaybeUninit::uninit();
     let packet = parse::tc(ctx, &mut packet);
-    let origin = Origin { ifindex, forwarded: ingress != 0, namespace: 0, again: false };
+    let origin = Origin { ifindex, forwarded: ingress != 0, namespace: 0 };
     let (verdict, parent) = decide::to_endpoint(tables, packet, origin);
     if verdict.record {
         flows::record(packet);
@@ -188,7 +186,7 @@ fn finish<T: Tables>(
     }
     // The length before an answer may have changed it.
     let bytes = u64::from(ctx.len());
-    if let Ok(result) = act::carry_out(ctx, packet, verdict, hook) {
+    if let Ok(result) = act::carry_out(ctx, packet, verdict, Some(hook)) {
         count::verdict(verdict, parent, hook, bytes);
         result
     } else {

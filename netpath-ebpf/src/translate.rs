@@ -95,7 +95,7 @@ fn go_on(ctx: &TcContext, work: &Work, crossing: &Crossing, receiver: u32, chang
     if verdict.action == Action::NextHop {
         return next_hop::straight(ctx, work, crossing.ifindex);
     }
-    act::lead(ctx, &work.packet, &verdict).unwrap_or(TC_ACT_SHOT)
+    act::carry_out(ctx, &work.packet, &verdict, None).unwrap_or(TC_ACT_SHOT)
 }
 
 /// What TCP says.

@@ -89,9 +89,8 @@ impl Datapath {
             packet.source_mac = sender.mac.word();
             // Where an honest sender's socket is at home.
             let namespace = sender.namespace;
-            let origin =
-                Origin { ifindex: query.ifindex, forwarded: false, namespace, again: false };
-            (decide::egress(&tables, &packet, origin), query.ifindex)
+            let origin = Origin { ifindex: query.ifindex, forwarded: false, namespace };
+            (decide::egress(&tables, &packet, origin, || false), query.ifindex)
         } else {
             packet.source_mac = NEIGHBOUR.word();
             (decide::ingress(&tables, &packet, query.ifindex, 0), query.ifindex)

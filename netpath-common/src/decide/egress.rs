@@ -23,19 +23,23 @@ pub struct Origin {
     /// Number of the network namespace whose socket sent it; 0 where no socket did, as when
     /// someone forwards it, or where the program can not tell.
     pub namespace: u32,
-    /// It comes by again: the neighbour table, to which it was handed, has put the parent's Ethernet address
-    /// in the place of its sender's.
-    pub again: bool,
 }
 
-/// Decides on a packet that leaves through a parent.
+/// Decides on a packet that leaves through a parent. `again` tells whether it comes by again: the
+/// neighbour table, to which it was handed, has put the parent's Ethernet address in the place of its
+/// sender's.
 #[inline(always)]
-pub fn egress<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
+pub fn egress<T: Tables>(
+    tables: &T,
+    packet: &Packet,
+    origin: Origin,
+    again: impl Fn() -> bool,
+) -> Verdict {
     if packet.kind != Kind::Ip {
-        let Origin { ifindex, forwarded, namespace, again: _ } = origin;
+        let Origin { ifindex, forwarded, namespace } = origin;
         return special(tables, packet, ifindex, forwarded, namespace);
     }
-    match source::check(tables, packet, origin) {
+    match source::check(tables, packet, origin, again) {
         Sender::Endpoint(sender) => {
             from_endpoint(tables, packet, origin, &sender).from(sender.slot)
         }
@@ -134,7 +138,7 @@ fn special<T: Tables>(
     namespace: u32,
 ) -> Verdict {
     // In registers, so that nothing else has to be in memory.
-    let origin = Origin { ifindex, forwarded, namespace, again: false };
+    let origin = Origin { ifindex, forwarded, namespace };
     match packet.kind {
         Kind::Malformed => Verdict::drop(Reason::Malformed),
         Kind::DeepHeaders => Verdict::drop(Reason::DeepHeaders),
@@ -148,7 +152,7 @@ fn special<T: Tables>(
             }
         }
         // A tagged frame belongs to a VLAN interface of the node: no endpoint may send one.
-        Kind::Tagged => match source::check(tables, packet, origin) {
+        Kind::Tagged => match source::check(tables, packet, origin, || false) {
             Sender::Refused(Reason::SourceParent)
                 if source::is_by_vlan(tables, packet, origin.ifindex) =>
             {

@@ -105,7 +105,7 @@ fn admit<T: Tables>(
     }
     // A Service's address may be another node's as well.
     if let Some(endpoint) = tables.endpoint(&packet.source)
-        && !endpoint.is_service()
+        && !(T::TRANSLATES && endpoint.is_service())
     {
         return if source::is_by_macvlan(tables, packet, ifindex, &endpoint) {
             Ok(endpoint.slot)

@@ -17,7 +17,7 @@ use crate::{Action, Endpoint, Kind, Packet, Path, Reason, Tables, Verdict, route
 /// Decides on ARP or neighbour discovery.
 #[inline(always)]
 pub(super) fn decide<T: Tables>(tables: &T, packet: &Packet, origin: Origin) -> Verdict {
-    match source::check(tables, packet, origin) {
+    match source::check(tables, packet, origin, || false) {
         Sender::Refused(reason) => Verdict::drop(reason),
         Sender::Nobody => Verdict::pass(Path::Router, Reason::NoSource),
         Sender::Host | Sender::Forwarded | Sender::ForwardedEndpoint(_) => {

@@ -33,6 +33,7 @@ pub(super) fn check<'a, T: Tables>(
     tables: &'a T,
     packet: &Packet,
     origin: Origin,
+    again: impl Fn() -> bool,
 ) -> Sender<'a, T> {
     let Some(endpoint) = tables.endpoint(&packet.source) else {
         return if origin.forwarded {
@@ -62,7 +63,7 @@ pub(super) fn check<'a, T: Tables>(
         } else {
             Sender::Refused(Reason::SourceParent)
         }
-    } else if endpoint.mac.word() != packet.source_mac && !origin.again {
+    } else if endpoint.mac.word() != packet.source_mac && !again() {
         Sender::Refused(Reason::SourceMac)
     } else {
         Sender::Endpoint(endpoint)

@@ -39,7 +39,8 @@ enum Command {
         /// Prefixes in the trie.
         #[arg(long, default_value_t = 10_000)]
         prefixes: u32,
-        /// How to print the rows: a table or an array of `{path, endpoints, prefixes, ns, net_ns}`.
+        /// How to print the rows: a table or an array of `{path, endpoints, prefixes,
+        /// services, ns, net_ns}`.
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
@@ -104,12 +105,13 @@ fn print<R: serde::Serialize>(output: Output, rows: &[R], table: fn(&[R]) -> Tab
 fn decide_table(rows: &[bench::Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["PATH", "ENDPOINTS", "PREFIXES", "NS", "NET NS"]);
-    for bench::Row { path, endpoints, prefixes, ns, net_ns } in rows {
+    table.set_header(["PATH", "ENDPOINTS", "PREFIXES", "SERVICES", "NS", "NET NS"]);
+    for bench::Row { path, endpoints, prefixes, services, ns, net_ns } in rows {
         table.add_row([
             path.clone(),
             endpoints.to_string(),
             prefixes.to_string(),
+            if *services { "yes" } else { "no" }.to_owned(),
             ns.to_string(),
             net_ns.to_string(),
         ]);

@@ -30,6 +30,8 @@ pub struct Row {
     pub endpoints: u32,
     /// Prefixes in the trie.
     pub prefixes: u32,
+    /// By the programs that translate packets for Services; this one is for none.
+    pub services: bool,
     /// Nanoseconds per packet.
     pub ns: u128,
     /// The same, less those of an empty program.
@@ -50,23 +52,24 @@ pub fn decide(endpoints: &[u32], prefixes: u32, progress: impl Fn(&str)) -> Resu
         let empty = empty::measure(RUNS, ROUNDS)?;
         let mut paths: Vec<_> = [true, false]
             .into_iter()
-            .flat_map(|v4| {
-                paths(&kernel.room, v4).into_iter().map(move |path| (v4, path, u128::MAX))
-            })
+            .flat_map(|v4| paths(&kernel.room, v4).into_iter().map(move |path| (v4, path)))
+            .flat_map(|path| [false, true].map(|services| (services, path.clone(), u128::MAX)))
             .collect();
         // One round after the other over all paths: a busy moment of the machine spoils one
         // measurement of each, not all of one.
         for _ in 0..ROUNDS {
-            for (_, (path, arrival, result), least) in &mut paths {
+            for (services, (_, (path, arrival, result)), least) in &mut paths {
+                kernel.packets = *services;
                 let (outcome, mean) = kernel.repeat(arrival, RUNS)?;
                 ensure!(outcome.result == *result, "{path}: {:?}", outcome.result);
                 *least = mean.min(*least);
             }
         }
-        rows.extend(paths.into_iter().map(|(v4, (path, ..), ns)| Row {
+        rows.extend(paths.into_iter().map(|(services, (v4, (path, ..)), ns)| Row {
             path: format!("{} {path}", if v4 { "ipv4" } else { "ipv6" }),
             endpoints: *count,
             prefixes,
+            services,
             ns,
             net_ns: ns.saturating_sub(empty),
         }));

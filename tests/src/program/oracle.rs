@@ -33,11 +33,10 @@ pub fn expect_with(
         return unchanged(Return::Pass, 0);
     }
     let packet = read::packet(frame);
-    let origin =
-        Origin { ifindex: *ifindex, forwarded: *forwarded, namespace: *namespace, again: false };
+    let origin = Origin { ifindex: *ifindex, forwarded: *forwarded, namespace: *namespace };
     let on = |verdict| (verdict, *ifindex);
     let (verdict, parent) = match hook {
-        Hook::Egress => on(decide::egress(tables, &packet, origin)),
+        Hook::Egress => on(decide::egress(tables, &packet, origin, || false)),
         Hook::Ingress => on(decide::ingress(tables, &packet, *ifindex, *namespace)),
         Hook::FromEndpoint => decide::from_endpoint(tables, &packet, *ifindex),
         Hook::ToEndpoint => decide::to_endpoint(tables, &packet, origin),
