@@ -116,12 +116,20 @@ pub enum Hook {
     FromEndpoint = 3,
     /// TC egress of it: what the endpoint receives from the host stack.
     ToEndpoint = 4,
+    /// TC ingress of the loopback device: what endpoints in an L3 mode send to the node's addresses.
+    Loopback = 5,
 }
 
 impl Hook {
     /// All hooks.
-    pub const ALL: [Self; 5] =
-        [Self::Egress, Self::Ingress, Self::Xdp, Self::FromEndpoint, Self::ToEndpoint];
+    pub const ALL: [Self; 6] = [
+        Self::Egress,
+        Self::Ingress,
+        Self::Xdp,
+        Self::FromEndpoint,
+        Self::ToEndpoint,
+        Self::Loopback,
+    ];
 
     /// The hook of a number in a map.
     #[must_use]
@@ -132,6 +140,7 @@ impl Hook {
             2 => Some(Self::Xdp),
             3 => Some(Self::FromEndpoint),
             4 => Some(Self::ToEndpoint),
+            5 => Some(Self::Loopback),
             _ => None,
         }
     }
@@ -145,6 +154,7 @@ impl Hook {
             Self::Xdp => "xdp",
             Self::FromEndpoint => "from-endpoint",
             Self::ToEndpoint => "to-endpoint",
+            Self::Loopback => "loopback",
         }
     }
 }

@@ -171,6 +171,16 @@ fn to_endpoint<T: Tables>(ctx: &TcContext, tables: &T) -> i32 {
     finish::<T>(ctx, packet, &verdict, parent, Hook::ToEndpoint)
 }
 
+/// TC ingress of the loopback device, while packets of endpoints in an L3 mode are translated.
+#[classifier]
+fn netpath_loopback(ctx: TcContext) -> i32 {
+    let mut packet = MaybeUninit::uninit();
+    let packet = parse::tc(&ctx, &mut packet);
+    let Some((verdict, parent)) = decide::loopback(&Maps, packet) else { return TC_ACT_UNSPEC };
+    let slots = u64::from(verdict.sender) << 32 | u64::from(verdict.receiver);
+    translate::run(&ctx, packet, slots, parent, Hook::Loopback)
+}
+
 /// Carries out a verdict and counts it: the return value of a TC program.
 #[inline(always)]
 fn finish<T: Tables>(

@@ -207,12 +207,17 @@ pub(super) const fn program(hook: Hook, packets: bool) -> &'static str {
         (Hook::FromEndpoint, true) => "netpath_from_endpoint_services",
         (Hook::ToEndpoint, false) => "netpath_to_endpoint",
         (Hook::ToEndpoint, true) => "netpath_to_endpoint_services",
+        (Hook::Loopback, _) => "netpath_loopback",
         (Hook::Xdp, _) => XDP,
     }
 }
 
 /// Loads the programs of TC hooks, unless they are loaded.
-pub(super) fn classifiers(ebpf: &mut Ebpf, hooks: [Hook; 2], packets: bool) -> Result<(), Error> {
+pub(super) fn classifiers<const N: usize>(
+    ebpf: &mut Ebpf,
+    hooks: [Hook; N],
+    packets: bool,
+) -> Result<(), Error> {
     for name in hooks.map(|hook| program(hook, packets)) {
         let program = classifier(ebpf, name)?;
         if program.fd().is_err() {

@@ -10,7 +10,7 @@
 //! | `exact` | the table behind `endpoints` |
 //! | `memory`, `grace` | writing without calls, and when that is allowed |
 //! | `batch` | whole maps at once |
-//! | `attach`, `device` | the hooks of a parent, and of an endpoint's own device |
+//! | `attach`, `device`, `loopback` | the hooks of a parent, of an endpoint's own device, and of the node's |
 //! | `tc`, `xdp` | one kind of hook each |
 //! | `cgroup`, `link` | the hooks of sockets, and their links |
 //! | `query` | what a hook runs now |
@@ -35,6 +35,7 @@ mod grace;
 mod kernel_types;
 mod link;
 mod load;
+mod loopback;
 mod memory;
 mod namespaces;
 mod pins;
@@ -71,6 +72,7 @@ pub use self::{
     error::{AttachError, Error},
     explain::{Explanation, Query, Step, Translation},
     kernel_types::Error as NamespaceError,
+    loopback::LOOPBACK,
 };
 use self::{exact::Exact, pins::Pins, services::Book};
 use crate::config::{Attach, Capacity};
@@ -157,6 +159,7 @@ impl Datapath {
             load::classifiers(&mut self.ebpf, [Hook::Egress, Hook::Ingress], packets)?;
             load::device(&mut self.ebpf, packets)?;
         }
+        load::classifiers(&mut self.ebpf, [Hook::Loopback], true)?;
         Ok(&mut self.ebpf)
     }
 

@@ -37,7 +37,7 @@ pub(super) fn tcx(ifindex: u32, hook: Hook) -> io::Result<Vec<u32>> {
     let mut programs = vec![0_u32; PROGRAMS as usize];
     let attach_type = match hook {
         Hook::Egress | Hook::ToEndpoint => BPF_TCX_EGRESS,
-        Hook::Ingress | Hook::FromEndpoint | Hook::Xdp => BPF_TCX_INGRESS,
+        Hook::Ingress | Hook::FromEndpoint | Hook::Loopback | Hook::Xdp => BPF_TCX_INGRESS,
     };
     let mut request = Request {
         target_ifindex: ifindex,

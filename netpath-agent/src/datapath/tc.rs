@@ -19,16 +19,19 @@ use crate::config::Attach;
 pub(super) const PRIORITY: u16 = 0x6e70;
 pub(super) const HANDLE: u16 = 0x6e70;
 
-/// Both directions of an interface.
-pub(super) type Places = [(Hook, TcAttachType); 2];
+/// A hook, and the direction of an interface that it is at.
+pub(super) type Place = (Hook, TcAttachType);
 
 /// Of a parent.
-pub(super) const PARENT: Places =
+pub(super) const PARENT: [Place; 2] =
     [(Hook::Egress, TcAttachType::Egress), (Hook::Ingress, TcAttachType::Ingress)];
 
 /// Of an endpoint's own device.
-pub(super) const DEVICE: Places =
+pub(super) const DEVICE: [Place; 2] =
     [(Hook::ToEndpoint, TcAttachType::Egress), (Hook::FromEndpoint, TcAttachType::Ingress)];
+
+/// Of the loopback device.
+pub(super) const LOOPBACK: [Place; 1] = [(Hook::Loopback, TcAttachType::Ingress)];
 
 /// Which programs, and how.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +49,7 @@ pub(super) struct Interface<'a> {
     pub(super) name: &'a str,
 }
 
-/// What came of attaching both programs.
+/// What came of attaching programs.
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     pub(super) hooks: Vec<HookStatus>,
@@ -56,17 +59,17 @@ pub(super) struct Attached {
     pub(super) qdisc: bool,
 }
 
-/// Attaches both programs.
+/// Attaches the programs of an interface.
 pub(super) fn attach(
     ebpf: &mut Ebpf,
     pins: &Pins,
     How { policy, packets }: How,
     spec: Interface<'_>,
-    places: &Places,
+    places: &[Place],
 ) -> Result<Attached, Error> {
     let mut attached = Attached::default();
     let Attached { hooks, empty, qdisc } = &mut attached;
-    for (hook, attach_type) in *places {
+    for &(hook, attach_type) in places {
         let program = load::classifier(ebpf, load::program(hook, packets))?;
         let pin = pins.link(spec.ifindex, hook);
         let error =
@@ -102,10 +105,10 @@ pub(super) fn is_linked(pins: &Pins, ifindex: u32, status: &HookStatus) -> bool 
         && query::tcx(ifindex, status.hook).is_ok_and(|running| running.contains(&status.program))
 }
 
-/// Detaches both programs.
+/// Detaches the programs of a parent, or of the loopback device.
 pub(super) fn detach(pins: &Pins, ifindex: u32) -> Result<(), Error> {
     let name = nix::net::if_::if_indextoname(ifindex).ok();
-    for (hook, attach_type) in PARENT {
+    for (hook, attach_type) in PARENT.into_iter().chain(LOOPBACK) {
         unpin(&pins.link(ifindex, hook))?;
         if let Some(parent) = name.as_ref().and_then(|name| name.to_str().ok()) {
             remove_filter(parent, attach_type).map_err(|source| Error::Attach {

@@ -143,6 +143,7 @@ async fn make(node: &Shared, record: &Record) -> Result<Record, Error> {
         if record.attachment.has_device() {
             node.adopt_device(record).await?;
         }
+        node.adopt_loopback(record)?;
         node.show_way(record).await?;
     }
     // The maps before the interface: its first packet must find itself known.

@@ -18,7 +18,7 @@
 //! | `state`, `tables`, `journal` | what should be, in memory, in the kernel, on the disk |
 //! | `start`, `run`, `answer`, `cleanup` | the agent's life |
 //! | `policy`, `mirror`, `masquerade` | rules and routes of the host stack, and the addresses it gives |
-//! | `devices` | the node's ends of endpoints' veth pairs |
+//! | `devices`, `loopback` | the node's ends of endpoints' veth pairs, and its loopback device |
 //! | `sockets` | the hooks of the cgroup whose sockets are translated |
 //! | `entry`, `parents`, `bpffs` | what the node needs around it |
 
@@ -39,6 +39,7 @@ mod error;
 mod explain;
 mod flows;
 mod journal;
+mod loopback;
 mod masquerade;
 mod mirror;
 mod neighbours;

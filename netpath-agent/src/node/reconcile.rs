@@ -14,7 +14,7 @@ use super::{
     tables::Changes,
 };
 use crate::{
-    datapath::{Datapath, Filter, Lost, ParentSpec},
+    datapath::{Datapath, Filter, LOOPBACK, Lost, ParentSpec},
     error::chain,
     name::{EndpointName, InterfaceName},
     netlink::{Change, Link, Netlink},
@@ -122,8 +122,9 @@ impl Node {
             self.count_repairs("map pin", pins.len() as u64);
         }
         let mut lost = false;
-        for parent in self.state.parents.values() {
-            let index = parent.link.index;
+        let loopback = self.state.hooks_loopback().then_some(LOOPBACK);
+        let parents = self.state.parents.values().map(|parent| parent.link.index);
+        for index in parents.chain(loopback) {
             lost |=
                 !self.datapath.knows_parent(index) || !self.missing_hooks(index).await?.is_empty();
         }
@@ -191,7 +192,11 @@ impl Node {
                 }
             }
         }
-        let wanted = |ifindex| state.parents.values().any(|parent| parent.link.index == ifindex);
+        let loopback = state.hooks_loopback();
+        let wanted = |ifindex| {
+            state.parents.values().any(|parent| parent.link.index == ifindex)
+                || (ifindex == LOOPBACK && loopback)
+        };
         for ifindex in datapath.known_parents()?.into_iter().filter(|ifindex| !wanted(*ifindex)) {
             if let Err(error) = let_go(datapath, netlink, ifindex).await {
                 tracing::warn!(ifindex, error = chain(&error), "not detached");
@@ -200,6 +205,10 @@ impl Node {
         }
         self.count_repairs("map entry", entries);
         self.count_repairs("hook", again);
+        if loopback && let Err(error) = self.attach_loopback() {
+            tracing::warn!(error = chain(&error), "the loopback device is not attached");
+            failed = Some(error);
+        }
         self.attach_sockets();
         let devices = self.attach_devices(true).await;
         failed.map_or(devices, Err)
@@ -216,7 +225,11 @@ impl Node {
 }
 
 /// Takes the programs off a parent, and the qdisc that they needed.
-async fn let_go(datapath: &mut Datapath, netlink: &Netlink, ifindex: u32) -> Result<(), Error> {
+pub(super) async fn let_go(
+    datapath: &mut Datapath,
+    netlink: &Netlink,
+    ifindex: u32,
+) -> Result<(), Error> {
     if datapath.detach(ifindex)? && netlink.link_by_index(ifindex).await?.is_some() {
         netlink.delete_idle_clsact(ifindex).await?;
     }

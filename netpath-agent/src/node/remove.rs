@@ -48,6 +48,7 @@ pub(super) async fn take_out(
         let mut node = node.lock().await;
         let mut errors = node.unregister(record);
         errors.extend(node.forget_way(record).await.err());
+        errors.extend(node.leave_loopback().await.err());
         let parent = node.state.parents.get(&record.spec.parent).map(|parent| parent.link.index);
         (errors, parent, node.journal.clone())
     };

@@ -42,6 +42,7 @@ impl Node {
             services: self.services.len(),
             masquerade: self.show_masquerades(),
             sockets: self.show_sockets(),
+            loopback: self.show_loopback(),
             repairs: self.repairs.clone(),
             entry: types::Entry {
                 interface: self.entry.name.to_owned(),
@@ -149,7 +150,7 @@ pub(super) const fn is_nearly_full(used: u64, capacity: u64) -> bool {
     used * 100 >= capacity * FULL
 }
 
-fn hooks(status: &ParentStatus) -> Vec<Hook> {
+pub(super) fn hooks(status: &ParentStatus) -> Vec<Hook> {
     status
         .hooks
         .iter()

@@ -66,8 +66,11 @@ fn to_endpoint<T: Tables>(
     crossing: &Crossing,
     endpoint: &Endpoint,
 ) -> Verdict {
+    // What the loopback device has carries the route of its way in, which would go along into the pod's
+    // namespace (5.10: TCP over IPv6 fails there).
+    let leaves = matches!(crossing.hook, Hook::Egress | Hook::Loopback);
     if endpoint.is_stacked() {
-        let action = if crossing.hook == Hook::Egress { Action::Send } else { Action::Peer };
+        let action = if leaves { Action::Send } else { Action::Peer };
         return if tables.endpoint(&packet.source).is_some_and(|source| source.is_host()) {
             delivery::past_stack(endpoint, action)
         } else {
@@ -75,8 +78,8 @@ fn to_endpoint<T: Tables>(
         };
     }
     match crossing.hook {
-        Hook::Egress => delivery::from_egress(tables, endpoint),
         Hook::Ingress => delivery::from_wire(endpoint, packet, crossing.ifindex),
+        _ if leaves => delivery::from_egress(tables, endpoint),
         _ => delivery::from_ingress(endpoint),
     }
 }

@@ -119,7 +119,7 @@ pub(super) fn is_known<T: Tables>(tables: &T, packet: &Packet) -> bool {
 }
 
 /// Whether what an endpoint sends to the host stack, which carries it, must be translated here: the stack
-/// takes it for the node's own. All else it sends on by a parent, where it is translated behind the
+/// takes for its own what is to an address of the node. All else it sends on by a parent, where it is translated behind the
 /// stack's connection tracking, whose answers come back before it.
 #[inline(always)]
 pub(super) fn ends_here<T: Tables>(tables: &T, packet: &Packet, gates: u32) -> bool {

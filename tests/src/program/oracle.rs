@@ -40,6 +40,10 @@ pub fn expect_with(
         Hook::Ingress => on(decide::ingress(tables, &packet, *ifindex, *namespace)),
         Hook::FromEndpoint => decide::from_endpoint(tables, &packet, *ifindex),
         Hook::ToEndpoint => decide::to_endpoint(tables, &packet, origin),
+        Hook::Loopback => match decide::loopback(tables, &packet) {
+            Some(verdict) => verdict,
+            None => return unchanged(Return::Pass, *mark),
+        },
         Hook::Xdp => match decide::wire(tables, &packet, *ifindex) {
             Some(reason) => on(Verdict::drop(reason)),
             None => return unchanged(Return::Pass, 0),

@@ -207,7 +207,7 @@ impl Row {
         let after = after.unwrap_or_else(|| frame.clone());
         let ifindex = match hook {
             Hook::FromEndpoint | Hook::ToEndpoint => world.devices[parent],
-            Hook::Egress | Hook::Ingress | Hook::Xdp => world.parents[parent],
+            Hook::Egress | Hook::Ingress | Hook::Xdp | Hook::Loopback => world.parents[parent],
         };
         let set = if packets { "" } else { "plain::" };
         Case {

@@ -146,7 +146,7 @@ fn explain(world: &mut World, source: IpAddr, destination: IpAddr) -> Result<()>
     let macs = match explanation.hook {
         Hook::Egress => (ROUTER, PARENT[0]),
         Hook::FromEndpoint => (DEVICE_MAC, VETH[0]),
-        Hook::Ingress | Hook::Xdp | Hook::ToEndpoint => (PARENT[0], ROUTER),
+        Hook::Ingress | Hook::Xdp | Hook::ToEndpoint | Hook::Loopback => (PARENT[0], ROUTER),
     };
     let counted = count(world, explanation.hook, macs, source, destination)?;
     let explained = (explanation.verdict.path(), explanation.verdict.reason());

@@ -31,6 +31,9 @@ pub struct Status {
     /// Whose sockets are translated, if any are to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sockets: Option<Sockets>,
+    /// The hook of the loopback device, while it is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loopback: Option<Hook>,
     /// What had to be put right since the agent started, by kind.
     pub repairs: BTreeMap<String, u64>,
     /// The kernel entry: where the kernel path enters the host stack.

@@ -30,6 +30,7 @@ pub(super) fn status(status: &Status) -> String {
         services,
         masquerade,
         sockets,
+        loopback,
         repairs,
         entry,
         parents,
@@ -60,6 +61,10 @@ pub(super) fn status(status: &Status) -> String {
         let cgroup = cgroup.as_deref().unwrap_or("-");
         // Writing to a string can not fail.
         let _ = writeln!(text, "sockets of cgroup {cgroup}: {names}\n");
+    }
+    if let Some(Hook { hook: _, attached, program, link: _ }) = loopback {
+        // Writing to a string can not fail.
+        let _ = writeln!(text, "loopback device: program {program} by {attached}\n");
     }
     text.push_str(&table(
         &[

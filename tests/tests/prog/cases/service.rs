@@ -24,6 +24,7 @@ const NONE: u16 = 899;
 pub(crate) fn rows(family: &Family) -> Vec<Row> {
     let mut rows = from_endpoints(family);
     rows.extend(by_devices(family));
+    rows.extend(by_loopback(family));
     rows.extend(from_the_node(family));
     rows.extend(from_the_wire(family));
     rows.extend(refused(family));
@@ -125,6 +126,27 @@ fn by_devices(family: &Family) -> Vec<Row> {
             .becoming(udp(a, q, HERE, BACKEND).frame(ROUTER, OWN))
             .entered()
             .moves(&["egress kernel service", "a sent", "q received"]),
+    ]
+}
+
+/// What endpoint l, whose packets the host stack routes, sends to the node's addresses.
+fn by_loopback(family: &Family) -> Vec<Row> {
+    let Family { a, b, l, host, .. } = *family;
+    let nobody = Mac::new([0; 6]);
+    let sent = |name, packet: Ip| Row::new(Hook::Loopback, name, packet.frame(nobody, nobody));
+    vec![
+        sent("by the stack to a node port", tcp(l, host, HERE, NODE_TO_B))
+            .becoming(tcp(l, b, HERE, BACKEND).frame(nobody, nobody))
+            .received(OWN)
+            .moves(&["loopback local service", "l sent", "b received"]),
+        Row::new(Hook::Egress, "its answer by egress", tcp(b, l, BACKEND, HERE).frame(ROUTER, OWN))
+            .by_pod()
+            .becoming(tcp(host, l, NODE_TO_B, HERE).frame(ROUTER, OWN))
+            .received(OWN)
+            .moves(&["egress local service", "b sent", "l received"]),
+        sent("by the stack to the node", tcp(l, host, HERE, NONE)),
+        sent("by another to a node port", tcp(a, host, HERE, NODE_TO_B)),
+        sent("by the node to itself", tcp(host, host, HERE, NODE_TO_B)),
     ]
 }
 

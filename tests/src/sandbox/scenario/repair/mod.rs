@@ -1,6 +1,7 @@
 //! What somebody breaks while the agent runs comes back, in the node, in the pods and on the wire.
 
 mod everything;
+mod loopback;
 mod loss;
 mod moved;
 mod parent;
@@ -18,7 +19,15 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             everything::everything(bench, attach)
         })
     });
-    let mut scenarios = Vec::from(hooks);
+    let loopback = ["tcx", "netlink"].map(|attach| {
+        Scenario::own(format!("repair::loopback::attach_{attach}"), move |bench| {
+            if let Some(why) = kernel::without_hooks(attach)? {
+                return Ok(Outcome::Ignored(why));
+            }
+            loopback::loopback(bench, attach)
+        })
+    });
+    let mut scenarios: Vec<_> = hooks.into_iter().chain(loopback).collect();
     scenarios.push(Scenario::own("repair::parent_down", parent::down));
     scenarios.push(Scenario::own("repair::parent_moved", moved::moved));
     scenarios
