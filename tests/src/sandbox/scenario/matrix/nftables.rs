@@ -8,7 +8,7 @@ use super::services::{MASQUERADE, Services, Translation};
 use crate::sandbox::{address::Family, command, namespace::Namespace};
 
 /// Writes them. Packets that conntrack can make nothing of are counted and dropped; of what the node
-/// sends, redirects of IPv6 are always such.
+/// sends, redirects of IPv6 are always such. Resets are not counted, see `iptables`.
 pub(super) fn set_up(node: &Namespace, services: &Services) -> Result<()> {
     let (mut destination, mut source) = (String::new(), String::new());
     for translation in &services.translations {
@@ -40,14 +40,17 @@ pub(super) fn set_up(node: &Namespace, services: &Services) -> Result<()> {
             }}
             chain input {{
                 type filter hook input priority filter;
+                tcp flags & rst == rst ct state invalid drop
                 ct state invalid counter name invalid drop
             }}
             chain forward {{
                 type filter hook forward priority filter;
+                tcp flags & rst == rst ct state invalid drop
                 ct state invalid counter name invalid drop
             }}
             chain sent {{
                 type filter hook output priority filter;
+                tcp flags & rst == rst ct state invalid drop
                 meta l4proto {{ tcp, udp }} ct state invalid counter name invalid drop
             }}
         }}\n"

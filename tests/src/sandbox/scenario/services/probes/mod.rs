@@ -1,15 +1,21 @@
 //! Probes as kubelet sends them, from the node to pods of every attachment, while others load the same pods
 //! by a Service.
 
+mod health;
+mod kind;
+
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Result, ensure};
 use serde_json::json;
+use tokio::runtime::Builder;
 
+use self::{health::Health, kind::Kind};
 use super::{answerer::Answerer, once};
 use crate::sandbox::{
     address::Family,
@@ -17,17 +23,21 @@ use crate::sandbox::{
     scenario::{Bench, Outcome},
 };
 
+/// What kubelet waits for an answer, if nobody says otherwise (`timeoutSeconds`).
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Probes in all.
 const PROBES: usize = 10_000;
 const TARGET: u16 = 9200;
 const SERVICE: &str = "10.96.0.92";
 
 pub(super) fn under_load(bench: &Bench, translate: Translate) -> Result<Outcome> {
-    let plan = Plan { services: Some(translate), nodes: 1, ..Plan::default() };
+    let plan = Plan { services: Some(translate), nodes: 1, all: true, ..Plan::default() };
     let fabric = Fabric::build(&bench.programs, plan)?;
     let answerers = fabric.pods.iter().zip(1..);
     let answerers = answerers.map(|(pod, id)| Answerer::start(&pod.namespace, TARGET, id));
     let _answerers = answerers.collect::<Result<Vec<_>>>()?;
+    let health = fabric.pods.iter().map(|pod| Health::start(&pod.namespace));
+    let _health = health.collect::<Result<Vec<_>>>()?;
     let endpoints = fabric.pods.iter();
     let endpoints: Vec<_> =
         endpoints.map(|pod| json!({ "addresses": [pod.address.v4], "node": "node1" })).collect();
@@ -42,6 +52,7 @@ pub(super) fn under_load(bench: &Bench, translate: Translate) -> Result<Outcome>
         .pods
         .iter()
         .flat_map(|pod| Family::BOTH.map(|family| (&*pod.name, pod.address.of(family))))
+        .flat_map(|(name, address)| Kind::ALL.map(|kind| (name, address, kind)))
         .collect();
     let (ends, load) = (AtomicBool::new(false), AtomicU64::new(0));
     let failed = thread::scope(|scope| {
@@ -58,9 +69,15 @@ pub(super) fn under_load(bench: &Bench, translate: Translate) -> Result<Outcome>
             });
         }
         let failed = fabric.nodes[0].namespace.enter(|| {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
             let failed = (0..PROBES).filter_map(|probe| {
-                let (name, address) = targets[probe % targets.len()];
-                once(SocketAddr::new(address, TARGET)).err().map(|error| format!("{name}: {error}"))
+                let (name, address, kind) = targets[probe % targets.len()];
+                if probe % 1_000 == 0 {
+                    eprintln!("probes: {probe}");
+                }
+                let to = SocketAddr::new(address, kind.port(TARGET));
+                let answered = runtime.block_on(kind.probe(to, PATIENCE));
+                answered.err().map(|error| format!("{name}: {error:#}"))
             });
             Ok(failed.collect::<Vec<_>>())
         });
@@ -69,7 +86,7 @@ pub(super) fn under_load(bench: &Bench, translate: Translate) -> Result<Outcome>
     })?;
     let load = load.into_inner();
     eprintln!(
-        "probes: {PROBES} of {} addresses, {} failed, {load} answers of the Service meanwhile",
+        "probes: {PROBES}, {} ways, {} failed, {load} answers of the Service meanwhile",
         targets.len(),
         failed.len()
     );
