@@ -34,9 +34,11 @@ pub fn pairs(connections: &Connections) -> Result<Vec<Pair>, Error> {
 }
 
 /// Forgets connections to backends that are gone, if their next packet may go to somebody else; tells how
-/// many. Directions are not brought together for that: it is done after every change.
+/// many. Directions are not brought together for that: it is done after every change. The way back stays
+/// for a moment, for answers that are on it.
 pub fn move_on(
     connections: &mut Connections,
+    now: Duration,
     is_gone: impl Fn(&BackendId) -> bool,
 ) -> Result<usize, Error> {
     let mut moving = Vec::new();
@@ -51,7 +53,7 @@ pub fn move_on(
             && forward.backend == *backend
         {
             connections.remove(key)?;
-            connections.remove(&forward.reverse_key(key.protocol))?;
+            connections.renew(&forward.reverse_key(key.protocol), now)?;
         }
     }
     Ok(moving.len())

@@ -1,6 +1,6 @@
 //! The `connections` map, which the programs fill.
 
-use std::os::fd::AsFd as _;
+use std::{os::fd::AsFd as _, time::Duration};
 
 use aya::maps::{HashMap, IterableMap as _, Map, MapData, MapError};
 use netpath_common::{Connection, FlowKey};
@@ -8,6 +8,8 @@ use netpath_common::{Connection, FlowKey};
 use super::{Datapath, Error, batch, namespaces::absent};
 
 const MAP: &str = "connections";
+/// `BPF_EXIST` of `linux/bpf.h`.
+const EXIST: u64 = 2;
 
 /// The connections, for whoever works on them beside the node: all of them may be many.
 #[derive(Debug)]
@@ -52,6 +54,14 @@ impl Connections {
             Err(MapError::KeyNotFound) => Ok(None),
             Err(error) => Err(Error::map(MAP)(error)),
         }
+    }
+
+    /// Notes that a direction was used. One that is not there is no error.
+    pub fn renew(&mut self, key: &FlowKey, now: Duration) -> Result<(), Error> {
+        let Some(known) = self.get(key)? else { return Ok(()) };
+        let seen = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        let renewed = self.map.insert(key, Connection { seen, ..known }, EXIST);
+        absent(renewed).map_err(Error::map(MAP))
     }
 
     /// Removes the entry of a direction. One that is not there is no error.

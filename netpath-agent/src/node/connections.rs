@@ -135,8 +135,8 @@ fn look(
     gone: &HashSet<BackendId>,
     is_due: bool,
 ) -> Result<Swept, datapath::Error> {
-    let moved =
-        if gone.is_empty() { 0 } else { move_on(connections, |backend| gone.contains(backend))? };
+    let is_gone = |backend: &BackendId| gone.contains(backend);
+    let moved = if gone.is_empty() { 0 } else { move_on(connections, clock(), is_gone)? };
     let swept = if is_due { sweep(connections, timeouts, clock())? } else { Swept::default() };
     Ok(Swept { forgotten: swept.forgotten + moved, ..swept })
 }

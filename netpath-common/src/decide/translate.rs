@@ -295,7 +295,7 @@ fn find<T: Connections>(
 /// Whom the backend sees: the client, if what it answers passes this node's hooks; else the node.
 ///
 /// It does not if neither of both is on this node, if the client is its own backend, or where a NIC of its
-/// own leads past the node.
+/// own leads past the node; what the node itself answers never does.
 #[inline(always)]
 fn seen_as<T: Tables>(
     tables: &T,
@@ -307,8 +307,10 @@ fn seen_as<T: Tables>(
     let (asks, answers) = (tables.endpoint(&client), tables.endpoint(backend));
     let apart = asks.as_ref().is_none_or(|asks| asks.is_service());
     let away = answers.is_none();
-    let past = asks.is_some_and(|asks| asks.is_exclusive())
-        || answers.is_some_and(|answers| answers.is_exclusive());
+    let past = match answers {
+        Some(answers) if answers.is_host() => false,
+        answers => [asks, answers].into_iter().flatten().any(|end| end.is_exclusive()),
+    };
     if !((apart && away) || past || client == *backend) {
         return Ok(client);
     }

@@ -71,7 +71,7 @@ fn a_hundred_thousand_entries_are_looked_through() -> Result<()> {
         Ok((swept, begin.elapsed()))
     };
     let begin = Instant::now();
-    move_on(&mut datapath.connections()?, |backend| backend.place == 7)?;
+    move_on(&mut datapath.connections()?, NOW, |backend| backend.place == 7)?;
     let moved = begin.elapsed();
     let (swept, looked) = look(NOW)?;
     ensure!(swept == Swept { entries: count, forgotten: 0 }, "{swept:?}");
@@ -111,7 +111,7 @@ fn what_is_over_is_forgotten_and_nothing_else() -> Result<()> {
         (UDP, here, 99, &[0, 1], true),
         (UDP, here, 100, &[0, 1], false),
         (TCP, gone, 0, &[0, 1], true),
-        (UDP, gone, 0, &[0, 1], false),
+        (UDP, gone, 50, &[0, 1], false),
         (UDP, reused, 0, &[0, 1], true),
         (TCP, here, 4, &[0], true),
         (TCP, here, 6, &[0], false),
@@ -122,21 +122,29 @@ fn what_is_over_is_forgotten_and_nothing_else() -> Result<()> {
         put(protocol, client, backend, idle, directions)?;
     }
     let mut connections = datapath.connections()?;
-    let moved = move_on(&mut connections, |backend| *backend == gone)?;
+    let moved = move_on(&mut connections, NOW, |backend| *backend == gone)?;
     ensure!(moved == 1, "{moved} moved on");
     let swept = sweep(&mut connections, &TIMEOUTS, NOW)?;
     let over = cases.iter().filter(|case| !case.4).count() - moved;
-    let entries = cases.iter().map(|case| case.3.len()).sum::<usize>() - 2 * moved;
+    // Of what has moved on the way back is left.
+    let entries = cases.iter().map(|case| case.3.len()).sum::<usize>() - moved;
     ensure!(swept == Swept { entries, forgotten: over }, "{swept:?}");
     for (client, (protocol, backend, idle, directions, stays)) in (0..).zip(cases) {
         let both = connection(protocol, client, backend, idle);
         for direction in [0, 1] {
             let (key, entry) = both[direction];
-            let expected = (stays && directions.contains(&direction)).then_some(entry);
+            let left = (protocol, backend, direction) == (UDP, gone, 1);
+            let seen = if left { u64::try_from(NOW.as_nanos())? } else { entry.seen };
+            let expected = (left || stays && directions.contains(&direction))
+                .then_some(Connection { seen, ..entry });
             ensure!(connections.get(&key)? == expected, "case {client}, direction {direction}");
         }
     }
     let whole = cases.iter().filter(|case| case.4 && case.3.len() == 2).count();
     ensure!(pairs(&connections)?.len() == whole);
+    let late = NOW + Duration::from_secs(6);
+    sweep(&mut connections, &TIMEOUTS, late)?;
+    let left = pairs(&connections)?.len();
+    ensure!(connections.count()? == 2 * left, "a way back is left after its moment");
     Ok(())
 }

@@ -25,6 +25,7 @@ pub(crate) fn rows(family: &Family) -> Vec<Row> {
     let mut rows = from_endpoints(family);
     rows.extend(by_devices(family));
     rows.extend(by_loopback(family));
+    rows.extend(by_exclusive(family));
     rows.extend(from_the_node(family));
     rows.extend(from_the_wire(family));
     rows.extend(refused(family));
@@ -126,6 +127,24 @@ fn by_devices(family: &Family) -> Vec<Row> {
             .becoming(udp(a, q, HERE, BACKEND).frame(ROUTER, OWN))
             .entered()
             .moves(&["egress kernel service", "a sent", "q received"]),
+    ]
+}
+
+/// Endpoint x, whose NIC leads past the node: not past what the node itself answers.
+fn by_exclusive(family: &Family) -> Vec<Row> {
+    let Family { x, host, vip, .. } = *family;
+    let asked = udp(x, vip, HERE, TO_HOST).frame(ROUTER, OWN);
+    let answered = udp(host, x, BACKEND, HERE).frame(VETH[1], DEVICE_MAC);
+    vec![
+        Row::new(Hook::Egress, "by the stack to a Service of the node", asked)
+            .forwarded()
+            .becoming(udp(x, host, HERE, BACKEND).frame(ROUTER, OWN))
+            .entered()
+            .moves(&["egress kernel service"]),
+        Row::new(Hook::ToEndpoint, "its answer by the device of x", answered)
+            .on_second()
+            .becoming(udp(vip, x, TO_HOST, HERE).frame(VETH[1], DEVICE_MAC))
+            .moves(&["to-endpoint local service of nobody", "x received"]),
     ]
 }
 

@@ -40,7 +40,7 @@ pub(super) fn dies_and_returns(bench: &Bench, translate: Translate) -> Result<Ou
         let own = SocketAddr::new(SERVICE.of(family), PORT).to_string();
         ensure!(RULE.contains(&own), "the node serves at {own}");
     }
-    let plan = Plan { services: Some(translate), more: RULE, ..Plan::default() };
+    let plan = Plan { services: Some(translate), more: RULE, all: true, ..Plan::default() };
     let fabric = Fabric::build(&bench.programs, plan)?;
     let node = &fabric.nodes[0].namespace;
     let away: Vec<_> = fabric.pods.iter().filter(|pod| pod.node == 1).collect();

@@ -24,7 +24,7 @@ use crate::sandbox::{
 };
 
 /// What kubelet waits for an answer, if nobody says otherwise (`timeoutSeconds`).
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Probes in all.
 const PROBES: usize = 10_000;
 const TARGET: u16 = 9200;
@@ -76,7 +76,11 @@ pub(super) fn under_load(bench: &Bench, translate: Translate) -> Result<Outcome>
                     eprintln!("probes: {probe}");
                 }
                 let to = SocketAddr::new(address, kind.port(TARGET));
+                let begin = std::time::Instant::now();
                 let answered = runtime.block_on(kind.probe(to, PATIENCE));
+                if begin.elapsed() > Duration::from_millis(300) {
+                    eprintln!("{name} {kind:?} {to} {:?}", begin.elapsed());
+                }
                 answered.err().map(|error| format!("{name}: {error:#}"))
             });
             Ok(failed.collect::<Vec<_>>())
