@@ -30,6 +30,14 @@ pub(crate) const NETWORK: [Need; 6] = [
     need("modprobe", "kmod"),
 ];
 
+/// Clients of Services that everybody has, for tests in the running kernel.
+pub(crate) const CLIENTS: [Need; 4] = [
+    need("curl", "curl"),
+    need("dig", "bind9-dnsutils"),
+    need("nc", "netcat-openbsd"),
+    need("iperf3", "iperf3"),
+];
+
 /// What making and starting a guest needs besides.
 pub(crate) const GUEST: [Need; 5] = [
     need("qemu-system-x86_64", "qemu-system-x86"),

@@ -13,7 +13,7 @@ use crate::build;
 use crate::command;
 use crate::kernel::{Kernel, Series};
 use crate::machine::{Channel, GuestFile, Machine};
-use crate::packages::{self, GUEST, NETWORK};
+use crate::packages::{self, CLIENTS, GUEST, NETWORK};
 use crate::power;
 use crate::qemu::NICS;
 use crate::run::guest_programs;
@@ -77,6 +77,7 @@ impl Group {
 /// Runs the scenarios that the user wants, in order of groups and kernels.
 pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     packages::install(&NETWORK)?;
+    packages::install(&CLIENTS)?;
     packages::install(&GUEST)?;
     build::next_agent(workspace)?;
     let programs = build::programs(workspace)?;
@@ -118,13 +119,12 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
 
 /// What asks nothing of a kernel that any has not, and runs on this machine's as well: a group and the
 /// start of names.
-const NATIVE: [(&str, &str); 7] = [
+const NATIVE: [(&str, &str); 6] = [
     ("scenario", "attachments"),
     ("scenario", "matrix"),
     ("scenario", "masquerade"),
     ("scenario", "pmtu"),
     ("scenario", "flows"),
-    ("scenario", "services"),
     ("native", "native"),
 ];
 

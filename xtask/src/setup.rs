@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::command;
-use crate::packages::{self, GUEST, NETWORK};
+use crate::packages::{self, CLIENTS, GUEST, NETWORK};
 use crate::progress::step;
 use crate::workspace::{TARGET, TOOLCHAIN, Workspace};
 
@@ -20,6 +20,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     linker(workspace)?;
     packages::install(&NETWORK)?;
     packages::install(&GUEST)?;
+    packages::install(&CLIENTS)?;
     step("Set-up complete");
     Ok(())
 }

@@ -35,6 +35,7 @@ use crate::sandbox::{
     namespace::Namespace,
     probe::{Patience, Proto, name},
     server::{ECHO_PORT, Server},
+    together::together,
 };
 
 type Check = fn(&Stage) -> Result<()>;
@@ -201,26 +202,29 @@ impl Stage {
         Ok(())
     }
 
-    /// Asks at an address that does not answer. `reason` is why node `node` drops what asks; none if a
-    /// socket is told at once.
+    /// Asks at an address that does not answer, in all ways at once. `reason` is why node `node` drops what
+    /// asks; none if a socket is told at once.
     fn expect_nobody(
         &self,
         (who, from): (&str, &Namespace),
         to: (Dual, u16),
         reason: Option<(usize, &str)>,
     ) -> Result<()> {
-        for (family, proto) in ways() {
+        let before = reason.map(|(node, _)| self.drops(node)).transpose()?;
+        let asks = ways().map(|(family, proto)| {
             let at = SocketAddr::new(to.0.of(family), to.1);
-            let before = reason.map(|(node, _)| self.drops(node)).transpose()?;
-            let answer = name(from, at, proto, Patience::UNEXPECTED);
-            ensure!(matches!(answer, Ok(None)), "{who} asks {at} {}: {answer:?}", proto.name());
-            if let (Some((node, reason)), Some(before)) = (reason, before) {
-                let after = self.drops(node)?;
-                let (before, after) = (borrow(&before), borrow(&after));
-                let moved = moved(&before, &after);
-                let counted = moved.keys().eq([&reason]);
-                ensure!(counted, "{who} asks {at} {}: dropped {moved:?}", proto.name());
-            }
+            move || (at, proto.name(), name(from, at, proto, Patience::UNEXPECTED))
+        });
+        let answers = together(asks)?;
+        for (at, proto, answer) in &answers {
+            ensure!(matches!(answer, Ok(None)), "{who} asks {at} {proto}: {answer:?}");
+        }
+        if let (Some((node, reason)), Some(before)) = (reason, before) {
+            let after = self.drops(node)?;
+            let (before, after) = (borrow(&before), borrow(&after));
+            let moved = moved(&before, &after);
+            let each = moved.get(reason).is_some_and(|count| *count >= answers.len() as u64);
+            ensure!(each && moved.len() == 1, "{who} asks {to:?}: dropped {moved:?}");
         }
         Ok(())
     }
