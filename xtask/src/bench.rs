@@ -27,6 +27,7 @@ const PROGRAM: &str = "netpath-bench";
   cargo xtask bench decide            nanoseconds per packet for each path
   cargo xtask bench decide -o json    for programs
   cargo xtask bench decide --help     the measurement's own switches
+  cargo xtask bench services          what Services cost, beside nftables and iptables
   cargo xtask bench cost              instructions per round trip, beside bare ipvlan, macvlan and veth")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -38,6 +39,13 @@ enum What {
     /// Nanoseconds per packet for each path, on this machine's own kernel.
     #[command(disable_help_flag = true)]
     Decide {
+        /// The measurement's own switches.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Nanoseconds of a connection to a Service and of a datagram, on this machine's own kernel.
+    #[command(disable_help_flag = true)]
+    Services {
         /// The measurement's own switches.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
@@ -63,14 +71,15 @@ enum What {
 pub(crate) fn main(workspace: &Workspace, args: &Args) -> Result<i32> {
     let programs = build::programs(workspace)?;
     match &args.what {
-        What::Decide { words } => decide(&programs, words),
+        What::Decide { words } => here(&programs, "decide", words),
+        What::Services { words } => here(&programs, "services", words),
         What::Cost { kernel, output } => cost(workspace, &programs, *kernel, output),
     }
 }
 
-fn decide(programs: &Path, words: &[String]) -> Result<i32> {
+fn here(programs: &Path, what: &str, words: &[String]) -> Result<i32> {
     let mut bench = command::as_root(programs.join(PROGRAM));
-    let status = bench.arg("decide").args(words).status();
+    let status = bench.arg(what).args(words).status();
     let status = status.with_context(|| format!("start `{}`", command::line(&bench)))?;
     Ok(status.code().unwrap_or(1))
 }

@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     io,
     sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 use aya::maps::MapData;
@@ -18,6 +19,10 @@ pub(super) const SPARE: u32 = 128;
 
 /// Entries that are waited for at once: half of those.
 const BATCH: usize = SPARE as usize / 2;
+
+/// How often a full table is looked through for entries that somebody else has removed: whoever asks for
+/// room for thousands is told at once that there is none.
+const RECOUNT: Duration = Duration::from_secs(1);
 
 /// No place is left.
 #[derive(Debug)]
@@ -35,6 +40,7 @@ pub(super) struct Exact {
     /// The first entry that was never used.
     unused: u32,
     used: u32,
+    recounted: Instant,
 }
 
 /// Where an address is, or would be.
@@ -52,8 +58,8 @@ impl Exact {
     pub(super) fn open(heads: &MapData, entries: &MapData) -> io::Result<Self> {
         let heads = Memory::map(heads)?;
         let entries = Memory::map(entries)?;
-        let mut table =
-            Self { heads, entries, free: VecDeque::new(), retired: Vec::new(), unused: 1, used: 0 };
+        let (free, retired, recounted) = (VecDeque::new(), Vec::new(), Instant::now());
+        let mut table = Self { heads, entries, free, retired, unused: 1, used: 0, recounted };
         table.recount();
         Ok(table)
     }
@@ -76,6 +82,7 @@ impl Exact {
         self.retired.clear();
         // Any of the others may have been removed a moment ago.
         wait_for_programs();
+        self.recounted = Instant::now();
     }
 
     /// Addresses in the table.
@@ -95,7 +102,8 @@ impl Exact {
         if old != 0 && self.entry(old).endpoint == *endpoint {
             return Ok(());
         }
-        if old == 0 && self.used >= self.entries.count() - SPARE {
+        let is_full = self.used >= self.entries.count() - SPARE;
+        if old == 0 && is_full && self.recounted.elapsed() >= RECOUNT {
             self.recount();
         }
         let is_full = self.used >= self.entries.count() - SPARE || depth == EndpointEntry::REACH;

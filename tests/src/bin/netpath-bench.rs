@@ -1,5 +1,5 @@
-//! What netpath costs: nanoseconds per packet through `BPF_PROG_TEST_RUN`, and instructions per round
-//! trip between real interfaces.
+//! What netpath costs: nanoseconds per packet through `BPF_PROG_TEST_RUN`, instructions per round trip
+//! between real interfaces, and what Services cost who asks.
 
 use std::{env, io::IsTerminal as _, path::PathBuf};
 
@@ -12,7 +12,7 @@ use netpath_tests::{
         address::Family,
         agent::Programs,
         cost::{self, Exchange, PROTOS, WIRINGS},
-        wait,
+        service_cost, wait,
     },
 };
 
@@ -58,6 +58,19 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
+    /// Nanoseconds of a connection to a Service and of a datagram, by how many Services there are and who
+    /// translates: netpath at sockets or packets, nftables, iptables.
+    ///
+    /// Needs root; makes network namespaces and cgroups of its own.
+    #[command(after_help = "Examples:\n  netpath-bench services\n  netpath-bench services -o json")]
+    Services {
+        /// Folder of netpath-agent and netpath; by default that of this program.
+        #[arg(long)]
+        programs: Option<PathBuf>,
+        /// How to print the rows: a table or an array of `{by, services, connect_ns, datagram_ns}`.
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -85,6 +98,12 @@ fn main() -> Result<()> {
             let programs = Programs::find(programs.map_or_else(own_folder, Ok)?)?;
             let rows = cost::measure(&programs, &WIRINGS, progress)?;
             print(output, &rows, cost_table)
+        }
+        Command::Services { programs, output } => {
+            wait::handle_interrupts()?;
+            let programs = Programs::find(programs.map_or_else(own_folder, Ok)?)?;
+            let rows = service_cost::measure(&programs, progress)?;
+            print(output, &rows, services_table)
         }
     }
 }
@@ -114,6 +133,27 @@ fn decide_table(rows: &[bench::Row]) -> Table {
             if *services { "yes" } else { "no" }.to_owned(),
             ns.to_string(),
             net_ns.to_string(),
+        ]);
+    }
+    table
+}
+
+/// Many Services beside few, and how many times as much they cost.
+fn services_table(rows: &[service_cost::Row]) -> Table {
+    let ratios = service_cost::ratios(rows);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["BY", "SERVICES", "CONNECT NS", "DATAGRAM NS", "CONNECT", "DATAGRAM"]);
+    for service_cost::Row { by, services, connect_ns, datagram_ns } in rows {
+        let many = ratios.get(by).filter(|_| *services == service_cost::MANY);
+        let ratio = |at: usize| many.map_or_else(String::new, |many| format!("{:.2}", many[at]));
+        table.add_row([
+            (*by).to_owned(),
+            services.to_string(),
+            connect_ns.to_string(),
+            datagram_ns.to_string(),
+            ratio(0),
+            ratio(1),
         ]);
     }
     table

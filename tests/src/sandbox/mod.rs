@@ -3,6 +3,7 @@
 pub mod address;
 pub mod addresses;
 pub mod agent;
+mod answerer;
 pub mod cgroup;
 pub mod churn;
 pub mod command;
@@ -28,6 +29,7 @@ pub mod report;
 pub mod runtime;
 pub mod scenario;
 pub mod server;
+pub mod service_cost;
 pub mod snapshot;
 pub mod table;
 pub mod together;

@@ -29,6 +29,9 @@ pub struct Settings {
     /// Policy-route pods pass the host stack by.
     #[arg(skip = true)]
     pub accelerate: bool,
+    /// The tables have the size that they have if nobody says otherwise, not a small one.
+    #[arg(skip)]
+    pub large: bool,
     /// Routes: prefix and path.
     #[arg(skip = service_routes())]
     pub routes: Vec<(String, String)>,
@@ -48,6 +51,7 @@ impl Default for Settings {
             xdp: "off".into(),
             attach: "auto".into(),
             accelerate: true,
+            large: false,
             routes: service_routes(),
             parent: String::new(),
             more: String::new(),
@@ -95,16 +99,18 @@ impl Files {
 
 fn configuration(files: &Files, settings: &Settings) -> Result<String> {
     let Files { config: _, socket, state, pins, log: _ } = files;
-    let Settings { attachment, switching, xdp, attach, accelerate, routes, parent, more } =
+    let Settings { attachment, switching, xdp, attach, accelerate, large, routes, parent, more } =
         settings;
     let mut text = String::new();
     let (socket, state, pins) = (socket.display(), state.display(), pins.display());
     writeln!(text, "[agent]\nsocket = '{socket}'\nstate = '{state}'\npins = '{pins}'")?;
     writeln!(text, "[log]\nlevel = \"info\"")?;
     writeln!(text, "[datapath]\nattach = {attach:?}")?;
-    // Small: the kernel zeroes preallocated maps, which an emulated guest feels.
-    writeln!(text, "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096")?;
-    writeln!(text, "services = 4096\nbackends = 4096\nconnections = 16384")?;
+    if !large {
+        // The kernel zeroes preallocated maps, which an emulated guest feels.
+        writeln!(text, "[capacity]\nendpoints = 1000\nroutes = 1000\nflows = 4096")?;
+        writeln!(text, "services = 4096\nbackends = 4096\nconnections = 16384")?;
+    }
     writeln!(text, "[[parent]]\nname = {INTERFACE:?}\nattachment = {attachment:?}")?;
     writeln!(text, "switching = {switching:?}\nxdp = {xdp:?}\naccelerate = {accelerate}")?;
     text.push_str(parent);

@@ -37,6 +37,7 @@ pub(super) fn settings(
         routes: if services.is_some() { Vec::new() } else { default.routes.clone() },
         attachment: first.to_owned(),
         attach: plan.attach.to_owned(),
+        large: plan.large,
         // Questions of half a second a pod are others' to test.
         more: "[announce]\nprobe = false\nannouncements = 0\n".to_owned()
             + &parent(1, &format!("attachment = {second:?}"))

@@ -12,10 +12,11 @@ use fastrand::Rng;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{answerer::Answerer, ledger::Ledger, once};
+use super::{ledger::Ledger, once};
 use crate::sandbox::{
     address::Family,
     agent::Agent,
+    answerer::Answerer,
     fabric::{Fabric, Plan, Pod, Translate},
     scenario::{Bench, Outcome},
 };

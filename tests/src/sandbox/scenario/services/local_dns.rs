@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use super::answerer::Answerer;
 use crate::sandbox::{
     address::{Family, SERVICE},
+    answerer::Answerer,
     fabric::{Fabric, Plan, Translate},
     namespace::Namespace,
     scenario::{Bench, Outcome},

@@ -1,7 +1,7 @@
 //! Services that netpath translates by itself: who is asked, who may ask, and what clients see.
 
 mod affinity;
-mod answerer;
+mod bad_input;
 mod churn;
 mod clients;
 mod dns;
@@ -14,6 +14,7 @@ mod names;
 mod policies;
 mod ports;
 mod probes;
+mod scale;
 mod sources;
 
 use std::{
@@ -43,7 +44,7 @@ type Check = fn(&Stage) -> Result<()>;
 /// Everything, translated at packets and at sockets, in the running kernel: what they ask of one, the
 /// matrix asks of all.
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let checks: [(&str, Check); 13] = [
+    let checks: [(&str, Check); 14] = [
         ("affinity", affinity::stays),
         ("policy::internal", policies::internal),
         ("policy::external", policies::external),
@@ -57,6 +58,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         ("names::peer", names::peer),
         ("names::datagrams", names::datagrams),
         ("draining", draining::goes_on),
+        ("bad_input", bad_input::is_named),
     ];
     // Programs that a guest may not have.
     let clients: [(&str, Check); 4] = [
@@ -89,7 +91,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 }
 
 /// In the running kernel only: emulated, a guest has no time for so many connections.
-fn native(translate: Translate) -> [Scenario; 4] {
+fn native(translate: Translate) -> [Scenario; 5] {
     let word = translate.name();
     let named = |name| format!("native::services::{word}::{name}");
     [
@@ -97,6 +99,7 @@ fn native(translate: Translate) -> [Scenario; 4] {
             local_dns::dies_and_returns(bench, translate)
         }),
         Scenario::own(named("probes"), move |bench| probes::under_load(bench, translate)),
+        Scenario::own(named("scale"), move |bench| scale::ten_thousand(bench, translate)),
         Scenario::own(named("churn"), move |bench| churn::churn(bench, translate, false)),
         Scenario::own(named("churn_agent_killed"), move |bench| {
             churn::churn(bench, translate, true)

@@ -16,9 +16,10 @@ use serde_json::json;
 use tokio::runtime::Builder;
 
 use self::{health::Health, kind::Kind};
-use super::{answerer::Answerer, once};
+use super::once;
 use crate::sandbox::{
     address::Family,
+    answerer::Answerer,
     fabric::{Fabric, Plan, Translate},
     kernel,
     scenario::{Bench, Outcome},

@@ -14,26 +14,26 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::sandbox::namespace::Namespace;
+use super::namespace::Namespace;
 
 /// How often it looks whether it should end, in milliseconds.
 const LOOK: u16 = 50;
 
 /// Answers every TCP connection and every UDP datagram with one byte, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Answerer {
+pub(crate) struct Answerer {
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Answerer {
     /// Answers with `id` at a port in a namespace, whatever the address.
-    pub(super) fn start(namespace: &Namespace, port: u16, id: u8) -> Result<Self> {
+    pub(crate) fn start(namespace: &Namespace, port: u16, id: u8) -> Result<Self> {
         Self::start_at(namespace, SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), id)
     }
 
     /// The same at one address.
-    pub(super) fn start_at(namespace: &Namespace, place: SocketAddr, id: u8) -> Result<Self> {
+    pub(crate) fn start_at(namespace: &Namespace, place: SocketAddr, id: u8) -> Result<Self> {
         let open = || Ok((TcpListener::bind(place)?, UdpSocket::bind(place)?));
         let (listener, socket) = namespace
             .enter(open)
