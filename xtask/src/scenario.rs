@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -90,7 +90,7 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     if guests.iter().any(|(group, _)| *group == Group::Runtime) {
         userland::get(workspace)?;
     }
-    let mut tiers = native(args, &programs);
+    let mut tiers = native(args, &programs)?;
     // The longest first, so that no processor waits for the last one alone.
     let waiting = Mutex::new(guests.iter());
     let done = Mutex::new(Vec::new());
@@ -118,25 +118,33 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
 }
 
 /// What asks nothing of a kernel that any has not, and runs on this machine's as well: a group and the
-/// start of names.
-const NATIVE: [(&str, &str); 6] = [
-    ("scenario", "attachments"),
-    ("scenario", "matrix"),
-    ("scenario", "masquerade"),
-    ("scenario", "pmtu"),
-    ("scenario", "flows"),
-    ("native", "native"),
+/// start of names. Those that mostly wait run at once; those that measure time do not.
+const NATIVE: [&[(&str, &str)]; 7] = [
+    &[("scenario", "attachments")],
+    &[("scenario", "matrix")],
+    &[("scenario", "masquerade")],
+    &[("scenario", "pmtu")],
+    &[("scenario", "flows")],
+    &[
+        ("native", "native::random"),
+        ("native", "native::services::packet"),
+        ("native", "native::services::auto"),
+    ],
+    &[("native", "native::measured")],
 ];
 
 /// Those, unless kernels were chosen or other tests.
-fn native(args: &Args, programs: &Path) -> Vec<Tier> {
-    let wanted =
-        |start: &&str| args.filter.as_ref().is_none_or(|filter| filter.starts_with(*start));
-    let chosen = NATIVE.into_iter().filter(|(_, start)| args.kernels.is_empty() && wanted(start));
+fn native(args: &Args, programs: &Path) -> Result<Vec<Tier>> {
+    if !args.kernels.is_empty() {
+        return Ok(Vec::new());
+    }
+    let filter = args.filter.as_deref().unwrap_or_default();
+    let wanted = |start: &str| filter.starts_with(start) || start.starts_with(filter);
     let run = |(group, start): (&str, &str)| {
-        tier(&format!("native {start}"), |counter| {
+        let name = start.replace("::", " ");
+        tier(&format!("native {}", name.trim_start_matches("native ")), |counter| {
             let mut sandbox = command::as_root(programs.join("netpath-sandbox"));
-            let filter = args.filter.as_deref().unwrap_or(start);
+            let filter = if filter.starts_with(start) { filter } else { start };
             sandbox.args(["test", "--group", group, "--filter", filter]);
             if let Some(seed) = args.seed {
                 sandbox.args(["--seed", &seed.to_string()]);
@@ -144,7 +152,17 @@ fn native(args: &Args, programs: &Path) -> Vec<Tier> {
             command::pass_on(sandbox, counter)
         })
     };
-    chosen.map(run).collect()
+    let at_once = |tiers: &[(&'static str, &'static str)]| {
+        thread::scope(|scope| {
+            let wanted = tiers.iter().copied().filter(|(_, start)| wanted(start));
+            let running: Vec<_> = wanted.map(|tier| scope.spawn(move || run(tier))).collect();
+            let ended = running.into_iter().map(ScopedJoinHandle::join);
+            ended.collect::<thread::Result<Vec<_>>>()
+        })
+    };
+    let done: thread::Result<Vec<_>> = NATIVE.into_iter().map(at_once).collect();
+    let Ok(done) = done else { bail!("a tier of tests panicked") };
+    Ok(done.into_iter().flatten().collect())
 }
 
 /// The guests that have something to do.

@@ -60,7 +60,7 @@ pub(super) fn dig(stage: &Stage) -> Result<()> {
 pub(super) fn nc(stage: &Stage) -> Result<()> {
     stage.apply(&stage.endpoints(&BACKENDS)?, &[])?;
     each(stage, |client, to| {
-        for how in [&["-N", "-w", "10"][..], &["-u", "-w", "1"]] {
+        for how in [&["-N", "-w", "10"][..], &["-u", "-W", "1", "-w", "5"]] {
             let mut nc = client.namespace.command("nc");
             nc.args(how).args([to.ip().to_string(), to.port().to_string()]);
             let answer = command::run_with_input(&mut nc, "netpath")?;

@@ -93,15 +93,15 @@ pub(super) fn scenarios() -> Vec<Scenario> {
 /// In the running kernel only: emulated, a guest has no time for so many connections.
 fn native(translate: Translate) -> [Scenario; 5] {
     let word = translate.name();
-    let named = |name| format!("native::services::{word}::{name}");
+    let measured = |name| format!("native::measured::{word}::{name}");
     [
-        Scenario::own(named("local_dns"), move |bench| {
+        Scenario::own(format!("native::services::{word}::local_dns"), move |bench| {
             local_dns::dies_and_returns(bench, translate)
         }),
-        Scenario::own(named("probes"), move |bench| probes::under_load(bench, translate)),
-        Scenario::own(named("scale"), move |bench| scale::ten_thousand(bench, translate)),
-        Scenario::own(named("churn"), move |bench| churn::churn(bench, translate, false)),
-        Scenario::own(named("churn_agent_killed"), move |bench| {
+        Scenario::own(measured("probes"), move |bench| probes::under_load(bench, translate)),
+        Scenario::own(measured("scale"), move |bench| scale::ten_thousand(bench, translate)),
+        Scenario::own(measured("churn"), move |bench| churn::churn(bench, translate, false)),
+        Scenario::own(measured("churn_agent_killed"), move |bench| {
             churn::churn(bench, translate, true)
         }),
     ]
