@@ -16,7 +16,9 @@ const ELEMENTS: usize = 1_000;
 
 /// One lookup in a map for all of them, and a chain each.
 pub(super) fn nftables(node: &Namespace, leads: &[Lead]) -> Result<()> {
-    let mut rules = "table ip bench {
+    let mut rules = "table ip bench
+    delete table ip bench
+    table ip bench {
         map services { type ipv4_addr . inet_proto . inet_service : verdict; }\n"
         .to_owned();
     for (number, (_, backends)) in leads.iter().enumerate() {

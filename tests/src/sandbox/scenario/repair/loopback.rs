@@ -17,6 +17,9 @@ use crate::sandbox::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn loopback(bench: &Bench, attach: &'static str) -> Result<Outcome> {
+    if !kernel::is(5, 10)? && !kernel::is(6, 12)? {
+        return Ok(Outcome::Ignored("one kernel a generation of hooks: 5.10 and 6.12".to_owned()));
+    }
     if !kernel::has_ipvlan("netpath-loopback")? {
         return Ok(Outcome::Ignored("this kernel has no ipvlan".to_owned()));
     }
