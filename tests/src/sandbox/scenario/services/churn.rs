@@ -37,7 +37,8 @@ const ADDRESSES: [&str; 2] = ["10.96.9.9", "fd00:96::99"];
 type Answer = (Instant, Instant, Result<u8, String>);
 
 pub(super) fn churn(bench: &Bench, translate: Translate, restart: bool) -> Result<Outcome> {
-    let plan = Plan { services: Some(translate), nodes: 1, ..Plan::default() };
+    // A thousand connections a second, remembered for a while, are more than a small table holds.
+    let plan = Plan { services: Some(translate), nodes: 1, large: true, ..Plan::default() };
     let mut fabric = Fabric::build(&bench.programs, plan)?;
     let pods = std::mem::take(&mut fabric.pods);
     let answerers = (0..BACKENDS).map(|id| {
