@@ -176,6 +176,8 @@ fn is_network(error: &io::Error) -> bool {
             | ErrorKind::ConnectionReset
             | ErrorKind::HostUnreachable
             | ErrorKind::NetworkUnreachable
+            // By a program of a cgroup that has no other way to say it (before Linux 5.18).
+            | ErrorKind::PermissionDenied
             | ErrorKind::UnexpectedEof
     )
 }
