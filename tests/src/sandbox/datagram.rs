@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use nix::{errno::Errno, libc};
 
 use super::{namespace::Namespace, wait};
@@ -33,14 +33,21 @@ pub fn discover(from: &Namespace, peer: SocketAddr, local: usize) -> Result<usiz
         SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_MTU),
     };
     set(&socket, level, discover, libc::IP_PMTUDISC_DO)?;
-    wait::until("a datagram is too long", PATIENCE, || {
+    let what = format!("a datagram of {local} bytes is too long, and the kernel knows for what");
+    let path = wait::until(&what, PATIENCE, || {
         match socket.send(&vec![1; local - headers(peer)]) {
-            Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => Ok(Some(())),
+            Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
+                let path = usize::try_from(get(&socket, level, mtu)?)?;
+                if path < local {
+                    return Ok(Some(path));
+                }
+                // The answer came while this socket's route was being looked up anew: Linux keeps it in
+                // an exception to that route, and the socket keeps the route without it.
+                Ok(socket.connect(peer).map(|()| None)?)
+            }
             ended => Ok(ended.map(|_| None)?),
         }
     })?;
-    let path = usize::try_from(get(&socket, level, mtu)?)?;
-    ensure!(path < local, "the path carries {path} bytes");
     echo(&socket, path - headers(peer)).map(|()| path)
 }
 
