@@ -14,6 +14,7 @@ pub mod error;
 mod hash;
 pub mod install;
 pub mod ipam;
+pub mod kube;
 pub mod log;
 pub mod masquerade;
 pub mod name;

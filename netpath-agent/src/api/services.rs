@@ -83,7 +83,7 @@ pub struct Service {
     /// What was asked for.
     #[serde(flatten)]
     pub spec: ServiceSpec,
-    /// Who asked: file or runtime.
+    /// Who asked: file, kubernetes or runtime.
     pub origin: Origin,
 }
 

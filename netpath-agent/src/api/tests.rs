@@ -15,7 +15,7 @@ use crate::{
     name::InterfaceName,
     node::{Error, Kind},
     route::{RouteSpec, Table},
-    service::ServiceName,
+    service::{ServiceName, registry::Origin},
 };
 
 fn endpoint() -> Endpoint {
@@ -79,7 +79,10 @@ async fn node(mut requests: mpsc::Receiver<Command>) {
                 drop(reply.send(Ok(rows.collect())));
             }
             Command::PutServiceEndpoints(what, reply) => {
-                drop(reply.send(Err(Error::ServiceConfigured(what.service))));
+                drop(reply.send(Err(Error::ServiceConfigured {
+                    name: what.service,
+                    origin: Origin::File,
+                })));
             }
             Command::Service(name, reply) => drop(reply.send(Err(Error::NoService(name)))),
             _ => {}

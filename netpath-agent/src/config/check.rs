@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, path::Path};
 use netpath_common::route::TABLE_MAIN;
 use tracing_subscriber::EnvFilter;
 
-use super::{Agent, Capacity, Config, Datapath, Log, Parent, Services, error::Problem};
+use super::{Agent, Capacity, Config, Datapath, Kubernetes, Log, Parent, Services, error::Problem};
 use crate::{
     attachment::Attachment,
     ipam, masquerade,
@@ -32,6 +32,7 @@ impl Config {
             announce,
             ipam: _,
             services,
+            kubernetes,
             parents: _,
             routes: _,
             rules: _,
@@ -45,6 +46,7 @@ impl Config {
         capacity.check()?;
         positive("announce.timeout_ms", announce.timeout_ms)?;
         services.check()?;
+        kubernetes.check()?;
         self.check_parents()?;
         self.check_routes()?;
         self.check_rules()?;
@@ -243,6 +245,24 @@ impl Services {
         positive("services.tcp_seconds", *tcp_seconds)?;
         positive("services.tcp_brief_seconds", *tcp_brief_seconds)?;
         positive("services.udp_seconds", *udp_seconds)
+    }
+}
+
+impl Kubernetes {
+    fn check(&self) -> Checked {
+        let Self { enabled: _, kubeconfig, server, node: _ } = self;
+        kubeconfig.as_ref().map_or(Ok(()), |path| absolute("kubernetes.kubeconfig", path))?;
+        let is_good = |server: &String| {
+            server.parse().is_ok_and(|url: hyper::Uri| {
+                matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
+            })
+        };
+        match server.as_ref().filter(|server| !is_good(server)) {
+            Some(server) => {
+                Err(("kubernetes.server".to_owned(), Problem::NoServer(server.clone())))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
         announce,
         ipam,
         services,
+        kubernetes,
         parents: _,
         routes: _,
         rules: _,
@@ -48,6 +49,7 @@ pub fn default_file() -> Result<String, toml::ser::Error> {
     section(&mut file, "", "[announce]", &announce)?;
     section(&mut file, "", "[ipam]", &ipam)?;
     section(&mut file, "", "[services]", &services)?;
+    section(&mut file, "", "[kubernetes]", &kubernetes)?;
     section(&mut file, "", "[[parent]]", &Parent::example())?;
     section(&mut file, OFF, "[[route]]", &example_route())?;
     section(&mut file, OFF, "[[rule]]", &example_rule())?;

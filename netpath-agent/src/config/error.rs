@@ -149,6 +149,9 @@ pub enum Problem {
     /// A pool that is wrong by itself, or beside another.
     #[error(transparent)]
     Pool(#[from] Box<ipam::Invalid>),
+    /// No URL of an API server.
+    #[error("{0:?} is no API server's URL; write one such as \"https://10.0.1.2:6443\"")]
+    NoServer(String),
     /// A host-local Service that is wrong by itself, or beside another.
     #[error(transparent)]
     LocalService(#[from] local::Invalid),

@@ -6,6 +6,7 @@ mod default;
 mod error;
 mod identity;
 mod ipam;
+mod kubernetes;
 mod load;
 mod services;
 
@@ -22,6 +23,7 @@ pub use self::{
     error::Error,
     identity::{Identity, Vlan},
     ipam::Ipam,
+    kubernetes::Kubernetes,
     services::{Choice, Mode, Services, Translate},
 };
 use crate::{
@@ -47,6 +49,8 @@ pub struct Config {
     pub ipam: Ipam,
     /// Who translates what is sent to Services, and how.
     pub services: Services,
+    /// Whether the agent takes part in a Kubernetes cluster, and how it reaches the API server.
+    pub kubernetes: Kubernetes,
     /// The parents, in any order.
     #[serde(rename = "parent")]
     pub parents: Vec<Parent>,

@@ -53,6 +53,11 @@ fn every_setting_can_be_given() {
         endpoints = 1
         routes = 2
         flows = 3
+        [kubernetes]
+        enabled = true
+        kubeconfig = "/etc/netpath/kubeconfig"
+        server = "https://10.0.1.2:6443"
+        node = "a"
         [announce]
         probe = false
         timeout_ms = 200

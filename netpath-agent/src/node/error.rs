@@ -15,12 +15,12 @@ use crate::{
     attachment::Attachment,
     config, datapath, endpoint,
     error::chain,
-    ipam,
+    ipam, kube,
     name::{EndpointName, InterfaceName},
     netlink,
     pod::PodId,
     route,
-    service::{self, ServiceName},
+    service::{self, ServiceName, registry::Origin},
     store,
 };
 
@@ -260,9 +260,22 @@ pub enum Error {
         /// What is wrong.
         invalid: Box<service::Invalid>,
     },
-    /// A Service that the file has.
-    #[error("service {0} stands in the file of Services; change it there")]
-    ServiceConfigured(ServiceName),
+    /// A Service that somebody else has, who goes before.
+    #[error("service {name} is said to be there by {}; change it there", .origin.place())]
+    ServiceConfigured {
+        /// The Service.
+        name: ServiceName,
+        /// Who has it.
+        origin: Origin,
+    },
+    /// The way to the Kubernetes API server.
+    #[error(transparent)]
+    Kubernetes(#[from] kube::Error),
+    /// A first start in a cluster.
+    #[error(
+        "what the Kubernetes cluster has is not known yet; wait, or see the warnings of `netpath status`"
+    )]
+    ClusterUnknown,
     /// No such Service.
     #[error("service {0} is not there; `netpath service list` shows those that are")]
     NoService(ServiceName),

@@ -170,6 +170,9 @@ impl Node {
     /// Whether pods can be added, and if not, why.
     pub(super) async fn ready(&self, question: &ReadyQuestion) -> Result<(), Error> {
         let ReadyQuestion { network: _, parent } = question;
+        if !self.knows_cluster() {
+            return Err(Error::ClusterUnknown);
+        }
         let (all, links) = (&self.config.parents, self.netlink.links().await?);
         let Some(name) = parent else { return parents::check(all, &links) };
         let Some(parent) = all.iter().find(|parent| parent.name == *name) else {

@@ -17,6 +17,7 @@ use crate::{
     api,
     config::Config,
     error::chain,
+    kube,
     netlink::{Change, Monitor},
 };
 
@@ -47,6 +48,10 @@ pub async fn run(config: Config) -> Result<(), Error> {
 
     let socket = config.agent.socket.clone();
     let period = Duration::from_secs(config.datapath.reconcile_seconds.into());
+    let client = match &config.kubernetes {
+        kubernetes if kubernetes.enabled => Some(kube::client(kubernetes).await?),
+        _ => None,
+    };
     let ground = Ground::check(config).await?;
     let listener = api::listen(&socket)?;
     let node = match Box::pin(ground.start()).await {
@@ -60,6 +65,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tokio::spawn(api::serve(listener, sender));
     tokio::spawn(watch::start_all(Arc::clone(&node)));
     tokio::spawn(services::watch_file(Arc::clone(&node)));
+    if let Some(client) = client {
+        tokio::spawn(services::watch_cluster(Arc::clone(&node), client));
+    }
     tokio::spawn(services::watch_locals(Arc::clone(&node)));
     tokio::spawn(connections::keep(Arc::clone(&node)));
     tracing::info!(socket = %socket.display(), "ready");

@@ -293,9 +293,9 @@ impl ServiceSpec {
 
     fn check_endpoint(&self, at: usize, endpoint: &ServiceEndpoint) -> Checked {
         let field = format!("endpoints[{at}].addresses");
-        let Some(first) = endpoint.addresses.first() else {
+        if endpoint.addresses.is_empty() {
             return Err(Problem::NoAddress.at(field));
-        };
+        }
         one_a_family(&field, &endpoint.addresses)?;
         for (index, address) in endpoint.addresses.iter().enumerate() {
             let field = format!("{field}[{index}]");
@@ -313,14 +313,27 @@ impl ServiceSpec {
             return Err(Problem::PortZero.at(format!("{field}.{name}")));
         }
         for port in &self.ports {
-            match (&port.target, port.target_of(endpoint)) {
-                (Some(Target::Name(name)), None) => {
-                    let problem = Problem::UnknownTarget { endpoint: *first, name: name.clone() };
-                    return Err(problem.at(field));
-                }
-                (Some(Target::Name(name)), Some(target)) => same_sctp(port, target)
-                    .map_err(|problem| problem.at(format!("{field}.{name}")))?,
-                _ => {}
+            if let (Some(Target::Name(name)), Some(target)) =
+                (&port.target, port.target_of(endpoint))
+            {
+                same_sctp(port, target).map_err(|problem| problem.at(format!("{field}.{name}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that every endpoint has all named ports, as people mean it. In a cluster, an endpoint that
+    /// has some of them answers at those.
+    pub fn check_targets(&self) -> Result<(), Invalid> {
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            for port in &self.ports {
+                let (Some(Target::Name(name)), None) = (&port.target, port.target_of(endpoint))
+                else {
+                    continue;
+                };
+                let (endpoint, name) = (endpoint.addresses[0], name.clone());
+                let problem = Problem::UnknownTarget { endpoint, name };
+                return Err(problem.at(format!("endpoints[{at}].ports")));
             }
         }
         Ok(())

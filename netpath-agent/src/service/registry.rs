@@ -18,14 +18,38 @@ use super::{
 };
 use crate::name::EndpointName;
 
-/// Who says that there is a Service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Who says that there is a Service. Where several do, the later one holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// The file that the configuration names.
-    File,
     /// Somebody, at runtime.
     Runtime,
+    /// The Kubernetes cluster.
+    Kubernetes,
+    /// The file that the configuration names.
+    File,
+}
+
+impl Origin {
+    /// What tables show.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::Kubernetes => "kubernetes",
+            Self::File => "file",
+        }
+    }
+
+    /// Where it is said.
+    #[must_use]
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Runtime => "somebody at runtime",
+            Self::Kubernetes => "the Kubernetes cluster",
+            Self::File => "the file of Services",
+        }
+    }
 }
 
 /// A Service and its part in the tables.
@@ -150,6 +174,9 @@ impl Registry {
         holder: impl Fn(IpAddr) -> Option<EndpointName>,
     ) -> Result<(Outcome, Delta), Invalid> {
         spec.check()?;
+        if origin != Origin::Kubernetes {
+            spec.check_targets()?;
+        }
         let before = self.services.get(&spec.name).cloned();
         if let Some(held) = &before
             && held.spec == spec

@@ -2,13 +2,16 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{ALLOCATIONS, ENDPOINTS, Error, ROUTES, SERVICES, Store, route_key};
+use super::{ALLOCATIONS, CLUSTER_SERVICES, ENDPOINTS, Error, ROUTES, SERVICES, Store, route_key};
 use crate::{
     endpoint::Record,
     ipam::{Allocation, Changes},
     name::EndpointName,
     route::{RouteSpec, Table},
-    service::{ServiceName, registry::Held},
+    service::{
+        ServiceName,
+        registry::{Held, Origin},
+    },
 };
 
 /// A change of the store.
@@ -26,7 +29,7 @@ pub enum Change {
     PutAllocation(Box<Allocation>),
     /// Forget an allocation.
     RemoveAllocation(IpAddr),
-    /// Keep a Service, in place of the one with the same name.
+    /// Keep a Service, in place of the one with the same name, as whose it is.
     PutService(Arc<Held>),
     /// Forget a Service.
     RemoveService(ServiceName),
@@ -51,6 +54,7 @@ impl Store {
         let mut routes = Vec::new();
         let mut allocations = Vec::new();
         let mut services = Vec::new();
+        let mut cluster_services = Vec::new();
         for change in changes {
             match change {
                 Change::PutEndpoint(record) => {
@@ -76,9 +80,19 @@ impl Store {
                 Change::PutService(held) => {
                     let key = held.spec.name.to_string();
                     let bytes = value("services", key.clone(), serde_json::to_vec(&held.spec))?;
-                    services.push((key, Some(bytes)));
+                    let of_cluster = held.origin == Origin::Kubernetes;
+                    let (own, other) = if of_cluster {
+                        (&mut cluster_services, &mut services)
+                    } else {
+                        (&mut services, &mut cluster_services)
+                    };
+                    own.push((key.clone(), Some(bytes)));
+                    other.push((key, None));
                 }
-                Change::RemoveService(name) => services.push((name.to_string(), None)),
+                Change::RemoveService(name) => {
+                    services.push((name.to_string(), None));
+                    cluster_services.push((name.to_string(), None));
+                }
             }
         }
         self.write(|transaction| {
@@ -87,6 +101,7 @@ impl Store {
                 (ROUTES, &routes),
                 (ALLOCATIONS, &allocations),
                 (SERVICES, &services),
+                (CLUSTER_SERVICES, &cluster_services),
             ];
             for (definition, rows) in tables {
                 let mut table = transaction.open_table(definition)?;

@@ -26,6 +26,7 @@ const ENDPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("endpoi
 const ROUTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("routes");
 const ALLOCATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("allocations");
 const SERVICES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("services");
+const CLUSTER_SERVICES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cluster_services");
 
 /// The name of the database below the state directory.
 const FILE: &str = "netpath.redb";
@@ -75,6 +76,15 @@ pub enum Error {
     },
 }
 
+/// Services, by who said that they are there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Somebody, at runtime.
+    pub runtime: Vec<ServiceSpec>,
+    /// The Kubernetes cluster, when it was last heard.
+    pub cluster: Vec<ServiceSpec>,
+}
+
 /// The open store.
 #[derive(Debug)]
 pub struct Store {
@@ -100,6 +110,7 @@ impl Store {
             transaction.open_table(ROUTES)?;
             transaction.open_table(ALLOCATIONS)?;
             transaction.open_table(SERVICES)?;
+            transaction.open_table(CLUSTER_SERVICES)?;
             Ok(())
         })?;
         Ok(store)
@@ -164,9 +175,12 @@ impl Store {
         self.all(ALLOCATIONS, "allocations")
     }
 
-    /// All Services that were added at runtime.
-    pub fn services(&self) -> Result<Vec<ServiceSpec>, Error> {
-        self.all(SERVICES, "services")
+    /// All Services that were added at runtime, and those of the cluster.
+    pub fn services(&self) -> Result<Stored, Error> {
+        Ok(Stored {
+            runtime: self.all(SERVICES, "services")?,
+            cluster: self.all(CLUSTER_SERVICES, "cluster_services")?,
+        })
     }
 
     fn all<T: DeserializeOwned>(

@@ -173,16 +173,19 @@ fn services_survive() {
         );
         serde_json::from_str(&text).expect("a Service")
     };
-    let put = |name| {
-        let held =
-            Held { spec: spec(name), origin: Origin::Runtime, resolved: Resolved::default() };
+    let put = |name, origin| {
+        let held = Held { spec: spec(name), origin, resolved: Resolved::default() };
         Change::PutService(std::sync::Arc::new(held))
     };
     {
         let store = Store::open(&lock).expect("store");
         let remove = Change::RemoveService(spec("a/b").name);
-        store.apply(&[put("a/b"), put("a/a"), remove]).expect("written");
+        let runtime = ["a/b", "a/a", "a/c"].map(|name| put(name, Origin::Runtime));
+        store.apply(&runtime).expect("written");
+        // One is the cluster's from now on.
+        store.apply(&[remove, put("a/c", Origin::Kubernetes)]).expect("written");
     }
     let store = Store::open(&lock).expect("store");
-    assert_eq!(store.services().expect("read"), [spec("a/a")]);
+    let Stored { runtime, cluster } = store.services().expect("read");
+    assert_eq!((runtime, cluster), (vec![spec("a/a")], vec![spec("a/c")]));
 }

@@ -20,7 +20,7 @@ use crate::{
         services::{Applied, BackendRow, Frontend, HostLocal, Service, ServiceDetail, What},
     },
     cli::{FAILED, OK, complain},
-    service::{Policy, PortSpec, ServiceName, ServiceSpec, Target, registry::Origin},
+    service::{Policy, PortSpec, ServiceName, ServiceSpec, Target},
 };
 
 /// What can be asked and told about Services.
@@ -125,7 +125,7 @@ fn services(services: &[Service]) -> String {
             list(&spec.external_addresses().collect::<Vec<_>>()),
             list(&spec.ports.iter().map(port).collect::<Vec<_>>()),
             format!("{ready}/{}", spec.endpoints.len()),
-            origin_name(*origin).to_owned(),
+            origin.name().to_owned(),
         ]
     };
     table(
@@ -157,7 +157,7 @@ fn detail(detail: &ServiceDetail) -> String {
          affinity      {}\n\
          source ranges {}\n\
          health check  {}\n\n",
-        origin_name(*origin),
+        origin.name(),
         list(&ports),
         policy(*internal_policy),
         policy(*external_policy),
@@ -222,12 +222,5 @@ const fn policy(policy: Policy) -> &'static str {
     match policy {
         Policy::Cluster => "cluster",
         Policy::Local => "local",
-    }
-}
-
-const fn origin_name(origin: Origin) -> &'static str {
-    match origin {
-        Origin::File => "file",
-        Origin::Runtime => "runtime",
     }
 }

@@ -46,7 +46,7 @@ impl Error {
             | Self::AddressIsHost(_)
             | Self::AddressIsService(_)
             | Self::Service { .. }
-            | Self::ServiceConfigured(_)
+            | Self::ServiceConfigured { .. }
             | Self::MixedAttachments { .. }
             | Self::NotWhole { .. }
             | Self::NicTaken { .. }
@@ -107,7 +107,7 @@ impl Error {
             | Self::NicTaken { .. } => Some("parent"),
             Self::TableTaken(_) => Some("table"),
             Self::PodTaken(_) => Some("id"),
-            Self::NameTaken(_) | Self::ServiceConfigured(_) => Some("name"),
+            Self::NameTaken(_) | Self::ServiceConfigured { .. } => Some("name"),
             Self::RouteTaken { .. } | Self::RouteConfigured { .. } => Some("prefix"),
             Self::Pod { field, .. } | Self::Question { field, .. } => Some(field),
             Self::Wire { source, .. } => source.field(),

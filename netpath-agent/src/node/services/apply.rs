@@ -80,8 +80,8 @@ pub(in crate::node) async fn remove(node: &Shared, name: &ServiceName) -> Result
         let mut node = node.lock().await;
         match node.services.registry.get(name).map(|held| held.origin) {
             None => return Err(Error::NoService(name.clone())),
-            Some(Origin::File) => return Err(Error::ServiceConfigured(name.clone())),
             Some(Origin::Runtime) => {}
+            Some(origin) => return Err(Error::ServiceConfigured { name: name.clone(), origin }),
         }
         let removed = node.remove_service(name);
         node.settle_services();
@@ -142,7 +142,7 @@ impl Node {
     fn stored(&self, name: &ServiceName, outcome: Outcome) -> Vec<Change> {
         let held = self.services.registry.get(name).filter(|_| outcome != Outcome::Unchanged);
         let change = held.map(|held| match held.origin {
-            Origin::Runtime => Change::PutService(Arc::clone(held)),
+            Origin::Runtime | Origin::Kubernetes => Change::PutService(Arc::clone(held)),
             Origin::File => Change::RemoveService(name.clone()),
         });
         change.into_iter().collect()

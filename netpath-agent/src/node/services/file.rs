@@ -1,13 +1,12 @@
 //! The file of Services: what it says, and what follows when it changes.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
 
-use super::apply::Taken;
 use crate::{
     config::Config,
     error::chain,
@@ -15,7 +14,7 @@ use crate::{
     service::{
         Item,
         file::{Error, ListFile},
-        registry::{Origin, Outcome},
+        registry::Origin,
     },
     store::Change,
 };
@@ -97,36 +96,6 @@ impl Node {
             }
         };
         self.services.file.problem = None;
-        self.services.refused.retain(|_, (origin, _)| *origin != Origin::File);
-        let name = |item: &Item| match item {
-            Ok(spec) => spec.name.to_string(),
-            Err(unreadable) => unreadable.name.clone(),
-        };
-        let names: BTreeSet<_> = items.iter().map(name).collect();
-        let registry = &self.services.registry;
-        let dropped = registry.iter().filter(|held| held.origin == Origin::File);
-        let dropped = dropped.map(|held| held.spec.name.clone());
-        let dropped: Vec<_> = dropped.filter(|name| !names.contains(name.as_str())).collect();
-        for name in &dropped {
-            if let Err(error) = self.remove_service(name) {
-                tracing::error!(service = %name, error = chain(&error), "not all of it was removed");
-            }
-        }
-        let Taken { rows, changes } = self.take(items, Origin::File);
-        let (mut created, mut changed, mut refused) = (0, 0, 0);
-        for row in rows {
-            match row.result {
-                Ok(Outcome::Created) => created += 1,
-                Ok(Outcome::Changed) => changed += 1,
-                Ok(Outcome::Unchanged) => {}
-                Err(failure) => {
-                    refused += 1;
-                    self.services.refuse(&row.name, Origin::File, failure.error);
-                }
-            }
-        }
-        let removed = dropped.len();
-        tracing::info!(created, changed, removed, refused, "the file of Services was read");
-        changes
+        self.follow_list(items, Origin::File)
     }
 }

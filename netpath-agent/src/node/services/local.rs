@@ -78,12 +78,7 @@ impl Node {
             if !changed {
                 continue;
             }
-            let (registry, view) = self.services.parts(&self.config.services);
-            let delta = registry.refresh(&name, &view);
-            if let Err(error) = self.write_services(&delta) {
-                let error = chain(&error);
-                tracing::error!(service = %name, error, "it does not follow; it will be mended");
-            }
+            self.refresh_service(&name);
             self.settle_services();
         }
     }

@@ -4,12 +4,16 @@
 //! | --- | --- |
 //! | `apply` | what is asked for at runtime |
 //! | `file` | what the file says |
+//! | `cluster` | what Kubernetes says |
+//! | `follow` | whole lists, and what changed of them |
 //! | `tables` | the kernel's tables: changes, and whether they are what they should be |
 //! | `local` | whether host-local backends live |
 //! | `show` | answers |
 
 mod apply;
+mod cluster;
 mod file;
+mod follow;
 mod local;
 mod show;
 mod tables;
@@ -20,12 +24,13 @@ use std::{
     sync::Arc,
 };
 
-use self::file::Watched;
 pub(super) use self::{
     apply::{apply, put_endpoints, remove},
+    cluster::watch_cluster,
     file::watch_file,
     local::watch_locals,
 };
+use self::{cluster::Cluster, file::Watched};
 use super::{Error, Node};
 use crate::{
     config::{self, Config},
@@ -49,22 +54,27 @@ pub(super) struct Services {
     health: HealthChecks,
     /// What this node is called in Services.
     node: String,
+    /// The zone that it is in, if it is known.
+    zone: Option<String>,
     /// Services that were asked for and are not there as they should be, by whom, and why.
     refused: BTreeMap<String, (Origin, String)>,
     file: Watched,
+    cluster: Cluster,
 }
 
 impl Services {
     /// None yet.
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
-        let named = config.services.node.clone();
+        let named = config.node_name().map(str::to_owned);
         Ok(Self {
             registry: Registry::default(),
             locals: Locals::new(config.local_services.clone()),
             health: HealthChecks::default(),
             node: named.map_or_else(host_name, Ok)?,
+            zone: config.services.zone.clone(),
             refused: BTreeMap::new(),
             file: Watched::new(config),
+            cluster: Cluster::default(),
         })
     }
 
@@ -90,15 +100,24 @@ impl Services {
         self.refused.insert(name.to_owned(), (origin, why));
     }
 
+    /// It is there, or nobody asks for it any more.
+    fn unrefuse(&mut self, name: &str, origin: Origin) {
+        if self.refused.get(name).is_some_and(|(by, _)| *by == origin) {
+            self.refused.remove(name);
+        }
+    }
+
     /// The Services, and what their entries depend on.
     fn parts<'a>(&'a mut self, config: &'a config::Services) -> (&'a mut Registry, View<'a>) {
-        let Self { registry, locals, node, .. } = self;
-        (registry, View { place: place(node, config), choice: config.choice, locals })
+        let Self { registry, locals, node, zone, .. } = self;
+        let place = Place { node, zone: zone.as_deref() };
+        (registry, View { place, choice: config.choice, locals })
     }
-}
 
-fn place<'a>(node: &'a str, config: &'a config::Services) -> Place<'a> {
-    Place { node, zone: config.zone.as_deref() }
+    /// Where this node is.
+    fn place(&self) -> Place<'_> {
+        Place { node: &self.node, zone: self.zone.as_deref() }
+    }
 }
 
 /// What the host is called.
@@ -116,9 +135,8 @@ impl Node {
     fn put_service(&mut self, spec: ServiceSpec, origin: Origin) -> Result<Outcome, Error> {
         let name = spec.name.clone();
         let before = self.services.registry.get(&name).cloned();
-        if origin == Origin::Runtime && before.as_ref().is_some_and(|it| it.origin == Origin::File)
-        {
-            return Err(Error::ServiceConfigured(name));
+        if let Some(held) = before.as_ref().filter(|held| held.origin > origin) {
+            return Err(Error::ServiceConfigured { name, origin: held.origin });
         }
         if before.is_none() {
             self.find_alive(&spec);
@@ -140,6 +158,16 @@ impl Node {
         self.services.refused.remove(name.as_str());
         self.answer_health(&name, before.as_deref());
         Ok(outcome)
+    }
+
+    /// Has a Service follow what its entries depend on.
+    fn refresh_service(&mut self, name: &ServiceName) {
+        let (registry, view) = self.services.parts(&self.config.services);
+        let delta = registry.refresh(name, &view);
+        if let Err(error) = self.write_services(&delta) {
+            let error = chain(&error);
+            tracing::error!(service = %name, error, "it does not follow; it will be mended");
+        }
     }
 
     /// Lets a Service go.
@@ -181,8 +209,9 @@ impl Node {
 
     /// What the operator should know of Services.
     pub(super) fn service_warnings(&self) -> Vec<String> {
-        let Services { registry, health, refused, file, .. } = &self.services;
-        let mut warnings: Vec<_> = file.problem().map(str::to_owned).into_iter().collect();
+        let Services { registry, health, refused, file, cluster, .. } = &self.services;
+        let problems = file.problem().map(str::to_owned).into_iter().chain(cluster.problem());
+        let mut warnings: Vec<_> = problems.collect();
         let refused =
             refused.iter().map(|(name, (_, why))| format!("service {name} is refused: {why}"));
         warnings.extend(refused);

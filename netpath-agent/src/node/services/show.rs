@@ -10,7 +10,6 @@ use netpath_common::{
     service::{FLAG_EXTERNAL, FLAG_HASHED},
 };
 
-use super::place;
 use crate::{
     api::services::{BackendRow, Frontend, HostLocal, Service, ServiceDetail},
     node::{Error, Node},
@@ -46,7 +45,7 @@ impl Node {
 
     /// Every address of every endpoint, and how it stands.
     fn backends(&self, spec: &ServiceSpec) -> Vec<BackendRow> {
-        let place = place(&self.services.node, &self.config.services);
+        let place = self.services.place();
         let reach = |policy| match policy {
             Policy::Cluster => Reach::Cluster,
             Policy::Local => Reach::Local,

@@ -10,6 +10,7 @@ use crate::{
         registry::{Delta, Origin},
         resolve::Resolved,
     },
+    store::{Change, Stored},
 };
 
 impl Node {
@@ -40,15 +41,27 @@ impl Node {
         Ok(())
     }
 
-    /// Takes in what the file and the store ask for. Where both have a Service, the file's holds.
-    pub(in crate::node) fn fill_services(&mut self, stored: Vec<ServiceSpec>) {
+    /// Takes in what the file and the store ask for: who goes before others comes first.
+    pub(in crate::node) fn fill_services(&mut self, stored: Stored) {
+        let Stored { runtime, cluster } = stored;
         self.start_file();
+        if self.config.kubernetes.enabled {
+            self.fill_from(cluster, Origin::Kubernetes);
+            self.remember_cluster();
+        } else {
+            let gone = cluster.into_iter().map(|spec| Change::RemoveService(spec.name));
+            self.journal.note(gone.collect());
+        }
+        self.fill_from(runtime, Origin::Runtime);
+    }
+
+    fn fill_from(&mut self, stored: Vec<ServiceSpec>, origin: Origin) {
         let registry = &self.services.registry;
         let stored = stored.into_iter().filter(|spec| registry.get(&spec.name).is_none());
         let stored: Vec<_> = stored.map(Ok).collect();
-        for Row { name, result } in self.take(stored, Origin::Runtime).rows {
+        for Row { name, result } in self.take(stored, origin).rows {
             if let Err(Failure { error, .. }) = result {
-                self.services.refuse(&name, Origin::Runtime, error);
+                self.services.refuse(&name, origin, error);
             }
         }
     }

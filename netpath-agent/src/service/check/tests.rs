@@ -127,7 +127,7 @@ fn what_is_wrong_is_named() {
     for (spoil, field, said) in ADDRESSES.iter().chain(&PORTS).chain(&OTHERS) {
         let mut spec = web();
         spoil(&mut spec);
-        let error = spec.check().expect_err(field);
+        let error = spec.check().and_then(|()| spec.check_targets()).expect_err(field);
         assert_eq!(error.field, *field, "{error}");
         assert!(error.to_string().contains(said), "{error}");
     }

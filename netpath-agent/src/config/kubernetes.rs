@@ -1,0 +1,41 @@
+//! Whether the agent takes part in a Kubernetes cluster, and how it reaches the API server.
+
+use std::path::PathBuf;
+
+use documented::{Documented, DocumentedFields};
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+
+/// Whether the agent takes part in a Kubernetes cluster, and how it reaches the API server.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Documented, DocumentedFields,
+)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kubernetes {
+    /// Whether Services come from the cluster, and the agent takes part in it. Without, nothing of
+    /// Kubernetes is asked.
+    pub enabled: bool,
+    /// A kubeconfig file; its current context counts. If not given, the service account of the pod that
+    /// the agent runs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The API server, such as `https://10.0.1.2:6443`, in place of the one that the kubeconfig or the
+    /// pod's environment names. Give one that is no Service's address where netpath translates
+    /// Services: it can not translate before it has asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// What the cluster calls this node; `NODE_NAME` in the environment, else the host's name, if not
+    /// given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+impl Config {
+    /// What this node is called in Services, if that is configured.
+    #[must_use]
+    pub fn node_name(&self) -> Option<&str> {
+        let of_cluster = self.kubernetes.node.as_ref().filter(|_| self.kubernetes.enabled);
+        self.services.node.as_ref().or(of_cluster).map(String::as_str)
+    }
+}

@@ -1,0 +1,18 @@
+//! The Kubernetes cluster that the node is in: what it wants of the node.
+//!
+//! Nothing here changes the node: who watches is told what there is, in netpath's own words, and what
+//! was heard stays true while the API server is silent.
+//!
+//! | file | part |
+//! | --- | --- |
+//! | `client` | the way to the API server |
+//! | `services` | Services, from `Service` and `EndpointSlice` |
+//! | `zone` | the zone of the node, from `Node` |
+
+mod client;
+mod error;
+pub mod services;
+mod watch;
+pub mod zone;
+
+pub use self::{client::client, error::Error};
