@@ -15,6 +15,7 @@
 //! and third NIC are known to netpath by their Ethernet addresses; or, in a stacked fabric, the first one
 //! is a bond, and the second one a VLAN on it that the agent makes.
 
+mod cluster;
 mod nics;
 mod plan;
 mod segment;
@@ -32,6 +33,7 @@ use tempfile::TempDir;
 
 pub(super) use self::segment::{cable, create, gateway, number};
 pub use self::{
+    cluster::Cluster,
     nics::FOREIGN_VLAN,
     plan::{Plan, SEGMENTS, Sort, nic, subnet},
     services::Translate,
@@ -76,6 +78,8 @@ pub struct Fabric {
     programs: Programs,
     /// The pods of all nodes.
     pub pods: Vec<Pod>,
+    /// The cluster that they are in.
+    pub cluster: Option<Cluster>,
     /// The nodes, with their addresses on the first segment.
     pub nodes: Vec<Place>,
     /// The host behind the router.
@@ -151,14 +155,15 @@ impl Fabric {
             .prefix("netpath-fabric-")
             .tempdir()
             .context("make a folder for the agents' files")?;
+        let cluster = plan.cluster.then(|| Cluster::start(&remote, folder.path())).transpose()?;
         let files = nodes
             .iter()
             .zip(NODES)
             .enumerate()
             .map(|(at, (node, own))| {
                 let unique = format!("{prefix}{}", node.name);
-                let settings =
-                    settings(plan, nics, own, cgroups.as_ref().map(|all| all.node(at).path()));
+                let cgroup = cgroups.as_ref().map(|all| all.node(at).path());
+                let settings = settings(plan, nics, own, (cgroup, cluster.as_ref()));
                 Files::write(&folder.path().join(node.name), &unique, &settings)
             })
             .collect::<Result<Vec<_>>>()?;
@@ -167,6 +172,7 @@ impl Fabric {
             files,
             programs: programs.clone(),
             pods,
+            cluster,
             nodes,
             remote,
             router,

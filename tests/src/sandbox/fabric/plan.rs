@@ -66,6 +66,8 @@ pub struct Plan {
     pub nodes: usize,
     /// netpath translates what is sent to Services; else the host stack gets it.
     pub services: Option<Translate>,
+    /// The nodes are in a Kubernetes cluster.
+    pub cluster: bool,
     /// The nodes' tables are as large as without a word in the configuration.
     pub large: bool,
     /// What else stands in the nodes' configuration.
@@ -80,6 +82,7 @@ impl Default for Plan {
             all: false,
             nodes: NODES.len(),
             services: None,
+            cluster: false,
             large: false,
             more: "",
         }

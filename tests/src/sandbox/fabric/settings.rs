@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    cluster::Cluster,
     nics::{Nics, VLAN, mac},
     plan::{Plan, SUBNETS, nic},
 };
@@ -13,7 +14,7 @@ pub(super) fn settings(
     plan: Plan,
     nics: Nics,
     (name, number): (&str, u8),
-    cgroup: Option<&Path>,
+    (cgroup, cluster): (Option<&Path>, Option<&Cluster>),
 ) -> Settings {
     let (first, second) =
         if plan.swapped { ("macvlan", "ipvlan-l2") } else { ("ipvlan-l2", "macvlan") };
@@ -45,6 +46,7 @@ pub(super) fn settings(
             + &parent(3, "attachment = \"ipvlan-l3s\"")
             + "[[parent]]\nname = \"eth4\"\nattachment = \"exclusive\"\n"
             + &services.unwrap_or_default()
+            + &cluster.map(|cluster| cluster.configuration(name)).unwrap_or_default()
             + plan.more,
         ..default
     }
