@@ -36,3 +36,25 @@ pub fn processor_time(id: u32) -> Result<Duration> {
     let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u32>);
     Ok(TICK * ticks.sum::<Result<u32, _>>().context("stat")?)
 }
+
+/// Resident memory, in KiB.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// What the process has.
+    pub now: u64,
+    /// The most that it had.
+    pub highest: u64,
+}
+
+impl Memory {
+    /// That of a process.
+    pub fn of(id: u32) -> Result<Self> {
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+                .with_context(|| format!("no {name} in the status of {id}"))
+        };
+        Ok(Self { now: field("VmRSS:")?, highest: field("VmHWM:")? })
+    }
+}

@@ -165,6 +165,17 @@ impl Agent {
         Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
     }
 
+    /// Whether the agent is ready; a process would take longer than the answer.
+    pub fn is_ready(&self) -> Result<()> {
+        let mut connection = UnixStream::connect(&self.files.socket)?;
+        let ask = b"GET /v1/ready HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n";
+        connection.write_all(ask)?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        Ok(())
+    }
+
     /// The dataplane's counters on this node.
     pub fn counters(&self) -> Result<Vec<Counter>> {
         let counters = self.netpath_json(&["counters"])?;

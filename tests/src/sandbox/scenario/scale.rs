@@ -2,10 +2,6 @@
 //! from its start until it answers.
 
 use std::{
-    fs,
-    io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
-    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -18,7 +14,7 @@ use crate::sandbox::{
     agent::{Agent, Settings},
     lab::Lab,
     namespace::Namespace,
-    process,
+    process::{self, Memory},
     together::together,
     topology::INTERFACE,
     wait,
@@ -94,20 +90,10 @@ fn start(lab: &Lab) -> Result<(Agent, Duration)> {
     let begin = Instant::now();
     let agent = Agent::spawn(&lab.programs, &lab.topology.nodes[0], &lab.files[0])?;
     let answered = wait::until("the agent answers", START, || {
-        Ok(ask(&agent.files.socket).ok().map(|()| begin.elapsed()))
+        Ok(agent.is_ready().ok().map(|()| begin.elapsed()))
     });
     let last = agent.last_words();
     Ok((agent, answered.with_context(|| last)?))
-}
-
-/// Asks whether the agent is ready; a process would take longer than the answer.
-fn ask(socket: &Path) -> Result<()> {
-    let mut connection = UnixStream::connect(socket)?;
-    connection.write_all(b"GET /v1/ready HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer)?;
-    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    Ok(())
 }
 
 fn add(agent: &Agent, pods: &[Namespace]) -> Result<()> {
@@ -125,22 +111,4 @@ fn add(agent: &Agent, pods: &[Namespace]) -> Result<()> {
         .chunks(PODS.div_ceil(CALLERS))
         .map(|some| || some.iter().try_for_each(|(number, pod)| one(*number, pod)));
     together(callers)?.into_iter().collect()
-}
-
-/// Resident memory in KiB.
-struct Memory {
-    now: u64,
-    highest: u64,
-}
-
-impl Memory {
-    fn of(id: u32) -> Result<Self> {
-        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-                .with_context(|| format!("no {name} in the status of {id}"))
-        };
-        Ok(Self { now: field("VmRSS:")?, highest: field("VmHWM:")? })
-    }
 }

@@ -24,17 +24,17 @@ use crate::sandbox::{
 /// Between two changes: 50 a second.
 const PACE: Duration = Duration::from_millis(20);
 /// Threads that connect, and how often each does: 1,000 times a second in all.
-const CLIENTS: usize = 4;
+pub(super) const CLIENTS: usize = 4;
 const CLIENT_PACE: Duration = Duration::from_millis(4);
 
 const BACKENDS: usize = 8;
 /// The port of the first one.
 const FIRST: u16 = 9000;
 const SERVICE: &str = "churn/web";
-const ADDRESSES: [&str; 2] = ["10.96.9.9", "fd00:96::99"];
+pub(super) const ADDRESSES: [&str; 2] = ["10.96.9.9", "fd00:96::99"];
 
 /// What a client saw: when it began, when it ended, and who answered.
-type Answer = (Instant, Instant, Result<u8, String>);
+pub(super) type Answer = (Instant, Instant, Result<u8, String>);
 
 pub(super) fn churn(bench: &Bench, translate: Translate, restart: bool) -> Result<Outcome> {
     // A thousand connections a second, remembered for a while, are more than a small table holds.
@@ -140,7 +140,7 @@ fn put(agent: &Agent, endpoints: &Value) -> Result<()> {
 }
 
 /// Connects again and again, by both families in turn.
-fn ask(client: usize, ends: &AtomicBool) -> Vec<Answer> {
+pub(super) fn ask(client: usize, ends: &AtomicBool) -> Vec<Answer> {
     let addresses = ADDRESSES.map(|address| {
         let address: IpAddr = address.parse().expect("an address");
         SocketAddr::new(address, 80)

@@ -4,6 +4,7 @@ mod affinity;
 mod bad_input;
 mod churn;
 mod clients;
+mod cluster;
 mod dns;
 mod draining;
 mod endpoints;
@@ -86,7 +87,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     };
     Translate::BOTH
         .into_iter()
-        .flat_map(|translate| all(translate).chain(native(translate)))
+        .flat_map(|translate| {
+            all(translate).chain(native(translate)).chain(cluster::scenarios(translate))
+        })
+        .chain(cluster::measured())
         .collect()
 }
 

@@ -20,8 +20,8 @@ use crate::sandbox::{
     scenario::{Bench, Outcome},
 };
 
-const SERVICES: u16 = 10_000;
-const BACKENDS: u8 = 5;
+pub(super) const SERVICES: u16 = 10_000;
+pub(super) const BACKENDS: u8 = 5;
 /// Changes of one Service's endpoints.
 const CHANGES: u16 = 100;
 const PORT: u16 = 80;
@@ -75,11 +75,11 @@ fn name(number: u16) -> String {
 }
 
 /// Of one family each: every other one.
-fn family(number: u16) -> Family {
+pub(super) fn family(number: u16) -> Family {
     Family::BOTH[usize::from(number % 2)]
 }
 
-fn address(number: u16) -> IpAddr {
+pub(super) fn address(number: u16) -> IpAddr {
     let [high, low] = number.to_be_bytes();
     match family(number) {
         Family::Ipv4 => Ipv4Addr::new(10, 96, 100 + high, low).into(),
@@ -88,7 +88,7 @@ fn address(number: u16) -> IpAddr {
 }
 
 /// Nobody's; with every `turn` one more is another one.
-fn backend(number: u16, place: u8, turn: u8) -> IpAddr {
+pub(super) fn backend(number: u16, place: u8, turn: u8) -> IpAddr {
     let [high, low] = number.to_be_bytes();
     let place = if place == 0 { place + turn * BACKENDS } else { place };
     match family(number) {
@@ -112,14 +112,14 @@ fn service(number: u16, turn: u8) -> Value {
 }
 
 /// What programs find.
-struct Tables {
+pub(super) struct Tables {
     services: HashMap<MapData, ServiceKey, Service>,
     slots: Array<MapData, u32>,
     backends: Array<MapData, Backend>,
 }
 
 impl Tables {
-    fn open(folder: &Path) -> Result<Self> {
+    pub(super) fn open(folder: &Path) -> Result<Self> {
         let pinned = |name: &str| MapData::from_pin(folder.join(name)).context(name.to_owned());
         Ok(Self {
             services: Map::HashMap(pinned("services")?).try_into()?,
@@ -129,7 +129,7 @@ impl Tables {
     }
 
     /// Whether a Service leads to the backends of a turn, and to nobody else.
-    fn lead_to(&self, number: u16, turn: u8) -> Result<bool> {
+    pub(super) fn lead_to(&self, number: u16, turn: u8) -> Result<bool> {
         let key = ServiceKey::new(address(number).into(), PORT.to_be(), TCP);
         let run = self.services.get(&key, 0).with_context(|| name(number))?.inside;
         let found = (run.first..run.first + run.count).map(|slot| {
