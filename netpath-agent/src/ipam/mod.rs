@@ -17,6 +17,7 @@
 
 mod allocate;
 mod allocation;
+mod block;
 mod check;
 mod error;
 mod pool;
@@ -30,6 +31,7 @@ use std::net::IpAddr;
 pub use self::{
     allocate::{Grant, Request},
     allocation::{Allocation, Changes, Claim, Holder},
+    block::{BadBlockSize, Block, Blocks, MAX_BLOCK_SIZE},
     check::{Kind, Problem, Use},
     error::Error,
     pool::PoolStatus,

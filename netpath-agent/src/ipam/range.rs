@@ -41,6 +41,11 @@ pub enum NoRange {
 }
 
 impl AddressRange {
+    /// The addresses between two of one family, the lower one first.
+    pub(super) const fn between(first: IpAddr, last: IpAddr) -> Self {
+        Self { first, last }
+    }
+
     /// The first address.
     #[must_use]
     pub const fn first(self) -> IpAddr {
@@ -161,6 +166,15 @@ impl Addresses {
             .flat_map(move |part| each(first.max(*part.start()), last.min(*part.end())))
     }
 
+    /// What the set has of a range, in order.
+    pub(super) fn clip(&self, range: AddressRange) -> impl Iterator<Item = AddressRange> {
+        let AddressRange { first, last } = range;
+        self.0.overlapping(first..=last).map(move |part| AddressRange {
+            first: first.max(*part.start()),
+            last: last.min(*part.end()),
+        })
+    }
+
     /// An address that is in both sets.
     pub(super) fn common(&self, other: &Self) -> Option<IpAddr> {
         other.ranges().find_map(|range| self.within(range.first..=range.last).next())
@@ -180,7 +194,8 @@ fn each(first: IpAddr, last: IpAddr) -> IpAddrRange {
     }
 }
 
-fn bits(address: IpAddr) -> u128 {
+/// An address as a number.
+pub(super) fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_bits().into(),
         IpAddr::V6(address) => address.to_bits(),

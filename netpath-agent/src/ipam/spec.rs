@@ -137,7 +137,7 @@ pub fn check(pools: &[PoolSpec]) -> Result<(), (usize, Invalid)> {
 
 impl PoolSpec {
     /// Checks what can be checked without the other pools.
-    fn check(&self) -> Result<(), Invalid> {
+    pub fn check(&self) -> Result<(), Invalid> {
         let Self { name, subnet, ranges, exclude, reserve, gateway, default: _ } = self;
         let tail = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if !matches!(name.len(), 1..=63)
