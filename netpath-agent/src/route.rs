@@ -182,7 +182,7 @@ impl fmt::Display for Table {
 }
 
 /// A table that is neither a number nor `main`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is no route table; write main or a number from 1 to 4294967295")]
 pub struct NoTable(String);
 

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use super::{
     FAILED, OK, complain, completions,
+    crds::{self, Crds},
     install::{Install, Places},
     parse, print,
 };
@@ -22,6 +23,7 @@ Examples:
   netpath-agent config check /etc/netpath.toml
   netpath-agent run --config /etc/netpath.toml --log-level debug
   netpath-agent install
+  netpath-agent crds | kubectl apply --server-side -f -
   netpath-agent cleanup --config /etc/netpath.toml
 
 Exit codes:
@@ -55,6 +57,8 @@ enum Command {
     Install(Install),
     /// Take the CNI plugin and its configuration away. No pods should be left.
     Uninstall(Places),
+    /// Print the definitions of netpath's custom resources, for a cluster's API server.
+    Crds(Crds),
     /// Print or check configuration files.
     #[command(subcommand)]
     Config(Configuration),
@@ -102,6 +106,8 @@ enum Error {
     #[error(transparent)]
     Install(#[from] install::Error),
     #[error(transparent)]
+    Crds(#[from] crds::Error),
+    #[error(transparent)]
     Node(#[from] node::Error),
     #[error("the default configuration can not be written")]
     Default(#[from] toml::ser::Error),
@@ -136,6 +142,10 @@ fn execute(command: Command) -> Result<u8, Error> {
         }
         Command::Uninstall(places) => {
             tell("removed", &places.clear()?);
+            Ok(OK)
+        }
+        Command::Crds(crds) => {
+            crds.run()?;
             Ok(OK)
         }
         Command::Config(Configuration::Default) => {

@@ -1,6 +1,7 @@
 //! The command lines of `netpath-agent` and `netpath`.
 
 pub mod agent;
+mod crds;
 mod install;
 pub mod operator;
 

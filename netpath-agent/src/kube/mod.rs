@@ -7,11 +7,13 @@
 //! | --- | --- |
 //! | `client` | the way to the API server |
 //! | `services` | Services, from `Service` and `EndpointSlice` |
+//! | `types` | the custom resources of netpath.io |
 //! | `zone` | the zone of the node, from `Node` |
 
 mod client;
 mod error;
 pub mod services;
+pub mod types;
 mod watch;
 pub mod zone;
 
