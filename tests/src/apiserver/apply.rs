@@ -27,11 +27,10 @@ pub(crate) fn apply(
     let mut causes = Vec::new();
     for other in owners.others(manager) {
         for path in other.fields.iter().filter(|&path| wanted.contains_key(path) && differs(path)) {
-            let verb = if other.manager.applies { "" } else { " using update" };
             causes.push(Cause::new(
                 &fields::shown(path),
                 "FieldManagerConflict",
-                format!("conflict with \"{}\"{verb}", other.manager.name),
+                format!("conflict with {other}"),
             ));
         }
     }
@@ -45,8 +44,8 @@ pub(crate) fn apply(
     let mut merged = live.clone();
     merge(shape, &mut merged, config);
     let before = owners.of(manager).map(|owned| owned.fields.clone()).unwrap_or_default();
-    // From the end: the fields of an item go before the item.
-    for path in before.iter().rev().filter(|&path| !wanted_paths.contains(path)) {
+    // In order: an item goes before its fields, while its keys are there to find it by.
+    for path in before.difference(&wanted_paths) {
         let item = path.strip_suffix(&[".".to_owned()]);
         let needed = owners.others(manager).any(|other| match item {
             Some(item) => other.fields.iter().any(|field| field.starts_with(item)),

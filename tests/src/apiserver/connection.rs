@@ -23,11 +23,16 @@ const BACKLOG: i32 = 1024;
 pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) -> io::Result<()> {
     let listener = net::TcpListener::from_std(listener)?;
     loop {
-        let accepted = listener.accept().await;
-        // Whoever is accepted while the server goes down is cut as well.
-        let Some(cut) = shared.cut() else { return Ok(()) };
-        if let Ok((stream, _)) = accepted {
-            tokio::spawn(connection(Arc::clone(&shared), stream, cut));
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Whoever is accepted while the server goes down is cut as well.
+                let Some(cut) = shared.cut() else { return Ok(()) };
+                tokio::spawn(connection(Arc::clone(&shared), stream, cut));
+            }
+            // It does not listen any more.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(()),
+            // A client that did not wait.
+            Err(_) => {}
         }
     }
 }
@@ -44,19 +49,19 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, mut cut: watch::Rece
     }
 }
 
-/// Stops listening; clients are refused from now on. The socket stays, and with it the network
-/// namespace that it was opened in.
-pub(crate) fn close(listener: &TcpListener) -> io::Result<()> {
-    SockRef::from(listener).shutdown(Shutdown::Both)
+/// Stops listening; clients are refused from now on. The socket stays, and with it the port and the
+/// network namespace that it was opened in.
+pub(crate) fn close(listener: &TcpListener, address: SocketAddr) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    socket.shutdown(Shutdown::Both)?;
+    match socket.bind(&address.into()) {
+        // A port that was asked for by its number is kept anyway.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        bound => bound,
+    }
 }
 
 /// Listens again at the same address.
-pub(crate) fn reopen(listener: &TcpListener, address: SocketAddr) -> io::Result<()> {
-    let socket = SockRef::from(listener);
-    match socket.bind(&address.into()) {
-        // A port that was asked for by its number is kept.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-        bound => bound?,
-    }
-    socket.listen(BACKLOG)
+pub(crate) fn reopen(listener: &TcpListener) -> io::Result<()> {
+    SockRef::from(listener).listen(BACKLOG)
 }

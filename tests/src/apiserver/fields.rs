@@ -1,6 +1,9 @@
 //! Who owns which fields: `metadata.managedFields`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -136,6 +139,20 @@ pub(crate) struct Owned {
     api_version: String,
     time: Value,
     pub(crate) fields: BTreeSet<Path>,
+}
+
+impl fmt::Display for Owned {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { manager, api_version, time, .. } = self;
+        write!(out, "{:?}", manager.name)?;
+        if manager.status {
+            write!(out, " with subresource \"status\"")?;
+        }
+        if !manager.applies {
+            write!(out, " using {api_version} at {}", time.as_str().unwrap_or_default())?;
+        }
+        Ok(())
+    }
 }
 
 /// All owners of an object.

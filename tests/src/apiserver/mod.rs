@@ -251,7 +251,7 @@ impl ApiServer {
 
     /// Stops listening and cuts all connections; what is stored stays.
     pub fn go_down(&self) -> Result<()> {
-        connection::close(&self.listener).context("stop listening")?;
+        connection::close(&self.listener, self.address).context("stop listening")?;
         *lock(&self.shared.up) = None;
         if let Some(accepting) = lock(&self.accepting).take() {
             accepting.abort();
@@ -261,7 +261,7 @@ impl ApiServer {
 
     /// Listens again at the same address.
     pub fn come_up(&self) -> Result<()> {
-        connection::reopen(&self.listener, self.address).context("listen again")?;
+        connection::reopen(&self.listener).context("listen again")?;
         self.serve()
     }
 

@@ -167,10 +167,10 @@ impl Write {
         set_meta(&mut object, "namespace", namespace);
         let key = key_of(&object);
         check_name(kind, &key.name)?;
+        self.check_schema(&mut object, None)?;
         if store.get(&kind.resource, &key).is_some() {
             return Err(Failure::already_exists(kind, &key.name));
         }
-        self.check_schema(&mut object, None)?;
         begin(store, &mut object, None);
         if !applied {
             let mut owners = Owners::default();

@@ -103,7 +103,7 @@ async fn count(server: &ApiServer) -> String {
         for _ in 0..TIMES {
             increment(&maps).await?;
         }
-        kube::Result::Ok(())
+        Ok::<(), kube::Error>(())
     };
     try_join_all((0..TASKS).map(|_| task())).await.unwrap();
     maps.get("counter").await.unwrap().data.unwrap()["key"].clone()
