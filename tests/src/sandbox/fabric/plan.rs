@@ -54,6 +54,7 @@ impl Sort {
 }
 
 /// How the nodes are set up.
+#[expect(clippy::struct_excessive_bools, reason = "what a fabric has, and has not by itself")]
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// The generation of TC hooks, as in the configuration.
