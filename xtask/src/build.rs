@@ -5,30 +5,45 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
+use crate::arch::Arch;
 use crate::command;
 use crate::progress::step;
 use crate::setup;
-use crate::workspace::{TARGET, Workspace};
+use crate::workspace::Workspace;
 
 /// Builds the agent's and the tests' programs and returns the folder they are in.
 pub(crate) fn programs(workspace: &Workspace) -> Result<PathBuf> {
-    setup::toolchain()?;
-    setup::linker(workspace)?;
+    HERE.prepare(workspace)?;
     step("Building the programs (release, static)");
-    let mut cargo = workspace.cargo();
-    cargo.args(["build", "--release", "--target", TARGET, "-p", "netpath-agent"]);
-    command::run(
-        cargo
-            .args(["-p", "netpath-tests"])
-            .args(PROGRAMS.map(|name| ["--bin", name]).as_flattened()),
-    )?;
-    for name in STARTED_ANEW {
-        let mut cargo = workspace.cargo();
-        cargo.args(["rustc", "--release", "--target", TARGET, "-p", "netpath-agent"]);
-        command::run(cargo.args(["--bin", name, "--", "-C", "relocation-model=static"]))?;
-    }
+    let mut cargo = HERE.cargo(workspace, "build");
+    cargo.args(["-p", "netpath-agent", "-p", "netpath-tests"]);
+    command::run(cargo.args(PROGRAMS.map(|name| ["--bin", name]).as_flattened()))?;
+    started_anew(workspace, HERE)?;
     Ok(folder(workspace))
 }
+
+/// Builds what an image holds and returns the files.
+pub(crate) fn shipped(workspace: &Workspace, arch: Arch) -> Result<[PathBuf; 3]> {
+    arch.prepare(workspace)?;
+    step(format!("Building netpath for {} (release, static)", arch.name()));
+    let mut cargo = arch.cargo(workspace, "build");
+    command::run(cargo.args(["-p", "netpath-agent", "--bin", "netpath-agent"]))?;
+    started_anew(workspace, arch)?;
+    let folder = workspace.target.join(arch.target()).join("release");
+    Ok(["netpath", "netpath-agent", "netpath-cni"].map(|name| folder.join(name)))
+}
+
+fn started_anew(workspace: &Workspace, arch: Arch) -> Result<()> {
+    for name in STARTED_ANEW {
+        let mut cargo = arch.cargo(workspace, "rustc");
+        cargo.args(["-p", "netpath-agent", "--bin", name, "--", "-C", "relocation-model=static"]);
+        command::run(&mut cargo)?;
+    }
+    Ok(())
+}
+
+/// What runs on this machine and in guests.
+const HERE: Arch = Arch::Amd64;
 
 /// What keeps running once it is started.
 const PROGRAMS: [&str; 3] = ["netpath-agent", "netpath-bench", "netpath-sandbox"];
@@ -42,12 +57,11 @@ pub(crate) const NEXT_AGENT: &str = "netpath-agent-next";
 
 /// Builds it. To be called before [`programs`], which builds the true agent in its place.
 pub(crate) fn next_agent(workspace: &Workspace) -> Result<()> {
-    setup::toolchain()?;
-    setup::linker(workspace)?;
+    HERE.prepare(workspace)?;
     step("Building an agent to upgrade to");
-    let mut cargo = workspace.cargo();
-    cargo.args(["build", "--release", "--target", TARGET, "-p", "netpath-agent"]);
-    cargo.args(["--bin", "netpath-agent", "--features", "netpath-common/next-abi"]);
+    let mut cargo = HERE.cargo(workspace, "build");
+    cargo.args(["-p", "netpath-agent", "--bin", "netpath-agent"]);
+    cargo.args(["--features", "netpath-common/next-abi"]);
     command::run(&mut cargo)?;
     let folder = folder(workspace);
     let (built, kept) = (folder.join("netpath-agent"), folder.join(NEXT_AGENT));
@@ -61,9 +75,9 @@ pub(crate) const SOCKETS: &str = "netpath-sockets";
 /// Builds them.
 pub(crate) fn sockets(workspace: &Workspace) -> Result<()> {
     step("Building the tests of sockets");
-    let mut cargo = workspace.cargo();
-    cargo.args(["test", "--no-run", "--release", "--target", TARGET, "-p", "netpath-tests"]);
-    let output = command::output(cargo.args(["--test", "sockets", "--message-format", "json"]))?;
+    let mut cargo = HERE.cargo(workspace, "test");
+    cargo.args(["--no-run", "-p", "netpath-tests", "--test", "sockets"]);
+    let output = command::output(cargo.args(["--message-format", "json"]))?;
     let messages = output.lines().filter_map(|line| serde_json::from_str(line).ok());
     let mut built = messages.filter_map(|message: serde_json::Value| {
         let is_test = message["target"]["name"] == "sockets";
@@ -79,12 +93,11 @@ pub(crate) fn sockets(workspace: &Workspace) -> Result<()> {
 /// without the dataplane being built.
 pub(crate) fn init(workspace: &Workspace) -> Result<PathBuf> {
     setup::toolchain()?;
-    let mut cargo = workspace.cargo();
-    cargo.args(["build", "--quiet", "--release", "--target", TARGET]);
-    command::run(cargo.args(["-p", "xtask", "--bin", "netpath-init"]))?;
+    let mut cargo = HERE.cargo(workspace, "build");
+    command::run(cargo.args(["--quiet", "-p", "xtask", "--bin", "netpath-init"]))?;
     Ok(folder(workspace).join("netpath-init"))
 }
 
 fn folder(workspace: &Workspace) -> PathBuf {
-    workspace.target.join(TARGET).join("release")
+    workspace.target.join(HERE.target()).join("release")
 }

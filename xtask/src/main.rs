@@ -1,5 +1,6 @@
 //! netpath's workshop: set-up, builds, sandboxes, tests and measurements.
 
+mod arch;
 mod archive;
 mod bench;
 mod build;

@@ -20,6 +20,16 @@ const fn need(what: &'static str, package: &'static str) -> Need {
     Need { what, package }
 }
 
+/// The C compiler of static programs: ring, which the agent's TLS is made with, has parts in C.
+pub(crate) const MUSL: [Need; 1] = [need("musl-gcc", "musl-tools")];
+
+/// The C compiler of static programs for arm64, which links them as well. Headers are the C library's,
+/// which are recommended only.
+pub(crate) const MUSL_ARM64: [Need; 2] = [
+    need("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    need("/usr/aarch64-linux-gnu/include/stdint.h", "libc6-dev-arm64-cross"),
+];
+
 /// Programs that the sandbox and the tests call, on this machine or in a guest.
 pub(crate) const NETWORK: [Need; 6] = [
     need("ip", "iproute2"),

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::command;
-use crate::packages::{self, CLIENTS, GUEST, NETWORK};
+use crate::packages::{self, CLIENTS, GUEST, MUSL, NETWORK};
 use crate::progress::step;
 use crate::workspace::{TARGET, TOOLCHAIN, Workspace};
 
@@ -18,6 +18,7 @@ const BPF_LINKER: &str = "0.10.4";
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     toolchain()?;
     linker(workspace)?;
+    packages::install(&MUSL)?;
     packages::install(&NETWORK)?;
     packages::install(&GUEST)?;
     packages::install(&CLIENTS)?;
@@ -28,25 +29,32 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
 /// The pinned toolchain's parts. `rust-toolchain.toml` names them, but rustup brings them only
 /// together with a toolchain that was not installed before.
 pub(crate) fn toolchain() -> Result<()> {
-    let sysroot = command::output(rustup().args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]));
-    let sysroot = if let Ok(sysroot) = sysroot {
-        sysroot
-    } else {
+    if sysroot().is_err() {
         step(format!("Installing Rust {TOOLCHAIN}"));
         command::run(rustup().args(["toolchain", "install", TOOLCHAIN, "--profile=minimal"]))
             .context("is rustup installed?")?;
-        command::output(rustup().args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]))?
-    };
-    let rustlib = PathBuf::from(sysroot.trim()).join("lib/rustlib");
-    if !rustlib.join("src/rust/library/core").exists() {
+    }
+    if !sysroot()?.join("lib/rustlib/src/rust/library/core").exists() {
         step(format!("Adding rust-src to Rust {TOOLCHAIN}"));
         command::run(rustup().args(["component", "add", "rust-src", "--toolchain", TOOLCHAIN]))?;
     }
-    if !rustlib.join(TARGET).join("lib").exists() {
-        step(format!("Adding target {TARGET} to Rust {TOOLCHAIN}"));
-        command::run(rustup().args(["target", "add", TARGET, "--toolchain", TOOLCHAIN]))?;
+    target(TARGET)
+}
+
+/// The standard library for another machine.
+pub(crate) fn target(name: &str) -> Result<()> {
+    if !sysroot()?.join("lib/rustlib").join(name).join("lib").exists() {
+        step(format!("Adding target {name} to Rust {TOOLCHAIN}"));
+        command::run(rustup().args(["target", "add", name, "--toolchain", TOOLCHAIN]))?;
     }
     Ok(())
+}
+
+/// Where the pinned toolchain is.
+fn sysroot() -> Result<PathBuf> {
+    let mut rustc = rustup();
+    rustc.args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]);
+    Ok(PathBuf::from(command::output(&mut rustc)?.trim()))
 }
 
 /// bpf-linker, below the target folder so that nothing of the user's own changes.
