@@ -8,6 +8,7 @@ mod command;
 mod console;
 mod cpio;
 mod disk;
+mod image;
 mod kernel;
 mod machine;
 mod modules;
@@ -46,6 +47,8 @@ enum Task {
     Setup,
     /// Build the programs: release, static.
     Build,
+    /// Make a container image of the programs, without a daemon.
+    Image(image::Args),
     /// Run a command or a shell in a QEMU guest with a Debian kernel.
     Vm(vm::Args),
     /// Run the sandbox: who reaches whom before and after netpath, and by which path.
@@ -75,6 +78,7 @@ fn run(task: Task) -> Result<i32> {
             println!("{}", build::programs(&workspace)?.display());
             Ok(0)
         }
+        Task::Image(args) => image::main(&workspace, &args),
         Task::Vm(args) => vm::main(&workspace, args),
         Task::Run(args) => run::main(&workspace, &args),
         Task::Test(args) => test::main(&workspace, &args),
