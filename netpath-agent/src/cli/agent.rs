@@ -137,11 +137,13 @@ fn execute(command: Command) -> Result<u8, Error> {
         Command::Run { config: File { file }, log } => run(&file, log),
         Command::Cleanup { config: File { file } } => cleanup(&file),
         Command::Install(install) => {
-            tell("installed", &runtime()?.block_on(install.run())?);
+            runtime()?.block_on(install.run(tell))?;
             Ok(OK)
         }
         Command::Uninstall(places) => {
-            tell("removed", &places.clear()?);
+            for file in places.clear()? {
+                tell("removed", &file);
+            }
             Ok(OK)
         }
         Command::Crds(crds) => {
@@ -184,10 +186,8 @@ fn cleanup(file: &Path) -> Result<u8, Error> {
     Ok(if errors.is_empty() { OK } else { FAILED })
 }
 
-fn tell(done: &str, files: &[PathBuf]) {
-    for file in files {
-        print(&format!("{done} {}\n", file.display()));
-    }
+fn tell(done: &str, file: &Path) {
+    print(&format!("{done} {}\n", file.display()));
 }
 
 /// One thread: the agent takes requests one at a time, and more threads would cost memory.

@@ -1,8 +1,12 @@
 //! `netpath-agent install` and `uninstall`: the plugin and its configuration, in place or not.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     api::Client,
@@ -24,6 +28,9 @@ pub(super) struct Install {
     /// Seconds to wait for the agent to be ready.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u32,
+    /// Stay until SIGTERM or SIGINT, and put back what somebody removes or changes.
+    #[arg(long)]
+    keep: bool,
 }
 
 /// Where things are.
@@ -41,16 +48,52 @@ pub(super) struct Places {
 }
 
 impl Install {
-    /// Puts it in place and returns the files.
-    pub(super) async fn run(self) -> Result<Vec<PathBuf>, Error> {
-        let Self { places, socket, conflist, wait } = self;
+    /// Puts it in place, tells the files, and keeps them there if asked to.
+    pub(super) async fn run(self, tell: impl Fn(&str, &Path)) -> Result<(), Error> {
+        let Self { places, socket, conflist, wait, keep } = self;
+        let mut signals = if keep { Some(Signals::listen()?) } else { None };
         let conflist = match conflist {
             Some(path) => Conflist::load(&path)?,
             None => Conflist::standard(&socket),
         };
         let patience = Duration::from_secs(wait.into());
         let agent = Client::new(&socket);
-        Ok(install::install(&agent, &conflist, &places.into(), patience).await?.into())
+        let places = places.into();
+        let work = async {
+            for file in install::install(&agent, &conflist, &places, patience).await? {
+                tell("installed", &file);
+            }
+            if keep {
+                install::keep(&conflist, &places, |file| tell("put back", file)).await?;
+            }
+            Ok(())
+        };
+        let Some(signals) = &mut signals else { return work.await };
+        tokio::select! {
+            result = work => result,
+            () = signals.heard() => Ok(()),
+        }
+    }
+}
+
+/// Who asks a program to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        let listen = |kind| signal(kind).map_err(Error::Signals);
+        let terminate = listen(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn heard(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -80,8 +80,11 @@ pub struct Agent {
     /// The directory of the store (endpoints and routes added at runtime) and of the lock.
     pub state: PathBuf,
     /// The directory below a bpf file system where maps and links are pinned, in a directory
-    /// named after the ABI version. The file system is mounted if it is missing.
+    /// named after the ABI version.
     pub pins: PathBuf,
+    /// Whether that file system is mounted if it is missing. In a container such a mount would end
+    /// with it, and the dataplane too: say false there, and have the host mount it.
+    pub mount: bool,
 }
 
 impl Default for Agent {
@@ -90,6 +93,7 @@ impl Default for Agent {
             socket: "/run/netpath/agent.sock".into(),
             state: "/var/lib/netpath".into(),
             pins: "/sys/fs/bpf/netpath".into(),
+            mount: true,
         }
     }
 }

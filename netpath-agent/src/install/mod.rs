@@ -6,6 +6,7 @@
 //! removes nothing: a runtime that loses its configuration takes the next best one.
 
 mod conflist;
+mod keep;
 
 use std::{
     env,
@@ -18,7 +19,7 @@ use std::{
 
 use tokio::time::{self, Instant, MissedTickBehavior};
 
-pub use self::conflist::Conflist;
+pub use self::{conflist::Conflist, keep::keep};
 use crate::{
     api::{Client, client},
     pod::ReadyQuestion,
@@ -72,6 +73,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Nobody could end the program.
+    #[error("listen for signals")]
+    Signals(#[source] io::Error),
     /// The agent is not there, or refuses.
     #[error(
         "netpath-agent was not ready within {seconds} s; the plugin is in place, the conflist is not"
@@ -92,25 +96,37 @@ pub async fn install(
     places: &Places,
     patience: Duration,
 ) -> Result<[PathBuf; 2], Error> {
-    let source = own_plugin();
-    let unreadable = |error| Error::Plugin { path: source.clone(), source: error };
-    let mut program = File::open(&source).map_err(unreadable)?;
-    let plugin = places.programs.join(PLUGIN);
-    replace(&plugin, 0o755, &mut program).map_err(write_error(&plugin))?;
-
+    places.put_plugin()?;
     wait(agent, conflist.network(), patience).await?;
+    places.put_conflist(conflist)?;
+    Ok(places.files())
+}
 
-    let path = places.configurations.join(&places.conflist);
-    replace(&path, 0o644, &mut conflist.text().as_bytes()).map_err(write_error(&path))?;
-    Ok([plugin, path])
+impl Places {
+    /// The plugin and the configuration.
+    fn files(&self) -> [PathBuf; 2] {
+        [self.programs.join(PLUGIN), self.configurations.join(&self.conflist)]
+    }
+
+    fn put_plugin(&self) -> Result<(), Error> {
+        let source = own_plugin();
+        let unreadable = |error| Error::Plugin { path: source.clone(), source: error };
+        let mut program = File::open(&source).map_err(unreadable)?;
+        let [plugin, _] = self.files();
+        replace(&plugin, 0o755, &mut program).map_err(write_error(&plugin))
+    }
+
+    fn put_conflist(&self, conflist: &Conflist) -> Result<(), Error> {
+        let [_, path] = self.files();
+        replace(&path, 0o644, &mut conflist.text().as_bytes()).map_err(write_error(&path))
+    }
 }
 
 /// Takes away what was put in place, the configuration first: no new pods from there on. Returns
 /// what was there. Pods need the plugin to be removed: they should be gone before.
 pub fn uninstall(places: &Places) -> Result<Vec<PathBuf>, Error> {
-    let files = [places.configurations.join(&places.conflist), places.programs.join(PLUGIN)];
     let mut removed = Vec::new();
-    for path in files {
+    for path in places.files().into_iter().rev() {
         match fs::remove_file(&path).and_then(|()| settle(&path)) {
             Ok(()) => removed.push(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

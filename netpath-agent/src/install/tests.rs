@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use super::*;
+use super::{keep::Kept, *};
 
 fn places(folder: &TempDir) -> Places {
     Places {
@@ -46,6 +46,24 @@ async fn without_an_agent_there_is_no_conflist() {
     let socket = folder.path().join("agent.sock");
     let error = wait(&Client::new(&socket), "netpath", Duration::ZERO).await.expect_err("no agent");
     assert!(matches!(error, Error::NotReady { source: Some(_), .. }), "{error}");
+}
+
+#[test]
+fn what_was_put_in_place_is_kept_there() {
+    let folder = TempDir::new().expect("folder");
+    let places = places(&folder);
+    let conflist = Conflist::standard(Path::new("/elsewhere.sock"));
+    let [plugin, list] = places.files();
+    replace(&plugin, 0o755, &mut "program".as_bytes()).expect("write");
+    places.put_conflist(&conflist).expect("write");
+    let mut kept = Kept::new(&conflist, &places).expect("look");
+    assert!(kept.put_back().expect("nothing").is_empty());
+    fs::remove_file(&list).expect("remove");
+    assert_eq!(kept.put_back().expect("removed"), std::slice::from_ref(&list));
+    fs::write(&list, "{}").expect("write");
+    assert_eq!(kept.put_back().expect("changed"), std::slice::from_ref(&list));
+    assert_eq!(fs::read_to_string(&list).expect("read"), conflist.text());
+    assert!(kept.put_back().expect("nothing").is_empty());
 }
 
 #[test]

@@ -15,14 +15,17 @@ use super::Error;
 /// Where it is by custom.
 const USUAL: &str = "/sys/fs/bpf";
 
-/// Makes sure that `pins` lies in a bpf file system: mounts one if none is there and the mount hides
-/// nothing.
-pub(super) fn ensure(pins: &Path) -> Result<(), Error> {
+/// Makes sure that `pins` lies in a bpf file system: mounts one if none is there, it may, and the mount
+/// hides nothing.
+pub(super) fn ensure(pins: &Path, may_mount: bool) -> Result<(), Error> {
     let existing = pins.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let place = mount_point(pins);
     let error = |source| Error::Bpffs { pins: pins.to_owned(), mount: place.clone(), source };
     if is_bpffs(existing).map_err(error)? {
         return Ok(());
+    }
+    if !may_mount {
+        return Err(error(io::Error::other("agent.mount is false")));
     }
     fs::create_dir_all(&place).map_err(error)?;
     if fs::read_dir(&place).map_err(error)?.next().is_some() {

@@ -28,7 +28,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Attaching programs and making links takes `CAP_NET_ADMIN`, `CAP_BPF` and `CAP_SYS_ADMIN`.
-    #[error("netpath-agent must run as root; use sudo or a privileged container")]
+    #[error("netpath-agent must run as root; use sudo, or the container of deploy/")]
     NotRoot,
     /// The bpf file system can not be had.
     #[error("agent.pins {}: no bpf file system there, and none can be mounted on {}; mount one, or use a path below /sys/fs/bpf", pins.display(), mount.display())]

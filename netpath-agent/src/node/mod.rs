@@ -20,7 +20,7 @@
 //! | `policy`, `mirror`, `masquerade` | rules and routes of the host stack, and the addresses it gives |
 //! | `devices`, `loopback` | the node's ends of endpoints' veth pairs, and its loopback device |
 //! | `sockets` | the hooks of the cgroup whose sockets are translated |
-//! | `entry`, `parents`, `bpffs` | what the node needs around it |
+//! | `entry`, `parents`, `bpffs`, `sysctls` | what the node needs around it |
 
 mod add;
 mod addresses;
@@ -56,6 +56,7 @@ mod sockets;
 mod start;
 mod state;
 mod status;
+mod sysctls;
 pub mod tables;
 mod turns;
 mod watch;

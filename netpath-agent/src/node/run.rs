@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     Error, Shared, answer::answer, connections, neighbours, reconcile::Moved, services,
-    start::Ground, watch,
+    start::Ground, sysctls, watch,
 };
 use crate::{
     api,
@@ -42,6 +42,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
+    sysctls::open();
     // Before the first look at links and addresses, so that no change falls in between.
     let mut monitor = Monitor::start()?;
     let mut watching = true;

@@ -59,7 +59,7 @@ impl Ground {
     pub(super) async fn start(self) -> Result<Node, Error> {
         let Self { config, lock, netlink } = self;
         let pins = config.agent.pins.clone();
-        bpffs::ensure(&pins)?;
+        bpffs::ensure(&pins, config.agent.mount)?;
         let adopting = bpffs::is_used(&pins);
         let started = install(config, lock, netlink.clone()).await;
         if started.is_err() && !adopting {

@@ -47,6 +47,8 @@ pub(super) enum Format {
 pub(super) enum Command {
     /// Parents, hooks and how they are attached, map fill levels, warnings.
     Status,
+    /// Whether pods can be attached, and if not, why. Ends with 0 or 1, for probes.
+    Ready,
     /// Pods' interfaces.
     #[command(subcommand)]
     Endpoint(Endpoint),

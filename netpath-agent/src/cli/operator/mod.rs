@@ -6,6 +6,8 @@ mod output;
 mod service;
 mod tables;
 
+use serde_json::json;
+
 use self::{
     arguments::{Cli, Command, Conn, Endpoint, Flow, Route, Rule},
     output::{show, show_change},
@@ -14,6 +16,7 @@ use super::{FAILED, OK, UNREACHABLE, complain, completions, parse};
 use crate::{
     api::{Client, client, types::ConnectionFilter},
     error::chain,
+    pod::ReadyQuestion,
     route::RouteSpec,
 };
 
@@ -51,6 +54,10 @@ async fn execute(cli: Cli) -> Result<u8, client::Error> {
     let agent = Client::new(&socket);
     match command {
         Command::Status => show(output, &agent.status().await?, tables::status),
+        Command::Ready => {
+            agent.ready(&ReadyQuestion { network: None, parent: None }).await?;
+            show_change(output, &json!({ "ready": true }), "ready");
+        }
         Command::Endpoint(Endpoint::List) => {
             show(output, &agent.endpoints().await?, |list| tables::endpoints(list));
         }
