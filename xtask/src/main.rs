@@ -11,10 +11,12 @@ mod disk;
 mod image;
 mod kernel;
 mod machine;
+mod manifests;
 mod modules;
 mod packages;
 mod power;
 mod progress;
+mod python;
 mod qemu;
 mod rootfs;
 mod run;
@@ -49,6 +51,8 @@ enum Task {
     Build,
     /// Make a container image of the programs, without a daemon.
     Image(image::Args),
+    /// Render the Helm chart into the plain manifests of deploy/.
+    Manifests(manifests::Args),
     /// Run a command or a shell in a QEMU guest with a Debian kernel.
     Vm(vm::Args),
     /// Run the sandbox: who reaches whom before and after netpath, and by which path.
@@ -79,6 +83,7 @@ fn run(task: Task) -> Result<i32> {
             Ok(0)
         }
         Task::Image(args) => image::main(&workspace, &args),
+        Task::Manifests(args) => manifests::main(&workspace, &args),
         Task::Vm(args) => vm::main(&workspace, args),
         Task::Run(args) => run::main(&workspace, &args),
         Task::Test(args) => test::main(&workspace, &args),

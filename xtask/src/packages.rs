@@ -48,6 +48,10 @@ pub(crate) const CLIENTS: [Need; 4] = [
     need("iperf3", "iperf3"),
 ];
 
+/// An interpreter that makes environments of its own.
+pub(crate) const PYTHON: [Need; 2] =
+    [need("/usr/bin/python3", "python3"), need("/usr/share/doc/python3-venv", "python3-venv")];
+
 /// What making and starting a guest needs besides.
 pub(crate) const GUEST: [Need; 5] = [
     need("qemu-system-x86_64", "qemu-system-x86"),

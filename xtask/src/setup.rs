@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::command;
 use crate::packages::{self, CLIENTS, GUEST, MUSL, NETWORK};
 use crate::progress::step;
+use crate::python;
 use crate::workspace::{TARGET, TOOLCHAIN, Workspace};
 
 /// 0.10.4 links with the pinned compiler's own LLVM 22; newer ones want another LLVM.
@@ -22,6 +23,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     packages::install(&NETWORK)?;
     packages::install(&GUEST)?;
     packages::install(&CLIENTS)?;
+    python::programs(workspace)?;
     step("Set-up complete");
     Ok(())
 }
