@@ -32,15 +32,27 @@ impl Default for Faults {
     }
 }
 
+/// When a connection is cut.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Before,
+    After,
+}
+
+/// Why a request is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Throttled,
+    Failed,
+    Conflict,
+}
+
 /// What one request meets.
 #[derive(Debug)]
 pub(crate) struct Fate {
     pub(crate) latency: Duration,
-    pub(crate) conflict: bool,
-    pub(crate) cut_before: bool,
-    pub(crate) cut_after: bool,
-    pub(crate) throttled: bool,
-    pub(crate) failed: bool,
+    pub(crate) cut: Option<Cut>,
+    pub(crate) refusal: Option<Refusal>,
 }
 
 impl Faults {
@@ -48,14 +60,18 @@ impl Faults {
     pub(crate) fn draw(&self, random: &mut fastrand::Rng) -> Fate {
         let Self { latency, conflict, cut_before, cut_after, throttled, failed } = self;
         let spread = latency.end().saturating_sub(*latency.start());
+        let latency = *latency.start() + spread.mul_f64(random.f64());
         let mut hits = |probability: &f64| random.f64() < *probability;
-        Fate {
-            conflict: hits(conflict),
-            cut_before: hits(cut_before),
-            cut_after: hits(cut_after),
-            throttled: hits(throttled),
-            failed: hits(failed),
-            latency: *latency.start() + spread.mul_f64(random.f64()),
-        }
+        let cuts = [(hits(cut_before), Cut::Before), (hits(cut_after), Cut::After)];
+        let refusals = [
+            (hits(throttled), Refusal::Throttled),
+            (hits(failed), Refusal::Failed),
+            (hits(conflict), Refusal::Conflict),
+        ];
+        Fate { latency, cut: first(cuts), refusal: first(refusals) }
     }
+}
+
+fn first<T, const N: usize>(drawn: [(bool, T); N]) -> Option<T> {
+    drawn.into_iter().find_map(|(hit, what)| hit.then_some(what))
 }

@@ -103,7 +103,10 @@ fn remove_at(value: &mut Value, path: &[String], depth: usize) {
                 (None, _) => {}
             }
         }
-        ("v:", Value::Array(items)) => items.retain(|item| item.to_string() != name),
+        ("v:", Value::Array(items)) => {
+            let gone: Option<Value> = serde_json::from_str(name).ok();
+            items.retain(|item| Some(item) != gone.as_ref());
+        }
         _ => {}
     }
 }

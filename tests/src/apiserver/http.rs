@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::{
     Shared, discovery,
-    faults::Fate,
+    faults::{self, Fate, Refusal},
     fields::Manager,
     kind::Kind,
     list::{Page, Scope},
@@ -73,11 +73,11 @@ pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Re
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     sleep(fate.latency).await;
-    if fate.cut_before {
+    if fate.cut == Some(faults::Cut::Before) {
         return Err(Cut);
     }
     let answer = answer(&shared, &head, &body, &fate);
-    if fate.cut_after {
+    if fate.cut == Some(faults::Cut::After) {
         return Err(Cut);
     }
     Ok(answer.unwrap_or_else(|failure| {
@@ -98,11 +98,11 @@ fn answer(shared: &Arc<Shared>, head: &Parts, body: &[u8], fate: &Fate) -> Resul
     if !shared.admits(head.headers.get(AUTHORIZATION)) {
         return Err(Failure::unauthorized());
     }
-    if fate.throttled {
-        return Err(Failure::throttled());
-    }
-    if fate.failed {
-        return Err(Failure::internal("a fault that was asked for"));
+    match fate.refusal {
+        Some(Refusal::Throttled) => return Err(Failure::throttled()),
+        Some(Refusal::Failed) => return Err(Failure::internal("a fault that was asked for")),
+        // Only a write can conflict.
+        Some(Refusal::Conflict) | None => {}
     }
     let found = |list: Option<Value>| list.ok_or_else(Failure::no_resource);
     let list = match path[..] {
@@ -192,7 +192,14 @@ impl Target {
             "watch" => self.watch(shared, &query),
             "list" => self.list(shared, &query),
             "get" => self.get(shared),
-            _ => self.write(shared, verb, &query, &head.headers, body, fate.conflict),
+            _ => self.write(
+                shared,
+                verb,
+                &query,
+                &head.headers,
+                body,
+                fate.refusal == Some(Refusal::Conflict),
+            ),
         }
     }
 

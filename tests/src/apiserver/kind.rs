@@ -7,6 +7,7 @@ use super::schema::Schema;
 
 /// A version of a resource, as discovery tells it.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "what objects say in `kind`")]
 pub(crate) struct Kind {
     pub(crate) group: String,
     pub(crate) version: String,

@@ -307,7 +307,7 @@ fn join(path: &str, name: &str) -> String {
 /// `spec.ports[0]` as a JSON pointer.
 fn pointer(path: &str) -> String {
     let words = path.split(['.', '[', ']']).filter(|word| !word.is_empty());
-    words.map(|word| format!("/{word}")).collect()
+    words.flat_map(|word| ["/", word]).collect()
 }
 
 /// The name of a value's type, as messages tell it.

@@ -48,7 +48,9 @@ fn definition() -> Value {
 }
 
 fn pool(spec: Value) -> Value {
-    json!({"apiVersion": "test.io/v1", "kind": "Pool", "metadata": {"name": "one"}, "spec": spec})
+    let mut pool = json!({"apiVersion": "test.io/v1", "kind": "Pool", "metadata": {"name": "one"}});
+    pool["spec"] = spec;
+    pool
 }
 
 async fn defined() -> ApiServer {

@@ -17,7 +17,7 @@ async fn the_kinds_are_discovered() {
     let discovery = Discovery::new(client(&server)).run().await.unwrap();
     let kinds: Vec<String> = discovery
         .groups()
-        .flat_map(|group| group.recommended_resources())
+        .flat_map(kube::discovery::ApiGroup::recommended_resources)
         .map(|(resource, _)| format!("{}/{}", resource.api_version, resource.plural))
         .collect();
     for kind in ["v1/nodes", "apps/v1/daemonsets", "discovery.k8s.io/v1/endpointslices"] {

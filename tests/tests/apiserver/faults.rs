@@ -80,18 +80,23 @@ async fn a_server_that_is_down_refuses_and_comes_back_with_its_state() {
     }
 }
 
-/// Adds one to a counter, again and again until it succeeds.
+/// Adds one to a counter, again and again until it succeeds; the more often it fails, the longer it
+/// lets others go first.
 async fn increment(maps: &Api<ConfigMap>) -> kube::Result<()> {
-    loop {
+    for failures in 0_u32.. {
         let mut map = maps.get("counter").await?;
         let data = map.data.as_mut().unwrap();
         let count: u32 = data["key"].parse().unwrap();
         data.insert("key".to_owned(), (count + 1).to_string());
         match maps.replace("counter", &PostParams::default(), &map).await {
-            Err(kube::Error::Api(status)) if status.is_conflict() => {}
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                let most = 1 << failures.min(6);
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(0..most))).await;
+            }
             other => return other.map(drop),
         }
     }
+    Ok(())
 }
 
 /// What `TASKS` tasks count together.

@@ -1,5 +1,7 @@
 //! The API server for tests keeps the conventions of the Kubernetes API.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod custom;
 mod discovery;
 mod faults;
@@ -41,7 +43,7 @@ fn server_with(options: Options) -> ApiServer {
 
 fn client(server: &ApiServer) -> Client {
     let mut config = Config::new(server.url().parse().unwrap());
-    config.default_namespace = "default".to_owned();
+    "default".clone_into(&mut config.default_namespace);
     Client::try_from(config).unwrap()
 }
 

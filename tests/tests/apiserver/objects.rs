@@ -138,16 +138,16 @@ async fn finalizers_hold_an_object() {
 async fn what_is_owned_goes_after_its_owner() {
     let server = server();
     let (_, owner) = post(&server, CONFIG_MAPS, config_map("owner", "")).await;
-    let mut owned = pod("owned", "a");
+    let mut dependent = pod("owned", "a");
     let reference =
         |uid: &Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid});
-    owned["metadata"]["ownerReferences"] = json!([reference(&owner["metadata"]["uid"])]);
-    post(&server, PODS, owned.clone()).await;
+    dependent["metadata"]["ownerReferences"] = json!([reference(&owner["metadata"]["uid"])]);
+    post(&server, PODS, dependent.clone()).await;
     let (_, second) = post(&server, CONFIG_MAPS, config_map("second", "")).await;
-    owned["metadata"]["name"] = "shared".into();
-    owned["metadata"]["ownerReferences"] =
+    dependent["metadata"]["name"] = "shared".into();
+    dependent["metadata"]["ownerReferences"] =
         json!([reference(&owner["metadata"]["uid"]), reference(&second["metadata"]["uid"])]);
-    post(&server, PODS, owned).await;
+    post(&server, PODS, dependent).await;
 
     delete(&server, &format!("{CONFIG_MAPS}/owner"), json!({})).await;
     until("the owned pod goes", || server.get("pods", "default", "owned").unwrap().is_none()).await;

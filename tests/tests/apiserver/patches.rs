@@ -18,7 +18,9 @@ async fn apply(server: &ApiServer, path: &str, manager: &str, body: Value) -> (u
 }
 
 fn data(data: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": data})
+    let mut map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}});
+    map["data"] = data;
+    map
 }
 
 #[tokio::test]
