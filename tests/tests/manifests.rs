@@ -18,7 +18,6 @@ fn block(manifest: &str, key: &str) -> String {
 }
 
 #[test]
-#[ignore = "the section [kubernetes] is not there yet"]
 fn the_agent_takes_its_configuration() {
     let text = block(&manifest("configmap.yaml"), "netpath.toml");
     let folder = tempfile::tempdir().expect("folder");

@@ -47,6 +47,9 @@ enum Command {
         config: File,
         #[command(flatten)]
         log: Log,
+        /// What the cluster calls this node; goes before the configuration.
+        #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+        node: Option<String>,
     },
     /// Remove everything netpath brought to this node. No agent may be running.
     Cleanup {
@@ -134,7 +137,7 @@ pub fn main() -> u8 {
 
 fn execute(command: Command) -> Result<u8, Error> {
     match command {
-        Command::Run { config: File { file }, log } => run(&file, log),
+        Command::Run { config: File { file }, log, node } => run(&file, log, node),
         Command::Cleanup { config: File { file } } => cleanup(&file),
         Command::Install(install) => {
             runtime()?.block_on(install.run(tell))?;
@@ -166,8 +169,9 @@ fn execute(command: Command) -> Result<u8, Error> {
     }
 }
 
-fn run(file: &Path, log: Log) -> Result<u8, Error> {
-    let config = Config::load(file)?;
+fn run(file: &Path, log: Log, node: Option<String>) -> Result<u8, Error> {
+    let mut config = Config::load(file)?;
+    config.kubernetes.node = node.or(config.kubernetes.node);
     let Log { level, format } = log;
     log::start(level.as_deref().unwrap_or(&config.log.level), format.unwrap_or(config.log.format))?;
     runtime()?.block_on(node::run(config))?;

@@ -192,7 +192,7 @@ impl Parent {
 
 impl Agent {
     fn check(&self) -> Checked {
-        let Self { socket, state, pins } = self;
+        let Self { socket, state, pins, mount: _ } = self;
         absolute("agent.socket", socket)?;
         absolute("agent.state", state)?;
         absolute("agent.pins", pins)?;

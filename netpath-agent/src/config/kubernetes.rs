@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::{Config, Mode};
 
 /// Whether the agent takes part in a Kubernetes cluster, and how it reaches the API server.
 #[derive(
@@ -13,8 +13,8 @@ use super::Config;
 )]
 #[serde(deny_unknown_fields, default)]
 pub struct Kubernetes {
-    /// Whether Services come from the cluster, and the agent takes part in it. Without, nothing of
-    /// Kubernetes is asked.
+    /// Whether the agent takes part in the cluster: Services that netpath translates come from there.
+    /// Without, nothing of Kubernetes is asked.
     pub enabled: bool,
     /// A kubeconfig file; its current context counts. If not given, the service account of the pod that
     /// the agent runs in.
@@ -25,13 +25,19 @@ pub struct Kubernetes {
     /// Services: it can not translate before it has asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
-    /// What the cluster calls this node; `NODE_NAME` in the environment, else the host's name, if not
-    /// given.
+    /// What the cluster calls this node; the host's name, if not given. `--node` and `NODE_NAME` go
+    /// before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }
 
 impl Config {
+    /// Whether Services of the cluster matter: netpath translates them.
+    #[must_use]
+    pub fn follows_services(&self) -> bool {
+        self.kubernetes.enabled && self.services.mode == Mode::Native
+    }
+
     /// What this node is called in Services, if that is configured.
     #[must_use]
     pub fn node_name(&self) -> Option<&str> {

@@ -49,9 +49,10 @@ pub async fn run(config: Config) -> Result<(), Error> {
 
     let socket = config.agent.socket.clone();
     let period = Duration::from_secs(config.datapath.reconcile_seconds.into());
-    let client = match &config.kubernetes {
-        kubernetes if kubernetes.enabled => Some(kube::client(kubernetes).await?),
-        _ => None,
+    let client = if config.follows_services() {
+        Some(kube::client(&config.kubernetes).await?)
+    } else {
+        None
     };
     let ground = Ground::check(config).await?;
     let listener = api::listen(&socket)?;

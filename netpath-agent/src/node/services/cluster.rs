@@ -74,8 +74,8 @@ pub(in crate::node) async fn watch_cluster(node: Shared, client: Client) {
 
 impl Node {
     /// Whether it is known what the cluster has.
-    pub(in crate::node) const fn knows_cluster(&self) -> bool {
-        self.services.cluster.heard || !self.config.kubernetes.enabled
+    pub(in crate::node) fn knows_cluster(&self) -> bool {
+        self.services.cluster.heard || !self.config.follows_services()
     }
 
     /// What a predecessor heard is known as well.

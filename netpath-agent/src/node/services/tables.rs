@@ -45,7 +45,7 @@ impl Node {
     pub(in crate::node) fn fill_services(&mut self, stored: Stored) {
         let Stored { runtime, cluster } = stored;
         self.start_file();
-        if self.config.kubernetes.enabled {
+        if self.config.follows_services() {
             self.fill_from(cluster, Origin::Kubernetes);
             self.remember_cluster();
         } else {
