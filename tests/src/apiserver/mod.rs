@@ -1,8 +1,8 @@
 //! A Kubernetes API server for tests: real HTTP, every convention that a client may rely on, and
 //! faults on demand. Clients such as the `kube` crate and `kubectl` see no difference.
 //!
-//! `kmock` of `PyPI` was looked at: it serves canned answers and objects, but no server-side apply,
-//! no history with 410 and no field ownership, and guests would need Python.
+//! `kmock` of `PyPI` was looked at: it serves canned answers and objects without versions, knows
+//! neither patches nor 410 nor field ownership, and guests would need Python.
 //!
 //! What a real one has and this has not: admission, authorisation, controllers but for the garbage
 //! collector, graceful deletion of pods, and the schemas of Kubernetes' own kinds.
@@ -24,6 +24,7 @@ mod selector;
 mod shape;
 mod status;
 mod store;
+mod system;
 mod watch;
 mod write;
 
@@ -57,7 +58,7 @@ use self::{faults::Fate, kind::Kind, object::Key, store::Store};
 pub struct Options {
     /// What names, uids and faults follow from.
     pub seed: u64,
-    /// What requests must present, if anything.
+    /// What requests must present, if anything. `kubectl` sends none without TLS; kube does.
     pub token: Option<String>,
     /// How often a watch that asked for bookmarks gets one.
     pub bookmarks: Duration,
