@@ -6,12 +6,14 @@
 //! | file | part |
 //! | --- | --- |
 //! | `client` | the way to the API server |
+//! | `objects` | what is read of the cluster's objects |
 //! | `services` | Services, from `Service` and `EndpointSlice` |
 //! | `types` | the custom resources of netpath.io |
 //! | `zone` | the zone of the node, from `Node` |
 
 mod client;
 mod error;
+mod objects;
 pub mod services;
 pub mod types;
 mod watch;

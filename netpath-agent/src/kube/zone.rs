@@ -3,13 +3,12 @@
 use std::future::ready;
 
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client,
     runtime::{watcher, watcher::Event},
 };
 
-use super::watch::watch;
+use super::{objects::Node, watch::watch};
 
 /// The label that says it (well-known labels of Kubernetes).
 const LABEL: &str = "topology.kubernetes.io/zone";

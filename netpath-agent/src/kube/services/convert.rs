@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use k8s_openapi::api::{
-    core::v1::{Service, ServicePort, ServiceSpec as Asked},
-    discovery::v1::{Endpoint, EndpointPort, EndpointSlice},
-};
 use kube::ResourceExt as _;
 
-use crate::service::{
-    Item, Policy, PortSpec, Protocol, ServiceEndpoint, ServiceName, ServiceSpec, Unreadable,
+use crate::{
+    kube::objects::{
+        Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, ServiceSpec as Asked,
+    },
+    service::{
+        Item, Policy, PortSpec, Protocol, ServiceEndpoint, ServiceName, ServiceSpec, Unreadable,
+    },
 };
 
 /// The label that says which Service a slice is of.
@@ -152,13 +153,14 @@ pub(super) fn slice(slice: EndpointSlice) -> (String, Option<Slice>) {
         Some((port.name.unwrap_or_default(), number))
     };
     let ports = ports.unwrap_or_default().into_iter().filter_map(number).collect();
+    let endpoints = endpoints.unwrap_or_default();
     let endpoints = endpoints.into_iter().filter_map(|it| endpoint(it, ipv6)).collect();
     (name, Some(Slice { service, ipv6, endpoints, ports }))
 }
 
 /// An endpoint: all its addresses mean the same one, and the first counts.
 fn endpoint(endpoint: Endpoint, ipv6: bool) -> Option<ServiceEndpoint> {
-    let Endpoint { addresses, conditions, hints, node_name, zone, .. } = endpoint;
+    let Endpoint { addresses, conditions, hints, node_name, zone } = endpoint;
     let address: IpAddr = addresses.first()?.parse().ok()?;
     let conditions = conditions.unwrap_or_default();
     let hints = hints.and_then(|hints| hints.for_zones).unwrap_or_default();

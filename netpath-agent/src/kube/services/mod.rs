@@ -14,14 +14,16 @@ use futures::{
     FutureExt as _, StreamExt as _,
     stream::{self, BoxStream},
 };
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client,
     runtime::{watcher, watcher::Event},
 };
 
 use self::{catalog::Catalog, convert::Slice};
-use super::watch::watch;
+use super::{
+    objects::{EndpointSlice, Service},
+    watch::watch,
+};
 use crate::service::{Item, ServiceName};
 
 /// What is new.

@@ -1,10 +1,10 @@
 //! What the cluster says, and what is made of it.
 
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 use super::{Catalog, Update, convert};
+use crate::kube::objects::{EndpointSlice, Service};
 use crate::service::{Item, Policy, Protocol, ServiceSpec, Target};
 
 fn service(value: Value) -> Event<(String, Option<Item>)> {
