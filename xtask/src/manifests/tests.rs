@@ -17,6 +17,7 @@ fn values_are_checked() {
         ("apiServer: { port: 0 }", "port"),
         ("cni: { confName: netpath.conf }", "confName"),
         ("imagge: {}", "imagge"),
+        ("parents: [{ name: a, vlan: { on: b, id: 1 } }]", "vlan"),
     ] {
         let error = chart::render(&workspace, &[values.to_owned()]).expect_err(values);
         let error = format!("{error:#}");
