@@ -1,13 +1,23 @@
-//! What `deploy/` hands to the agent is what the agent takes. That the manifests are what Kubernetes
-//! takes, and what the chart makes, is tested where they are made.
+//! What `deploy/` hands to the agent is what the agent takes, and `kubectl` takes all of it. That the
+//! manifests are as Kubernetes' schemas say, and what the chart makes, is tested where they are made.
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use netpath_agent::config::{Config, Mode};
+use netpath_tests::apiserver::{ApiServer, Options};
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
 
 fn manifest(name: &str) -> String {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kustomize/base");
-    fs::read_to_string(base.join(name)).expect(name)
+    fs::read_to_string(deploy().join("kustomize/base").join(name)).expect(name)
 }
 
 /// The text below a key such as `netpath.toml: |`.
@@ -43,4 +53,32 @@ fn what_is_shared_with_the_host_is_where_the_agent_keeps_it() {
             assert!(manifest.contains(&line), "{line}");
         }
     }
+}
+
+#[test]
+fn kubectl_takes_all_of_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let api = ApiServer::start(listener, Options::default()).expect("an API server");
+    let folder = tempfile::tempdir().expect("folder");
+    let kubeconfig = folder.path().join("kubeconfig");
+    api.kubeconfig(&kubeconfig).expect("a kubeconfig");
+    let version = api.resource_version();
+    let taken = |flag: &str, what: &str| -> BTreeSet<String> {
+        let mut kubectl = Command::new("kubectl");
+        kubectl.arg("--kubeconfig").arg(&kubeconfig).arg("--cache-dir").arg(folder.path());
+        // Schemas are what kubernetes-validate compares with: the server for tests has none.
+        kubectl.args(["apply", "--dry-run=client", "--validate=false", flag]);
+        let output = kubectl.arg(deploy().join(what)).output().expect("kubectl");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let wrong = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{what}: {said}{wrong}");
+        said.lines().map(str::to_owned).collect()
+    };
+    let whole = taken("-f", "netpath.yaml");
+    let text = fs::read_to_string(deploy().join("netpath.yaml")).expect("netpath.yaml");
+    let objects = text.lines().filter(|line| line.starts_with("kind: ")).count();
+    assert_eq!(whole.len(), objects, "{whole:?}");
+    assert!(whole.iter().all(|line| line.ends_with(" created (dry run)")), "{whole:?}");
+    assert_eq!(taken("-k", "kustomize/base"), whole);
+    assert_eq!(api.resource_version(), version, "a dry run writes nothing");
 }

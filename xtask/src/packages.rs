@@ -40,12 +40,13 @@ pub(crate) const NETWORK: [Need; 6] = [
     need("modprobe", "kmod"),
 ];
 
-/// Clients of Services that everybody has, for tests in the running kernel.
-pub(crate) const CLIENTS: [Need; 4] = [
+/// Clients that everybody has, of Services and of clusters, for tests on this machine.
+pub(crate) const CLIENTS: [Need; 5] = [
     need("curl", "curl"),
     need("dig", "bind9-dnsutils"),
     need("nc", "netcat-openbsd"),
     need("iperf3", "iperf3"),
+    need("kubectl", "kubernetes-client"),
 ];
 
 /// An interpreter that makes environments of its own.

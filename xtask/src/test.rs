@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::command;
 use crate::kernel::Series;
-use crate::packages::{self, NETWORK};
+use crate::packages::{self, CLIENTS, NETWORK};
 use crate::progress::step;
 use crate::scenario;
 use crate::setup;
@@ -74,6 +74,7 @@ pub(crate) fn main(workspace: &Workspace, args: &Args) -> Result<i32> {
         setup::toolchain()?;
         setup::linker(workspace)?;
         packages::install(&NETWORK)?;
+        packages::install(&CLIENTS)?;
         tiers.push(tier("unit", |counter| unit(workspace, args, counter)));
         tiers.extend(
             ROOT.map(|target| tier(target, |counter| root(workspace, target, args, counter))),
