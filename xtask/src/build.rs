@@ -30,7 +30,7 @@ pub(crate) fn shipped(workspace: &Workspace, arch: Arch) -> Result<[PathBuf; 3]>
     command::run(cargo.args(["-p", "netpath-agent", "--bin", "netpath-agent"]))?;
     started_anew(workspace, arch)?;
     let folder = workspace.target.join(arch.target()).join("release");
-    Ok(["netpath", "netpath-agent", "netpath-cni"].map(|name| folder.join(name)))
+    Ok(SHIPPED.map(|name| folder.join(name)))
 }
 
 fn started_anew(workspace: &Workspace, arch: Arch) -> Result<()> {
@@ -44,6 +44,9 @@ fn started_anew(workspace: &Workspace, arch: Arch) -> Result<()> {
 
 /// What runs on this machine and in guests.
 const HERE: Arch = Arch::Amd64;
+
+/// What an image holds.
+pub(crate) const SHIPPED: [&str; 3] = ["netpath", "netpath-agent", "netpath-cni"];
 
 /// What keeps running once it is started.
 const PROGRAMS: [&str; 3] = ["netpath-agent", "netpath-bench", "netpath-sandbox"];

@@ -11,10 +11,12 @@ use anyhow::{Result, bail};
 
 use crate::build;
 use crate::command;
+use crate::image;
 use crate::kernel::{Kernel, Series};
 use crate::machine::{Channel, GuestFile, Machine};
 use crate::packages::{self, CLIENTS, GUEST, NETWORK};
 use crate::power;
+use crate::progress::step;
 use crate::qemu::NICS;
 use crate::run::guest_programs;
 use crate::tally::Counter;
@@ -89,6 +91,8 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     }
     if guests.iter().any(|(group, _)| *group == Group::Runtime) {
         userland::get(workspace)?;
+        step("Packing the image");
+        image::of_built(workspace, &programs)?;
     }
     let mut tiers = native(args, &programs)?;
     // The longest first, so that no processor waits for the last one alone.
@@ -217,6 +221,13 @@ fn run(
         let guest = "/usr/lib/cni/netpath-cni".to_owned();
         machine.files.push(GuestFile { host: programs.join("netpath-cni"), guest });
         machine.disks.push(userland::get(workspace)?);
+        let images = workspace.target.join("image");
+        for (folder, name) in
+            [(images, "image.tar"), (workspace.root.join("deploy"), "netpath.yaml")]
+        {
+            let guest = format!("/usr/share/netpath/{name}");
+            machine.files.push(GuestFile { host: folder.join(name), guest });
+        }
     }
     Ok(machine.run(workspace, Channel::Output(counter))?.exit == 0)
 }

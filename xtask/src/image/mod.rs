@@ -71,9 +71,7 @@ pub(crate) fn main(workspace: &Workspace, args: &Args) -> Result<i32> {
         let sbom = sbom::make(workspace, &facts, *arch)?;
         let beside = output.with_extension(format!("{}.cdx.json", arch.name()));
         fs::write(&beside, &sbom).with_context(|| format!("write {}", beside.display()))?;
-        let entries = entries(&workspace.root, &programs, sbom.into_bytes())?;
-        let platform = Platform { architecture: arch.name(), variant: arch.variant() };
-        let size = layout.add(platform, &Layer::pack(entries, facts.epoch)?);
+        let size = add(&mut layout, workspace, &facts, (*arch, &programs, sbom))?;
         println!("{:<8} {} of layers", arch.name(), mebibytes(size));
         if size > LIMIT {
             let limit = mebibytes(LIMIT);
@@ -87,6 +85,32 @@ pub(crate) fn main(workspace: &Workspace, args: &Args) -> Result<i32> {
     println!("{:<8} {digest}", "digest");
     println!("{:<8} {} ({})", "archive", output.display(), mebibytes(archive.len()));
     Ok(0)
+}
+
+/// An archive of programs that were built already, called as the manifests have it.
+pub(crate) fn of_built(workspace: &Workspace, programs: &Path) -> Result<PathBuf> {
+    let facts = Facts::gather(workspace)?;
+    let sbom = sbom::make(workspace, &facts, Arch::Amd64)?;
+    let programs = build::SHIPPED.map(|name| programs.join(name));
+    let mut layout = Layout::new(&facts);
+    add(&mut layout, workspace, &facts, (Arch::Amd64, &programs, sbom))?;
+    let (archive, _) = layout.archive(&format!("localhost/netpath:{}", facts.version))?;
+    let file = workspace.target.join("image/image.tar");
+    fs::create_dir_all(workspace.target.join("image")).context("create the folder of images")?;
+    fs::write(&file, archive).with_context(|| format!("write {}", file.display()))?;
+    Ok(file)
+}
+
+/// Adds a machine's programs, and returns the bytes of their layers.
+fn add(
+    layout: &mut Layout<'_>,
+    workspace: &Workspace,
+    facts: &Facts,
+    (arch, programs, sbom): (Arch, &[PathBuf], String),
+) -> Result<usize> {
+    let entries = entries(&workspace.root, programs, sbom.into_bytes())?;
+    let platform = Platform { architecture: arch.name(), variant: arch.variant() };
+    Ok(layout.add(platform, &Layer::pack(entries, facts.epoch)?))
 }
 
 /// What the image holds. `/var/run` is where runtimes say that network namespaces are.

@@ -18,7 +18,7 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 
-use super::{PATIENCE, Runtime, image, network::List};
+use super::{PATIENCE, Runtime, daemonset::Container, image, network::List};
 use crate::sandbox::{command, namespace::Namespace, wait};
 
 /// Where `ctr` looks for network configurations, and nowhere else.
@@ -76,6 +76,76 @@ impl<'a> Containerd<'a> {
         Ok(this)
     }
 
+    /// Imports another image.
+    pub fn import(&self, archive: &Path) -> Result<()> {
+        command::run(self.ctr().args(["image", "import", "--no-unpack"]).arg(archive)).map(drop)
+    }
+
+    /// Starts a container of the DaemonSet's pod.
+    pub fn run(&self, container: &Container) -> Result<()> {
+        let Container { name, options, image, command, ready: _ } = container;
+        let log = self.log(name);
+        let mut ctr = self.ctr();
+        ctr.args(["run", "--detach", "--log-uri"]).arg(format!("file://{}", log.display()));
+        command::run(ctr.args(options).args([image, name]).args(command)).map(drop)
+    }
+
+    /// Runs a command in a running container of the pod.
+    pub fn exec_in(&self, name: &str, words: &[String]) -> Result<String> {
+        command::run(self.ctr().args(["task", "exec", "--exec-id", "probe", name]).args(words))
+    }
+
+    /// What the pod's containers wrote.
+    #[must_use]
+    pub fn logs(&self, pod: &[Container]) -> String {
+        let log = |container: &Container| {
+            let text = fs::read_to_string(self.log(&container.name)).unwrap_or_default();
+            format!("{}: {text}", container.name)
+        };
+        pod.iter().map(log).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Ends the pod's containers, as a kubelet does.
+    pub fn stop(&self, pod: &[Container]) -> Result<()> {
+        for Container { name, .. } in pod {
+            command::run(self.ctr().args(["task", "kill", "--signal", "SIGTERM", name]))?;
+            wait::until("the container ends", PATIENCE, || {
+                let tasks = command::run(self.ctr().args(["task", "list"]))?;
+                let mut own = tasks.lines().filter(|line| line.starts_with(&format!("{name} ")));
+                Ok((!own.any(|line| line.contains("RUNNING"))).then_some(()))
+            })?;
+            command::run(self.ctr().args(["task", "delete", name]))?;
+            command::run(self.ctr().args(["container", "delete", name]))?;
+        }
+        Ok(())
+    }
+
+    /// Starts a container in a network namespace that has what it needs, as runtimes of Kubernetes do.
+    pub fn start_in(&mut self, name: &str, netns: &Path) -> Result<()> {
+        let mut ctr = self.ctr();
+        ctr.args(["run", "--rm", "--with-ns"]).arg(format!("network:{}", netns.display()));
+        self.serve(name, ctr)
+    }
+
+    /// Starts a container that serves, and waits until it does.
+    fn serve(&mut self, name: &str, mut ctr: Command) -> Result<()> {
+        ctr.args([image::NAME, name, image::PROGRAM, "serve"]);
+        ctr.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = ctr.spawn().context("start ctr run")?;
+        let lines = first_line(&mut child)?;
+        self.running.insert(name.to_owned(), child);
+        // The program's first word comes after its network.
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) if !line.is_empty() => Ok(()),
+            Ok(_) => bail!("container {name} ended early: {}", self.last_words(name)),
+            Err(_) => bail!("container {name} is not ready within {PATIENCE:?}"),
+        }
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
+    }
+
     fn ctr(&self) -> Command {
         let mut ctr = self.node.command("ctr");
         ctr.arg("--address").arg(self.folder.join("sock"));
@@ -88,19 +158,10 @@ impl Runtime for Containerd<'_> {
         let folder = self.folder.join("networks").join(name);
         configuration.write(&folder)?;
         let mut ctr = self.ctr();
-        ctr.args(["run", "--rm", "--cni", image::NAME, name, image::PROGRAM, "serve"]);
+        ctr.args(["run", "--rm", "--cni"]);
         // Every container has a list of its own, where all programs of the guest share a path.
         mount_over(&mut ctr, &folder, Path::new(CONFIGURATIONS))?;
-        ctr.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = ctr.spawn().context("start ctr run")?;
-        let lines = first_line(&mut child)?;
-        self.running.insert(name.to_owned(), child);
-        // The program's first word comes after its network.
-        match lines.recv_timeout(PATIENCE) {
-            Ok(line) if !line.is_empty() => Ok(()),
-            Ok(_) => bail!("container {name} ended early: {}", self.last_words(name)),
-            Err(_) => bail!("container {name} is not ready within {PATIENCE:?}"),
-        }
+        self.serve(name, ctr)
     }
 
     fn exec(&self, name: &str, words: &[String]) -> Result<String> {

@@ -7,6 +7,7 @@
 //! mount another /sys, without cgroups.
 
 pub mod containerd;
+pub mod daemonset;
 pub mod image;
 pub mod network;
 pub mod podman;

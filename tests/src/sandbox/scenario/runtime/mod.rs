@@ -3,6 +3,7 @@
 //! They run in guests that have the runtimes (`cargo xtask test` knows by the names' prefix).
 
 mod burst;
+mod daemonset;
 mod netpath;
 mod reference;
 
@@ -32,6 +33,7 @@ const RUNTIMES: [(&str, Start); 2] = [
 /// Two for each runtime: with Debian's plugins, and with netpath's.
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = burst::scenarios();
+    scenarios.push(Scenario::own("runtime::containerd::daemonset", daemonset::serves));
     for (name, start) in RUNTIMES {
         let with = |plugin: &str, run: fn(&Bench, Start) -> Result<Outcome>| {
             Scenario::own(format!("runtime::{name}::{plugin}"), move |bench| {
