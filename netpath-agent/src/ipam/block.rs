@@ -108,6 +108,30 @@ impl Blocks {
         ahead.chain(behind).map(|number| self.block(number)).find(|block| !taken(block))
     }
 
+    /// The same, of those that share no address with any of these ranges, of whatever pool.
+    #[must_use]
+    pub fn pick_beside(
+        &self,
+        start: u64,
+        taken: impl IntoIterator<Item = AddressRange>,
+    ) -> Option<Block> {
+        let mut set = Addresses::default();
+        let is_v4 = self.spec.subnet.addr().is_ipv4();
+        taken
+            .into_iter()
+            .filter(|range| range.first().is_ipv4() == is_v4)
+            .for_each(|range| set.insert(range));
+        self.pick(start, |block| set.clip(block.range).next().is_some())
+    }
+
+    /// How many addresses a block has, those too that can not be had.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let subnet = self.spec.subnet;
+        let most = u32::from(subnet.max_prefix_len() - subnet.prefix_len());
+        1 << self.bits.min(most)
+    }
+
     /// The block that an address is of; none: the pool does not hand the address out.
     #[must_use]
     pub fn of(&self, address: IpAddr) -> Option<Block> {

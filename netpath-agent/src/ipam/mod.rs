@@ -20,6 +20,7 @@ mod allocation;
 mod block;
 mod check;
 mod error;
+mod follow;
 mod pool;
 mod range;
 mod release;
@@ -34,6 +35,7 @@ pub use self::{
     block::{BadBlockSize, Block, Blocks, MAX_BLOCK_SIZE},
     check::{Kind, Problem, Use},
     error::Error,
+    follow::{Clash, Usage},
     pool::PoolStatus,
     range::{AddressRange, NoRange},
     spec::{Invalid, PoolSpec, check},

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     allocation::{Allocation, Holder},
-    range::{Addresses, successor},
+    range::{AddressRange, Addresses, successor},
     spec::PoolSpec,
 };
 
@@ -85,6 +85,25 @@ impl Pool {
         let cursor = spec.subnet.network();
         let rested = VecDeque::new();
         Self { spec: spec.clone(), assignable, reserved, free, rested, cursor, status }
+    }
+
+    /// Goes on where a pool of the same name was: what was let go last is handed out last.
+    pub(super) fn succeed(&mut self, before: &Self) {
+        if self.spec.subnet != before.spec.subnet {
+            return;
+        }
+        self.cursor = before.cursor;
+        for address in &before.rested {
+            if self.free.contains(*address) {
+                self.free.remove(*address);
+                self.rested.push_back(*address);
+            }
+        }
+    }
+
+    /// How many addresses of a range take no request for the very address, used or not.
+    pub(super) fn for_anybody(&self, range: AddressRange) -> u64 {
+        self.assignable.size_of(range).saturating_sub(self.reserved.size_of(range))
     }
 
     /// Whether the address is one that the pool hands out.

@@ -57,6 +57,12 @@ impl AddressRange {
     pub const fn last(self) -> IpAddr {
         self.last
     }
+
+    /// Whether an address is one of them.
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        (self.first..=self.last).contains(&address)
+    }
 }
 
 impl From<IpNet> for AddressRange {
@@ -153,9 +159,12 @@ impl Addresses {
 
     /// How many addresses there are, at most 2^64 - 1.
     pub(super) fn size(&self) -> u64 {
-        let sizes = self.0.iter().map(|range| bits(*range.end()) - bits(*range.start()));
-        let total = sizes.fold(0u128, |total, size| total.saturating_add(size).saturating_add(1));
-        u64::try_from(total).unwrap_or(u64::MAX)
+        size(self.ranges())
+    }
+
+    /// How many of them a range has, in the same way.
+    pub(super) fn size_of(&self, range: AddressRange) -> u64 {
+        size(self.clip(range))
     }
 
     /// The addresses of a range, in order, found one after the other.
@@ -184,6 +193,12 @@ impl Addresses {
     pub(super) fn ranges(&self) -> impl Iterator<Item = AddressRange> {
         self.0.iter().map(|range| AddressRange { first: *range.start(), last: *range.end() })
     }
+}
+
+fn size(ranges: impl Iterator<Item = AddressRange>) -> u64 {
+    let sizes = ranges.map(|range| bits(range.last) - bits(range.first));
+    let total = sizes.fold(0u128, |total, size| total.saturating_add(size).saturating_add(1));
+    u64::try_from(total).unwrap_or(u64::MAX)
 }
 
 fn each(first: IpAddr, last: IpAddr) -> IpAddrRange {

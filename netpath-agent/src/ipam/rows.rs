@@ -5,7 +5,10 @@ use std::{
     net::IpAddr,
 };
 
-use super::allocation::{Allocation, Changes, Holder};
+use super::{
+    allocation::{Allocation, Changes, Holder},
+    range::AddressRange,
+};
 use crate::pod::PodId;
 
 #[derive(Debug, Default)]
@@ -25,6 +28,11 @@ impl Rows {
 
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Allocation> {
         self.by_address.values()
+    }
+
+    /// The rows of a range of addresses.
+    pub(super) fn within(&self, range: AddressRange) -> impl Iterator<Item = &Allocation> {
+        self.by_address.range(range.first()..=range.last()).map(|(_, row)| row)
     }
 
     /// The addresses of an attachment.

@@ -1,5 +1,6 @@
 //! What each request gets, and what it is told where it gets nothing.
 
+mod follow;
 mod large;
 mod random;
 

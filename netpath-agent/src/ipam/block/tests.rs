@@ -234,3 +234,18 @@ fn picks(blocks: &Blocks, start: u64) {
     }
     assert_eq!(taken.len(), blocks.for_nodes().count());
 }
+
+#[test]
+fn blocks_beside_others_share_no_address_with_them() {
+    let blocks = blocks(&spec("10.0.1.0/26"), 16);
+    assert_eq!(blocks.size(), 16);
+    let pick = |start, taken: &[&str]| {
+        blocks.pick_beside(start, ranges(taken)).map(|block| block.range.to_string())
+    };
+    assert_eq!(pick(1, &["fd00::/64"]).as_deref(), Some("10.0.1.16-10.0.1.31"));
+    assert_eq!(pick(1, &["10.0.1.24-10.0.1.40"]).as_deref(), Some("10.0.1.48-10.0.1.63"));
+    assert_eq!(pick(1, &["10.0.1.16-10.0.1.99"]).as_deref(), Some("10.0.1.0-10.0.1.15"));
+    assert_eq!(pick(1, &["10.0.1.0/25"]), None);
+    assert_eq!(self::blocks(&spec("10.0.1.0/30"), 16).size(), 4);
+    assert_eq!(self::blocks(&spec("fd00::/64"), 256).size(), 256);
+}
