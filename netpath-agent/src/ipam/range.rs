@@ -58,6 +58,12 @@ impl AddressRange {
         self.last
     }
 
+    /// Whether the two have an address in common.
+    #[must_use]
+    pub fn meets(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
     /// Whether an address is one of them.
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {

@@ -6,14 +6,18 @@
 //! | file | part |
 //! | --- | --- |
 //! | `client` | the way to the API server |
+//! | `keeper` | taking blocks of pools, and giving them back |
 //! | `objects` | what is read of the cluster's objects |
+//! | `pools` | pools of addresses, from `IPPool` and `IPBlock` |
 //! | `services` | Services, from `Service` and `EndpointSlice` |
 //! | `types` | the custom resources of netpath.io |
 //! | `zone` | the zone of the node, from `Node` |
 
 mod client;
 mod error;
+pub mod keeper;
 mod objects;
+pub mod pools;
 pub mod services;
 pub mod types;
 mod watch;

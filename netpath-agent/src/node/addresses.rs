@@ -32,7 +32,10 @@ impl Node {
         let state = &self.state;
         let taken = |address| state.owner(address).is_some() || state.host.contains(&address);
         let request = Request { id, pools, owner, requested, taken: &taken };
-        let Grant { addresses, changes } = self.ipam.allocate(&request, now())?;
+        let granted = self.ipam.allocate(&request, now());
+        // Nobody waits for what the cluster gives: it is asked before the last address is used.
+        self.pools.low.notify_one();
+        let Grant { addresses, changes } = granted?;
         Ok((addresses, Change::allocations(changes).collect()))
     }
 
@@ -57,7 +60,7 @@ impl Node {
     }
 
     /// How the pools are doing.
-    pub(super) async fn pools(&mut self) -> Result<Vec<PoolStatus>, Error> {
+    pub(super) async fn pool_status(&mut self) -> Result<Vec<PoolStatus>, Error> {
         self.expire_addresses().await?;
         Ok(self.ipam.status())
     }

@@ -20,7 +20,7 @@ pub(super) async fn answer(node: Shared, request: Command) {
         Command::Ready(question, reply) => {
             drop(reply.send(node.lock().await.ready(&question).await));
         }
-        Command::Pools(reply) => drop(reply.send(node.lock().await.pools().await)),
+        Command::Pools(reply) => drop(reply.send(node.lock().await.pool_status().await)),
         Command::Allocations(reply) => drop(reply.send(node.lock().await.allocations().await)),
         Command::Release(what, reply) => {
             drop(reply.send(node.lock().await.release(&what).await));

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `add`, `remove`, `turns` | the life of an endpoint |
 //! | `pods`, `endpoints` | what runtimes and operators ask for |
-//! | `addresses` | those of the agent's pools |
+//! | `addresses`, `pools` | those of the agent's pools, and which the cluster has |
 //! | `neighbours` | what the wire is asked and told |
 //! | `explain`, `drift` | what the decision would do, and the host stack |
 //! | `flows`, `connections` | what takes the kernel path, and what is translated |
@@ -46,6 +46,7 @@ mod neighbours;
 mod parents;
 mod pods;
 pub mod policy;
+mod pools;
 mod reconcile;
 mod remove;
 mod repair;
@@ -73,7 +74,7 @@ pub use self::{
 };
 use self::{
     connections::Gone, entry::Entry, error::ParentProblem, flows::Tracker, journal::Journal,
-    masquerade::Masquerade, services::Services, turns::Turns, watch::Watch,
+    masquerade::Masquerade, pools::Pools, services::Services, turns::Turns, watch::Watch,
 };
 use crate::{
     announce::{Announcer, Probes},
@@ -100,6 +101,7 @@ pub struct Node {
     probes: Arc<Probes>,
     announcer: Announcer,
     ipam: Ipam,
+    pools: Pools,
     services: Services,
     /// What had to be put right, by kind.
     repairs: BTreeMap<String, u64>,

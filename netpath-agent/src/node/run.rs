@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Error, Shared, answer::answer, connections, neighbours, reconcile::Moved, services,
+    Error, Shared, answer::answer, connections, neighbours, pools, reconcile::Moved, services,
     start::Ground, sysctls, watch,
 };
 use crate::{
@@ -68,6 +68,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tokio::spawn(watch::start_all(Arc::clone(&node)));
     tokio::spawn(services::watch_file(Arc::clone(&node)));
     if let Some(client) = client {
+        tokio::spawn(pools::keep(Arc::clone(&node), client.clone()));
         tokio::spawn(services::watch_cluster(Arc::clone(&node), client));
     }
     tokio::spawn(services::watch_locals(Arc::clone(&node)));

@@ -13,6 +13,7 @@ use super::{
     journal::Journal,
     masquerade::Masquerade,
     parents::{self, vlan},
+    pools::Pools,
     remove,
     services::Services,
     turns::Turns,
@@ -25,6 +26,7 @@ use crate::{
     endpoint::{Record, Stage, unwire},
     error::chain,
     ipam::Ipam,
+    kube::pools::{Shares, merge},
     netlink::{Namespace, Netlink},
     store::{Change, Lock, Store},
 };
@@ -72,7 +74,10 @@ impl Ground {
 async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, Error> {
     let store = Store::open(&lock)?;
     let (records, gone) = settle(store.endpoints()?, &store).await?;
-    let mut ipam = Ipam::new(&config.ipam, &config.pools);
+    // Pods can be added before the API server is heard.
+    let shares = if config.kubernetes.enabled { store.shares()? } else { Shares::new() };
+    let (specs, clashes) = merge(&config.pools, &shares);
+    let mut ipam = Ipam::new(&config.ipam, &specs);
     let restored = ipam.restore(store.allocations()?, now());
     store.apply(&Change::allocations(restored).collect::<Vec<_>>())?;
     let state = restore(&config, &store, records)?;
@@ -98,6 +103,7 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         probes: Arc::default(),
         announcer: Announcer::open()?,
         ipam,
+        pools: Pools::new(shares, clashes),
         services: held,
         repairs: BTreeMap::new(),
         started: Instant::now(),

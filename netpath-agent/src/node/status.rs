@@ -116,6 +116,7 @@ impl Node {
             warnings.push(format!("sockets are not translated: {failure}"));
         }
         warnings.extend(self.service_warnings());
+        warnings.extend(self.pools.warnings().cloned());
         for Map { name, used, capacity } in maps {
             if is_nearly_full(*used, *capacity) {
                 warnings.push(format!("map {name} holds {used} of {capacity}; raise its capacity"));

@@ -2,10 +2,14 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{ALLOCATIONS, CLUSTER_SERVICES, ENDPOINTS, Error, ROUTES, SERVICES, Store, route_key};
+use super::{
+    ALLOCATIONS, CLUSTER_POOLS, CLUSTER_SERVICES, ENDPOINTS, Error, ROUTES, SERVICES, Store,
+    route_key,
+};
 use crate::{
     endpoint::Record,
     ipam::{Allocation, Changes},
+    kube::pools::{Share, Shares},
     name::EndpointName,
     route::{RouteSpec, Table},
     service::{
@@ -33,9 +37,21 @@ pub enum Change {
     PutService(Arc<Held>),
     /// Forget a Service.
     RemoveService(ServiceName),
+    /// Keep what this node has of a pool of the cluster, in place of what it had.
+    PutShare(Box<Share>),
+    /// Forget a pool of the cluster.
+    RemoveShare(String),
 }
 
 impl Change {
+    /// What leads from some shares to others.
+    pub fn shares(before: &Shares, after: &Shares) -> Vec<Self> {
+        let gone = before.keys().filter(|pool| !after.contains_key(*pool));
+        let new = after.values().filter(|share| before.get(&share.pool) != Some(*share));
+        let put = new.map(|share| Self::PutShare(Box::new(share.clone())));
+        put.chain(gone.cloned().map(Self::RemoveShare)).collect()
+    }
+
     /// What ipam wants to be written.
     pub fn allocations(changes: Changes) -> impl Iterator<Item = Self> {
         let Changes { put, delete } = changes;
@@ -55,6 +71,7 @@ impl Store {
         let mut allocations = Vec::new();
         let mut services = Vec::new();
         let mut cluster_services = Vec::new();
+        let mut cluster_pools = Vec::new();
         for change in changes {
             match change {
                 Change::PutEndpoint(record) => {
@@ -93,6 +110,12 @@ impl Store {
                     services.push((name.to_string(), None));
                     cluster_services.push((name.to_string(), None));
                 }
+                Change::PutShare(share) => {
+                    let key = share.pool.clone();
+                    let bytes = value("cluster_pools", key.clone(), serde_json::to_vec(share))?;
+                    cluster_pools.push((key, Some(bytes)));
+                }
+                Change::RemoveShare(pool) => cluster_pools.push((pool.clone(), None)),
             }
         }
         self.write(|transaction| {
@@ -102,6 +125,7 @@ impl Store {
                 (ALLOCATIONS, &allocations),
                 (SERVICES, &services),
                 (CLUSTER_SERVICES, &cluster_services),
+                (CLUSTER_POOLS, &cluster_pools),
             ];
             for (definition, rows) in tables {
                 let mut table = transaction.open_table(definition)?;

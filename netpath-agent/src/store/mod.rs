@@ -1,4 +1,5 @@
-//! What must survive the agent: endpoints, their addresses, and the routes and Services added at runtime.
+//! What must survive the agent: endpoints, their addresses, the routes and Services added at runtime, and
+//! what the node has of the cluster.
 //!
 //! An embedded transactional store (redb): a crash at any time leaves either the state before a
 //! change or the one after it. Keys are names, values JSON, so that a later version can add fields.
@@ -18,6 +19,7 @@ pub use self::{batch::Change, lock::Lock};
 use crate::{
     endpoint::Record,
     ipam::Allocation,
+    kube::pools::{Share, Shares},
     route::{RouteSpec, Table},
     service::ServiceSpec,
 };
@@ -27,6 +29,7 @@ const ROUTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("routes");
 const ALLOCATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("allocations");
 const SERVICES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("services");
 const CLUSTER_SERVICES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cluster_services");
+const CLUSTER_POOLS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cluster_pools");
 
 /// The name of the database below the state directory.
 const FILE: &str = "netpath.redb";
@@ -111,6 +114,7 @@ impl Store {
             transaction.open_table(ALLOCATIONS)?;
             transaction.open_table(SERVICES)?;
             transaction.open_table(CLUSTER_SERVICES)?;
+            transaction.open_table(CLUSTER_POOLS)?;
             Ok(())
         })?;
         Ok(store)
@@ -181,6 +185,12 @@ impl Store {
             runtime: self.all(SERVICES, "services")?,
             cluster: self.all(CLUSTER_SERVICES, "cluster_services")?,
         })
+    }
+
+    /// What this node has of the pools of the cluster.
+    pub fn shares(&self) -> Result<Shares, Error> {
+        let all: Vec<Share> = self.all(CLUSTER_POOLS, "cluster_pools")?;
+        Ok(all.into_iter().map(|share| (share.pool.clone(), share)).collect())
     }
 
     fn all<T: DeserializeOwned>(

@@ -189,3 +189,31 @@ fn services_survive() {
     let Stored { runtime, cluster } = store.services().expect("read");
     assert_eq!((runtime, cluster), (vec![spec("a/a")], vec![spec("a/c")]));
 }
+
+#[test]
+fn shares_of_pools_are_what_was_kept_last() {
+    let directory = TempDir::new().expect("directory");
+    let lock = Lock::take(directory.path()).expect("lock");
+    let store = Store::open(&lock).expect("store");
+    let share = |pool: &str, priority| {
+        let share = Share {
+            pool: pool.to_owned(),
+            spec: None,
+            priority,
+            namespaces: None,
+            pods: None,
+            blocks: [(format!("{pool}-10-0-1-16"), "10.0.1.16/28".parse().expect("range"))].into(),
+        };
+        (share.pool.clone(), share)
+    };
+    let first = Shares::from([share("a", 0), share("b", 0), share("c", 0)]);
+    let changes = Change::shares(&Shares::new(), &first);
+    assert_eq!(changes.len(), 3);
+    store.apply(&changes).expect("apply");
+    assert_eq!(store.shares().expect("read"), first);
+    let second = Shares::from([share("a", 0), share("b", 1)]);
+    let changes = Change::shares(&first, &second);
+    assert_eq!(changes.len(), 2, "a is as it was");
+    store.apply(&changes).expect("apply");
+    assert_eq!(store.shares().expect("read"), second);
+}

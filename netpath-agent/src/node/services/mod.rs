@@ -78,6 +78,11 @@ impl Services {
         })
     }
 
+    /// What this node is called.
+    pub(super) fn node(&self) -> &str {
+        &self.node
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.registry.len()

@@ -1,0 +1,146 @@
+//! Pools of the cluster, from what it has of `IPPool`, `IPBlock` and this `Node`.
+//!
+//! | file | part |
+//! | --- | --- |
+//! | `view` | which pools are for this node, and which can not be used |
+//! | `share` | what this node has of them |
+
+mod share;
+mod view;
+
+use std::{collections::BTreeMap, fmt::Debug, future::pending, sync::Arc};
+
+use futures::{
+    FutureExt as _, StreamExt as _,
+    stream::{self, BoxStream},
+};
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api, Client, Resource,
+    runtime::{
+        reflector::{self, Store},
+        watcher,
+        watcher::Event,
+    },
+};
+use serde::de::DeserializeOwned;
+
+pub use self::{
+    share::{Share, Shares, merge},
+    view::{View, Wanted},
+};
+use super::{
+    types::{IPBlock, IPPool, NODE_LABEL, label_value},
+    watch::watch,
+};
+use crate::ipam::PoolSpec;
+
+/// What is new.
+#[derive(Debug)]
+pub enum Update {
+    /// All that there is.
+    Heard(View),
+    /// The API server was not heard; why.
+    Silent(String),
+}
+
+/// Changes that are taken together at most: while there are more, nobody should wait for the first.
+const BURST: usize = 256;
+
+/// The pools of the cluster, as they are heard.
+pub struct Pools {
+    /// Whether something has changed, whenever something was said.
+    said: BoxStream<'static, Result<bool, String>>,
+    pools: Store<IPPool>,
+    blocks: Store<IPBlock>,
+    nodes: Store<Node>,
+    node: String,
+    /// Those of the file, which hold.
+    file: Vec<PoolSpec>,
+}
+
+impl Pools {
+    /// Follows them, for a node whose file has some pools already.
+    #[must_use]
+    pub fn follow(client: Client, node: &str, file: &[PoolSpec]) -> Self {
+        let all = watcher::Config::default();
+        let own = all.clone().fields(&format!("metadata.name={node}"));
+        let ours = all.clone().labels(&format!("{NODE_LABEL}={}", label_value(node)));
+        let (pools, pools_said) = reflect(Api::<IPPool>::all(client.clone()), all);
+        let (blocks, blocks_said) = reflect(Api::<IPBlock>::all(client.clone()), ours);
+        let (nodes, nodes_said) = reflect(Api::<Node>::all(client), own);
+        Self {
+            said: stream::select_all([pools_said, blocks_said, nodes_said]).boxed(),
+            pools,
+            blocks,
+            nodes,
+            node: node.to_owned(),
+            file: file.to_vec(),
+        }
+    }
+
+    /// Waits for what is new; nothing is before all kinds have been listed.
+    pub async fn next(&mut self) -> Update {
+        loop {
+            // Watching goes on for ever.
+            let Some(first) = self.said.next().await else { pending().await };
+            let (mut said, mut left, mut changed) = (Some(first), BURST, false);
+            while let Some(one) = said {
+                match one {
+                    Ok(one) => changed |= one,
+                    Err(why) => return Update::Silent(why),
+                }
+                left -= 1;
+                // What has come with it.
+                said = if left > 0 { self.said.next().now_or_never().flatten() } else { None };
+            }
+            if changed && is_whole(&self.pools) && is_whole(&self.blocks) && is_whole(&self.nodes) {
+                return Update::Heard(self.view());
+            }
+        }
+    }
+
+    fn view(&self) -> View {
+        let blocks = self.blocks.state().into_iter().filter_map(|block| {
+            // The label may be of several nodes with long names.
+            let ours = block.spec.node.as_ref() == Some(&self.node);
+            let name = block.metadata.name.clone().filter(|_| ours)?;
+            Some((name, Arc::unwrap_or_clone(block)))
+        });
+        let nodes = self.nodes.state();
+        let named = !nodes.is_empty();
+        let mut view = View { named, blocks: blocks.collect(), ..View::default() };
+        let labels = nodes.first().and_then(|node| node.metadata.labels.clone());
+        let labels: BTreeMap<_, _> = labels.unwrap_or_default();
+        view.arrange(&self.pools.state(), &self.file, &labels);
+        view
+    }
+}
+
+/// Keeps what is said of a kind, and tells whether that has changed.
+fn reflect<K>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> (Store<K>, BoxStream<'static, Result<bool, String>>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let (store, mut writer) = reflector::store();
+    let said = watch(api, config).map(move |heard| {
+        let event = heard?;
+        writer.apply_watcher_event(&event);
+        Ok(!matches!(event, Event::Init | Event::InitApply(_)))
+    });
+    (store, said.boxed())
+}
+
+/// Whether a whole list has come.
+fn is_whole<K>(store: &Store<K>) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.wait_until_ready().now_or_never().is_some_and(|ready| ready.is_ok())
+}
+
+#[cfg(test)]
+mod tests;
