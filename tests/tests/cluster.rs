@@ -14,7 +14,7 @@ use netpath_agent::{
     config,
     ipam::{AddressRange, Allocation, Blocks, Ipam, PoolSpec, Request, Usage},
     kube::{
-        keeper::{Keeper, Pace, Place},
+        keeper::{Keeper, Place, Timing},
         pools::{Shares, merge},
         types,
     },
@@ -35,7 +35,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const BLOCKS: &str = "ipblocks.netpath.io";
 const POOLS: &str = "ippools.netpath.io";
 
-const PACE: Pace = Pace {
+const TIMING: Timing = Timing {
     turn: Duration::from_millis(50),
     pause: Duration::from_millis(5),
     full: Duration::from_millis(100),
@@ -54,7 +54,10 @@ struct Cluster {
 impl Cluster {
     fn new(pools: &[(&str, Value)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = ApiServer::start(listener, Options { seed: 7, ..Options::default() }).unwrap();
+        let seed = std::env::var("NETPATH_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+        println!("NETPATH_SEED={seed}");
+        let server = ApiServer::start(listener, Options { seed, ..Options::default() }).unwrap();
         for definition in types::all() {
             server.put(serde_json::to_value(definition).unwrap()).unwrap();
         }
@@ -195,8 +198,9 @@ impl Node {
 
     async fn start(self: &Arc<Self>, cluster: &Cluster) {
         let (client, low) = (client(&cluster.server), Arc::clone(&self.low));
+        self.state().warnings.clear();
         let place = Holder(Arc::clone(self));
-        let keeper = Keeper::new(client, &self.name, &[], place, low, PACE).await;
+        let keeper = Keeper::new(client, &self.name, &[], place, low, TIMING).await;
         *self.keeper.lock().unwrap() = Some(tokio::spawn(keeper.run()));
     }
 
@@ -315,6 +319,8 @@ async fn no_address_is_ever_had_by_two_nodes() {
         for number in 0..PODS {
             node.add(&cluster, &pod(number)).await;
         }
+        cluster.server.disconnect_all();
+        cluster.server.compact();
         for number in (0..PODS).step_by(2) {
             node.remove(&pod(number));
             if number % 20 == 0 {
@@ -385,6 +391,32 @@ async fn the_last_block_is_nobodys_twice() {
         nodes[0].remove(&number.to_string());
     }
     until("it has enough again", || nodes[0].warnings().is_empty()).await;
+}
+
+#[tokio::test]
+async fn pods_are_added_while_the_api_server_is_away() {
+    let cluster = Cluster::new(&dual());
+    let one = cluster.node("one").await;
+    until("both", || one.blocks().len() == 2).await;
+    cluster.server.go_down().unwrap();
+    // The subnet's own address and the gateway may be of the block.
+    let pods = (0..14).map(|number| number.to_string());
+    let had = pods.filter(|pod| one.try_add(&cluster, pod).is_some_and(|had| had.len() == 2));
+    assert_eq!(had.count(), 14);
+    let is_told =
+        || one.warnings().iter().any(|it| it.starts_with("blocks of addresses are not kept"));
+    until("it is told", is_told).await;
+    // Another agent begins with what the store has.
+    one.stop().await;
+    one.start(&cluster).await;
+    one.remove("0");
+    assert!(one.try_add(&cluster, "0").is_some());
+    cluster.server.come_up().unwrap();
+    for number in 14..40 {
+        one.add(&cluster, &number.to_string()).await;
+    }
+    let is_over = || !one.warnings().iter().any(|it| it.starts_with("blocks of addresses"));
+    until("it is over", is_over).await;
 }
 
 #[tokio::test]
@@ -465,7 +497,7 @@ async fn blocks_of_a_pool_that_is_gone_stay_while_they_are_used() {
     let blocks = cluster.blocks(Some("one"));
     cluster.server.delete(POOLS, "", "four").unwrap();
     until("it is not served", || one.blocks().len() == 1).await;
-    sleep(PACE.turn * 4).await;
+    sleep(TIMING.turn * 4).await;
     assert_eq!(cluster.blocks(Some("one")), blocks);
     // Another pool of these addresses passes over what is used.
     cluster.put_pool("new", &json!({"subnet": "10.0.0.0/20", "blockSize": 1024}));
@@ -495,9 +527,16 @@ async fn blocks_that_were_made_by_a_predecessor_are_used() {
     let block = Blocks::new(&spec, 16).unwrap().of("10.0.3.7".parse().unwrap()).unwrap();
     let object = types::IPBlock::of_node("four", &block, "one");
     cluster.server.put(serde_json::to_value(object).unwrap()).unwrap();
+    let metadata =
+        || cluster.server.get(BLOCKS, "", &block.name).unwrap().unwrap()["metadata"].clone();
+    let before = metadata();
     let one = cluster.node("one").await;
     until("it is served", || one.blocks().get("four") == Some(&1)).await;
     assert!(cluster.blocks(Some("one")).contains(&block.name));
+    // A deletion that the predecessor sent, and that comes only now, does nothing.
+    let after = metadata();
+    assert_eq!(before["uid"], after["uid"]);
+    assert_ne!(before["resourceVersion"], after["resourceVersion"]);
     let addresses = one.add(&cluster, "a").await;
     assert!(block.range.contains(addresses[0]), "{addresses:?}");
 }

@@ -13,7 +13,8 @@ use super::{Config, Mode};
 )]
 #[serde(deny_unknown_fields, default)]
 pub struct Kubernetes {
-    /// Whether the agent takes part in the cluster: Services that netpath translates come from there.
+    /// Whether the agent takes part in the cluster: pools of addresses come from there, and Services that
+    /// netpath translates.
     /// Without, nothing of Kubernetes is asked.
     pub enabled: bool,
     /// A kubeconfig file; its current context counts. If not given, the service account of the pod that
@@ -25,8 +26,8 @@ pub struct Kubernetes {
     /// Services: it can not translate before it has asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
-    /// What the cluster calls this node; the host's name, if not given. `--node` and `NODE_NAME` go
-    /// before it.
+    /// What the cluster calls this node, by its Node object; the host's name, if not given. `--node` and
+    /// `NODE_NAME` go before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }

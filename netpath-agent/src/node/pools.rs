@@ -9,7 +9,7 @@ use super::{Node, Shared, addresses::now};
 use crate::{
     ipam::{AddressRange, Allocation, Usage},
     kube::{
-        keeper::{Keeper, Pace, Place},
+        keeper::{Keeper, Place, Timing},
         pools::{Shares, merge},
     },
     store::Change,
@@ -49,7 +49,7 @@ pub(super) async fn keep(node: Shared, client: Client) {
         let name = node.config.kubernetes.node.as_deref().unwrap_or(node.services.node());
         (name.to_owned(), node.config.pools.clone(), low)
     };
-    Keeper::new(client, &name, &file, Holder(node), low, Pace::default()).await.run().await;
+    Keeper::new(client, &name, &file, Holder(node), low, Timing::default()).await.run().await;
 }
 
 /// The node as the keeper sees it.

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, PostParams, Preconditions},
 };
 
 use super::error::Error;
-use crate::kube::types::{IPBlock, NODE_LABEL, label_value};
+use crate::kube::{
+    objects::Node,
+    types::{IPBlock, NODE_LABEL, label_value},
+};
 
 /// When a block was last found to be its node's: a new value makes the object a new one, so that a
 /// deletion which was sent before and comes late does nothing.

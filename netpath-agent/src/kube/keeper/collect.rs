@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 
-use super::{Pace, chance, cluster::Cluster, error::Error};
+use super::{Timing, chance, cluster::Cluster, error::Error};
 use crate::{error::chain, kube::types::IPBlock};
 
 /// Nodes that may look without being less diligent. Where there are more, each looks less often, at
@@ -32,8 +32,8 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(cluster: Cluster, pace: &Pace) -> Self {
-        let Pace { collect, grace, .. } = *pace;
+    pub(super) fn new(cluster: Cluster, timing: &Timing) -> Self {
+        let Timing { collect, grace, .. } = *timing;
         Self { cluster, period: collect, grace, notes: HashMap::new() }
     }
 
@@ -87,8 +87,8 @@ impl Collector {
         let Some(since) = &block.spec.orphaned_since else {
             return self.cluster.orphan(block).await;
         };
-        let note = self.notes.entry(block.uid().unwrap_or_default());
-        let (noted, seen) = note.or_insert_with(|| (since.clone(), Instant::now()));
+        let entry = self.notes.entry(block.uid().unwrap_or_default());
+        let (noted, seen) = entry.or_insert_with(|| (since.clone(), Instant::now()));
         if noted != since {
             (*noted, *seen) = (since.clone(), Instant::now());
         }

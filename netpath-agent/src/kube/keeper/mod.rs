@@ -73,7 +73,7 @@ pub trait Place: Send + Sync + 'static {
 
 /// How often something is done, and how long is waited.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct Timing {
     /// Between two looks at what is used, if nothing happens.
     pub turn: Duration,
     /// After a failure; longer after each further one, up to 64 times as long.
@@ -88,7 +88,7 @@ pub struct Pace {
     pub grace: Duration,
 }
 
-impl Default for Pace {
+impl Default for Timing {
     fn default() -> Self {
         Self {
             turn: Duration::from_secs(5),
@@ -107,7 +107,7 @@ pub struct Keeper<P> {
     pools: Pools,
     place: P,
     low: Arc<Notify>,
-    pace: Pace,
+    timing: Timing,
     view: Arc<View>,
     /// Whether the view was ever heard.
     heard: bool,
@@ -135,7 +135,7 @@ impl<P: Place> Keeper<P> {
         file: &[PoolSpec],
         place: P,
         low: Arc<Notify>,
-        pace: Pace,
+        timing: Timing,
     ) -> Self {
         let served = place.shares().await;
         Self {
@@ -145,7 +145,7 @@ impl<P: Place> Keeper<P> {
             served: Some(served),
             place,
             low,
-            pace,
+            timing,
             view: Arc::default(),
             heard: false,
             silent: None,
@@ -159,13 +159,13 @@ impl<P: Place> Keeper<P> {
 
     /// Goes on for ever.
     pub async fn run(self) {
-        let collector = Collector::new(self.cluster.clone(), &self.pace);
+        let collector = Collector::new(self.cluster.clone(), &self.timing);
         futures::join!(self.keep(), collector.run());
     }
 
     async fn keep(mut self) {
         let low = Arc::clone(&self.low);
-        let mut next = Instant::now() + self.pace.turn;
+        let mut next = Instant::now() + self.timing.turn;
         loop {
             // Nothing that happens ends a pause.
             let is_free = self.failures == 0;
@@ -217,7 +217,7 @@ impl<P: Place> Keeper<P> {
             Ok(()) => {
                 self.failures = 0;
                 self.failure = None;
-                Instant::now() + self.pace.turn.mul_f64(0.75 + chance() / 2.0)
+                Instant::now() + self.timing.turn.mul_f64(0.75 + chance() / 2.0)
             }
             Err(error) => {
                 let why = chain(&error);
@@ -225,7 +225,7 @@ impl<P: Place> Keeper<P> {
                     tracing::warn!(error = why, "blocks of addresses are not kept; will try again");
                 }
                 self.failure = Some(why);
-                let pause = self.pace.pause.mul_f64(1.0 + chance()) * (1 << self.failures.min(5));
+                let pause = self.timing.pause.mul_f64(1.0 + chance()) * (1 << self.failures.min(5));
                 self.failures = self.failures.saturating_add(1);
                 Instant::now() + pause
             }

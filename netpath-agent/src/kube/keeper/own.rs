@@ -43,7 +43,7 @@ pub(super) fn stored(shares: &Shares) -> BTreeMap<String, Own> {
 impl<P: Place> Keeper<P> {
     /// Takes in what is this node's by what was heard, and holds on to what is not.
     pub(super) async fn agree(&mut self) -> Result<(), Error> {
-        let (view, lag) = (Arc::clone(&self.view), self.pace.lag);
+        let (view, lag) = (Arc::clone(&self.view), self.timing.lag);
         // The watch may still show what was before.
         let is_old = |own: &Own| own.asked.is_none_or(|at| at.elapsed() > lag);
         for (name, block) in &view.blocks {

@@ -150,7 +150,7 @@ impl<P: Place> Keeper<P> {
         let start = fnv1a(format!("{node}/{pool}").as_bytes());
         for _ in 0..TRIES {
             let Some(block) = wanted.pool.blocks.pick_beside(start, taken.iter().copied()) else {
-                if self.full.insert(pool.to_owned(), Instant::now() + self.pace.full).is_none() {
+                if self.full.insert(pool.to_owned(), Instant::now() + self.timing.full).is_none() {
                     tracing::warn!(pool, "the IPPool has no block left for this node; widen it");
                 }
                 return Ok(false);

@@ -14,7 +14,6 @@ use futures::{
     FutureExt as _, StreamExt as _,
     stream::{self, BoxStream},
 };
-use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client, Resource,
     runtime::{
@@ -30,6 +29,7 @@ pub use self::{
     view::{View, Wanted},
 };
 use super::{
+    objects::Node,
     types::{IPBlock, IPPool, NODE_LABEL, label_value},
     watch::watch,
 };
@@ -51,7 +51,7 @@ const BURST: usize = 256;
 pub struct Pools {
     /// Whether something has changed, whenever something was said.
     said: BoxStream<'static, Result<bool, String>>,
-    pools: Store<IPPool>,
+    specs: Store<IPPool>,
     blocks: Store<IPBlock>,
     nodes: Store<Node>,
     node: String,
@@ -66,12 +66,12 @@ impl Pools {
         let all = watcher::Config::default();
         let own = all.clone().fields(&format!("metadata.name={node}"));
         let ours = all.clone().labels(&format!("{NODE_LABEL}={}", label_value(node)));
-        let (pools, pools_said) = reflect(Api::<IPPool>::all(client.clone()), all);
+        let (specs, specs_said) = reflect(Api::<IPPool>::all(client.clone()), all);
         let (blocks, blocks_said) = reflect(Api::<IPBlock>::all(client.clone()), ours);
         let (nodes, nodes_said) = reflect(Api::<Node>::all(client), own);
         Self {
-            said: stream::select_all([pools_said, blocks_said, nodes_said]).boxed(),
-            pools,
+            said: stream::select_all([specs_said, blocks_said, nodes_said]).boxed(),
+            specs,
             blocks,
             nodes,
             node: node.to_owned(),
@@ -94,7 +94,7 @@ impl Pools {
                 // What has come with it.
                 said = if left > 0 { self.said.next().now_or_never().flatten() } else { None };
             }
-            if changed && is_whole(&self.pools) && is_whole(&self.blocks) && is_whole(&self.nodes) {
+            if changed && is_whole(&self.specs) && is_whole(&self.blocks) && is_whole(&self.nodes) {
                 return Update::Heard(self.view());
             }
         }
@@ -112,7 +112,7 @@ impl Pools {
         let mut view = View { named, blocks: blocks.collect(), ..View::default() };
         let labels = nodes.first().and_then(|node| node.metadata.labels.clone());
         let labels: BTreeMap<_, _> = labels.unwrap_or_default();
-        view.arrange(&self.pools.state(), &self.file, &labels);
+        view.arrange(&self.specs.state(), &self.file, &labels);
         view
     }
 }

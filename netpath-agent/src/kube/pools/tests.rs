@@ -1,10 +1,11 @@
 //! Which pools are for a node, and which of two that do not go together holds.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::json;
 
 use super::*;
 
-fn pool(name: &str, created: &str, spec: serde_json::Value) -> Arc<IPPool> {
+fn pool(name: &str, created: &str, spec: &serde_json::Value) -> Arc<IPPool> {
     let object = json!({
         "apiVersion": "netpath.io/v1alpha1", "kind": "IPPool",
         "metadata": {"name": name, "creationTimestamp": created}, "spec": spec,
@@ -32,20 +33,20 @@ fn share(name: &str, subnet: &str, priority: i32) -> (String, Share) {
 fn the_older_pool_holds_and_the_file_before_all() {
     let (old, new) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
     let pools = [
-        pool("b", new, json!({"subnet": "10.0.0.0/24"})),
-        pool("c", old, json!({"subnet": "10.0.0.0/25"})),
-        pool("a", new, json!({"subnet": "10.0.0.128/25"})),
-        pool("mine", old, json!({"subnet": "10.9.0.0/24"})),
-        pool("inside", old, json!({"subnet": "10.8.0.0/28"})),
-        pool("odd", old, json!({"subnet": "10.7.0.1/24"})),
+        pool("b", new, &json!({"subnet": "10.0.0.0/24"})),
+        pool("c", old, &json!({"subnet": "10.0.0.0/25"})),
+        pool("a", new, &json!({"subnet": "10.0.0.128/25"})),
+        pool("mine", old, &json!({"subnet": "10.9.0.0/24"})),
+        pool("inside", old, &json!({"subnet": "10.8.0.0/28"})),
+        pool("odd", old, &json!({"subnet": "10.7.0.1/24"})),
         pool(
             "zone",
             old,
-            json!({
+            &json!({
                 "subnet": "10.6.0.0/24", "nodeSelector": {"matchLabels": {"zone": "a"}},
             }),
         ),
-        pool("other", new, json!({"subnet": "10.6.0.0/28"})),
+        pool("other", new, &json!({"subnet": "10.6.0.0/28"})),
     ];
     let file = [file("mine", "10.1.0.0/24"), file("x", "10.8.0.0/24")];
     for zone in ["a", "b"] {
@@ -78,7 +79,7 @@ fn pools_of_the_cluster_come_behind_those_of_the_file() {
     shares.get_mut("gone").expect("there").spec = None;
     let some = json!({"matchLabels": {"team": "a"}});
     shares.get_mut("y").expect("there").pods = serde_json::from_value(some).expect("selector");
-    shares.get_mut("z").expect("there").namespaces = Some(Default::default());
+    shares.get_mut("z").expect("there").namespaces = Some(LabelSelector::default());
     let (pools, warnings) = merge(&[file("mine", "10.0.0.0/24")], &shares);
     let pools: Vec<_> = pools.iter().map(|pool| (pool.name.as_str(), pool.default)).collect();
     assert_eq!(pools, [("mine", true), ("y", false), ("z", true), ("low", true)]);
