@@ -1,6 +1,8 @@
 //! Nodes take blocks of the cluster's pools and give them back: several keepers at once, against one
 //! API server that fails, is slow and loses answers.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     error::Error as StdError,
@@ -30,7 +32,7 @@ use tokio::{
 };
 
 /// The longest that a condition may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 const BLOCKS: &str = "ipblocks.netpath.io";
 const POOLS: &str = "ippools.netpath.io";
@@ -62,7 +64,9 @@ impl Cluster {
             server.put(serde_json::to_value(definition).unwrap()).unwrap();
         }
         let cluster = Self { server, ledger: Arc::default() };
-        pools.iter().for_each(|(name, spec)| cluster.put_pool(name, spec));
+        for (name, spec) in pools {
+            cluster.put_pool(name, spec);
+        }
         cluster
     }
 
@@ -73,15 +77,15 @@ impl Cluster {
                 spec[field] = default;
             }
         }
-        self.put("IPPool", name, spec);
+        self.put("IPPool", name, &spec);
     }
 
     fn put_block(&self, name: &str, range: &str, node: &str) {
         let spec = json!({"pool": name.split('-').next(), "range": range, "node": node});
-        self.put("IPBlock", name, spec);
+        self.put("IPBlock", name, &spec);
     }
 
-    fn put(&self, kind: &str, name: &str, spec: Value) {
+    fn put(&self, kind: &str, name: &str, spec: &Value) {
         let object = json!({
             "apiVersion": "netpath.io/v1alpha1", "kind": kind,
             "metadata": {"name": name}, "spec": spec,
