@@ -25,7 +25,7 @@ mod plan;
 mod turn;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     error::Error as StdError,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::Arc,
@@ -114,6 +114,8 @@ pub struct Keeper<P> {
     /// Why the API server was not, and when.
     silent: Option<(Instant, String)>,
     own: BTreeMap<String, Own>,
+    /// Objects of blocks that were given back, by uid, which the watch still shows.
+    gone: HashSet<String>,
     /// What is handed out from; none: it is not known.
     served: Option<Shares>,
     /// Pools without a free block, and until when they are not tried.
@@ -142,6 +144,7 @@ impl<P: Place> Keeper<P> {
             cluster: Cluster::new(client.clone(), node),
             pools: Pools::follow(client, node, file),
             own: own::stored(&served),
+            gone: HashSet::new(),
             served: Some(served),
             place,
             low,

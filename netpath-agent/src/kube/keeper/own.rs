@@ -1,8 +1,11 @@
 //! What this node has, and whether the API server agrees.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::{Error, Keeper, Place};
@@ -44,10 +47,14 @@ impl<P: Place> Keeper<P> {
     /// Takes in what is this node's by what was heard, and holds on to what is not.
     pub(super) async fn agree(&mut self) -> Result<(), Error> {
         let (view, lag) = (Arc::clone(&self.view), self.timing.lag);
+        let shown: HashSet<_> = view.blocks.values().filter_map(ResourceExt::uid).collect();
+        self.gone.retain(|uid| shown.contains(uid));
         // The watch may still show what was before.
         let is_old = |own: &Own| own.asked.is_none_or(|at| at.elapsed() > lag);
         for (name, block) in &view.blocks {
             let is_orphan = block.spec.orphaned_since.is_some();
+            // However long the watch goes on showing what was given back: nobody is asked again.
+            let is_gone = block.uid().is_some_and(|uid| self.gone.contains(&uid));
             match self.own.get_mut(name) {
                 Some(own) => {
                     own.seen = true;
@@ -56,7 +63,7 @@ impl<P: Place> Keeper<P> {
                     }
                 }
                 // Made by a predecessor, or the answer was lost.
-                None if block.range().is_ok() => {}
+                None if block.range().is_ok() && !is_gone => {}
                 None => continue,
             }
             self.adopt(name).await?;

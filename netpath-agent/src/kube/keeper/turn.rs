@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::{
@@ -193,6 +193,7 @@ impl<P: Place> Keeper<P> {
         for name in leaving {
             self.cluster.give_back(&name).await?;
             self.own.remove(&name);
+            self.gone.extend(self.view.blocks.get(&name).and_then(ResourceExt::uid));
         }
         Ok(())
     }
