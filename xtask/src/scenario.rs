@@ -131,6 +131,7 @@ const NATIVE: [&[(&str, &str)]; 7] = [
     &[("scenario", "flows")],
     &[
         ("native", "native::random"),
+        ("native", "native::cluster"),
         ("native", "native::services::packet"),
         ("native", "native::services::auto"),
     ],

@@ -49,7 +49,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
 
     let socket = config.agent.socket.clone();
     let period = Duration::from_secs(config.datapath.reconcile_seconds.into());
-    let client = if config.follows_services() {
+    let follows_services = config.follows_services();
+    let client = if config.kubernetes.enabled {
         Some(kube::client(&config.kubernetes).await?)
     } else {
         None
@@ -69,7 +70,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tokio::spawn(services::watch_file(Arc::clone(&node)));
     if let Some(client) = client {
         tokio::spawn(pools::keep(Arc::clone(&node), client.clone()));
-        tokio::spawn(services::watch_cluster(Arc::clone(&node), client));
+        if follows_services {
+            tokio::spawn(services::watch_cluster(Arc::clone(&node), client));
+        }
     }
     tokio::spawn(services::watch_locals(Arc::clone(&node)));
     tokio::spawn(connections::keep(Arc::clone(&node)));

@@ -53,6 +53,7 @@ use super::{
     server::Server,
     topology::{NODE, POD, Place, ROUTER},
 };
+use crate::cni::Plugin;
 
 /// A pod.
 #[derive(Debug)]
@@ -195,6 +196,12 @@ impl Fabric {
         let agent = Agent::start(&self.programs, &self.nodes[node], &self.files[node])?;
         self.agents.insert(node, agent);
         Ok(())
+    }
+
+    /// The CNI plugin.
+    #[must_use]
+    pub fn plugin(&self) -> Plugin {
+        Plugin::new(self.programs.plugin())
     }
 
     /// Runs `netpath-agent cleanup` on a node, whose agent has ended.

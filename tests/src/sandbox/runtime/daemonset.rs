@@ -65,9 +65,14 @@ impl Manifest {
         Ok(Self { pod, files })
     }
 
-    /// The text of a file of the `ConfigMap`, for overlays.
+    /// The text of a file of the ConfigMap, for overlays.
     pub fn file(&mut self, name: &str) -> Result<&mut String> {
         self.files.get_mut(name).with_context(|| format!("the ConfigMap has no {name}"))
+    }
+
+    /// Adds a file to the ConfigMap.
+    pub fn add_file(&mut self, name: &str, text: String) {
+        self.files.insert(name.to_owned(), text);
     }
 
     /// Makes the volumes, with what is not the host's in a folder, and tells how to start the containers

@@ -7,6 +7,7 @@
 mod attachments;
 mod bad_input;
 mod cleanup;
+mod cluster;
 mod cni;
 mod conflict;
 mod cost;
@@ -181,6 +182,7 @@ pub fn matching(filter: &str) -> Vec<Scenario> {
         bad_input::scenarios(),
         service::scenarios(),
         services::scenarios(),
+        cluster::scenarios(),
         next_hop::scenarios(),
         repair::scenarios(),
         cni::scenarios(),

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use super::{NODE, Outcome, ask, containers};
 use crate::{
+    apiserver::{ApiServer, Options},
     cni::{Ground, Plugin},
     sandbox::{
         address::{Family, Subnet},
@@ -52,6 +54,8 @@ pub(super) fn serves(bench: &Bench) -> Result<Outcome> {
     }
     let mut manifest = Manifest::load(Path::new(MANIFEST))?;
     overlay(manifest.file("netpath.toml")?, &lab)?;
+    let (_api, kubeconfig) = api(&lab)?;
+    manifest.add_file("kubeconfig", kubeconfig);
 
     let folder = lab.folder.path().join("runtime");
     let mut containerd = Containerd::start(&node.namespace, &folder)?;
@@ -88,12 +92,27 @@ pub(super) fn serves(bench: &Bench) -> Result<Outcome> {
     surprises_or_passed(&surprises)
 }
 
+/// The cluster's API server, on the remote host, and the file by which the agent finds it.
+fn api(lab: &Lab) -> Result<(ApiServer, String)> {
+    let remote = &lab.topology.remote;
+    let at = SocketAddr::new(remote.address.v4.into(), 6443);
+    let api = remote.namespace.enter(|| TcpListener::bind(at).context("listen"))?;
+    let api = ApiServer::start(api, Options::default())?;
+    let file = lab.folder.path().join("kubeconfig");
+    api.kubeconfig(&file)?;
+    Ok((api, fs::read_to_string(file)?))
+}
+
 /// What an operator would add to the configuration for this network: Services of both families, and pools
 /// that give the containers, one after the other, the addresses that the table has for them.
 fn overlay(config: &mut String, lab: &Lab) -> Result<()> {
-    let cidrs = "cidrs = [\"10.96.0.0/12\"]";
-    ensure!(config.contains(cidrs), "other prefixes of Services: {config}");
-    *config = config.replace(cidrs, "cidrs = [\"10.96.0.0/12\", \"fd00:96::/64\"]");
+    for (found, overlaid) in [
+        ("cidrs = [\"10.96.0.0/12\"]", "cidrs = [\"10.96.0.0/12\", \"fd00:96::/64\"]"),
+        ("enabled = true", "enabled = true\nkubeconfig = \"/etc/netpath/kubeconfig\""),
+    ] {
+        ensure!(config.contains(found), "the configuration has no {found}: {config}");
+        *config = config.replace(found, overlaid);
+    }
     for subnet in [Subnet::A, Subnet::B] {
         let own = containers(&lab.topology).filter(|pod| pod.subnet == subnet);
         let own: Vec<_> = own.map(|pod| pod.place.address).collect();
