@@ -1,7 +1,8 @@
 //! `cargo xtask build`: the programs that run on nodes and in guests, static.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -75,11 +76,12 @@ pub(crate) fn next_agent(workspace: &Workspace) -> Result<()> {
 /// The tests of sockets, beside the programs: each kernel is asked.
 pub(crate) const SOCKETS: &str = "netpath-sockets";
 
-/// Builds them.
+/// Builds them, as for this machine: cargo builds tests to unwind, so static ones would want all that they
+/// depend on built once more.
 pub(crate) fn sockets(workspace: &Workspace) -> Result<()> {
     step("Building the tests of sockets");
-    let mut cargo = HERE.cargo(workspace, "test");
-    cargo.args(["--no-run", "-p", "netpath-tests", "--test", "sockets"]);
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--no-run", "-p", "netpath-tests", "--test", "sockets"]);
     let output = command::output(cargo.args(["--message-format", "json"]))?;
     let messages = output.lines().filter_map(|line| serde_json::from_str(line).ok());
     let mut built = messages.filter_map(|message: serde_json::Value| {
@@ -90,6 +92,13 @@ pub(crate) fn sockets(workspace: &Workspace) -> Result<()> {
     let kept = folder(workspace).join(SOCKETS);
     fs::copy(&built, &kept).with_context(|| format!("copy {}", built.display()))?;
     Ok(())
+}
+
+/// The shared libraries that a program is started with, the loader among them.
+pub(crate) fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
+    let listed = command::output(Command::new("ldd").arg(program))?;
+    let words = listed.split_whitespace().filter(|word| word.starts_with('/'));
+    Ok(words.map(PathBuf::from).collect())
 }
 
 /// Builds a guest's first process. It belongs to this package, so that a guest starts

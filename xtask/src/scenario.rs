@@ -1,7 +1,7 @@
 //! The scenarios of `cargo xtask test`: in guests, as many at once as there are processors,
 //! since one guest keeps one busy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread::{self, ScopedJoinHandle};
@@ -209,8 +209,10 @@ fn run(
     let mut machine = Machine::new(series, command(group, args));
     machine.files = guest_programs(programs);
     if group == Group::Sockets {
-        let guest = format!("/usr/bin/{}", build::SOCKETS);
-        machine.files = vec![GuestFile { host: programs.join(build::SOCKETS), guest }];
+        let host = programs.join(build::SOCKETS);
+        let library = |host: PathBuf| GuestFile { guest: host.display().to_string(), host };
+        machine.files = build::libraries(&host)?.into_iter().map(library).collect();
+        machine.files.push(GuestFile { host, guest: format!("/usr/bin/{}", build::SOCKETS) });
     }
     machine.timeout = LIMIT;
     machine.silence = SILENCE;
