@@ -46,11 +46,12 @@ pub(in crate::sandbox::scenario::services) fn without_api(bench: &Bench) -> Resu
     let answerers = answerers.map(|(id, pod)| Answerer::start(&pod.namespace, PORT, id));
     let _answerers = answerers.collect::<Result<Vec<_>>>()?;
     publish(&fabric)?;
-    wait::until("the Service answers", PATIENCE, || {
-        let first = &fabric.pods[0].namespace;
-        let asked = first.enter(|| Ok(once(SocketAddr::new(ADDRESSES[1].parse()?, 80))))?;
-        Ok(asked.is_ok().then_some(()))
-    })?;
+    // Everybody has met everybody before anything counts: neighbours are asked for once.
+    for pod in &fabric.pods {
+        for address in ADDRESSES {
+            wait::until("the Service answers", PATIENCE, || met(&pod.namespace, address))?;
+        }
+    }
     objects::api(&fabric)?.go_down()?;
 
     let ends = AtomicBool::new(false);
@@ -91,6 +92,14 @@ pub(in crate::sandbox::scenario::services) fn without_api(bench: &Bench) -> Resu
     ensure!(asked.is_empty() && failed.is_empty(), "{:?} {:?}", asked.first(), failed.first());
     fabric.pods.push(moving);
     Ok(Outcome::Passed)
+}
+
+/// Whether the Service answers so often that each backend was asked, but for one in a million times.
+fn met(from: &Namespace, address: &str) -> Result<Option<()>> {
+    const OFTEN: usize = 40;
+    let to = SocketAddr::new(address.parse()?, 80);
+    let all = from.enter(|| Ok((0..OFTEN).all(|_| once(to).is_ok())))?;
+    Ok(all.then_some(()))
 }
 
 /// Removes a pod and adds it again and again; how long each turn took.
