@@ -10,11 +10,11 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::json;
 
-use super::{PATIENCE, objects};
+use super::{PATIENCE, alone, objects};
 use crate::sandbox::{
     address::Family,
     answerer::Answerer,
-    fabric::{Fabric, Plan, Pod, Translate},
+    fabric::{Fabric, Pod},
     namespace::Namespace,
     scenario::{
         Bench, Outcome,
@@ -32,14 +32,7 @@ const PORT: u16 = 9000;
 const PROBE: Duration = Duration::from_millis(10);
 
 pub(in crate::sandbox::scenario::services) fn without_api(bench: &Bench) -> Result<Outcome> {
-    let plan = Plan {
-        services: Some(Translate::Auto),
-        cluster: true,
-        nodes: 1,
-        large: true,
-        ..Plan::default()
-    };
-    let mut fabric = Fabric::build(&bench.programs, plan)?;
+    let mut fabric = Fabric::build(&bench.programs, alone())?;
     // One comes and goes, the others answer.
     let moving = fabric.pods.pop().context("the node has no pods")?;
     let answerers = (0..).zip(&fabric.pods);

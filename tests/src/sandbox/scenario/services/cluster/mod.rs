@@ -30,6 +30,12 @@ pub(super) fn scenarios(translate: Translate) -> [Scenario; 2] {
     ]
 }
 
+/// One node of the usual size, whose Services are translated in all ways.
+fn alone() -> Plan {
+    let services = Some(Translate::Auto);
+    Plan { services, cluster: true, nodes: 1, large: true, ..Plan::default() }
+}
+
 /// What measures time.
 pub(super) fn measured() -> [Scenario; 2] {
     let name = |name| format!("native::measured::cluster::{name}");

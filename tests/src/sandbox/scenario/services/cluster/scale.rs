@@ -8,11 +8,11 @@ use netpath_common::ABI;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{PATIENCE, objects};
+use super::{PATIENCE, alone, objects};
 use crate::{
     apiserver::ApiServer,
     sandbox::{
-        fabric::{Fabric, Plan, Translate, nic, subnet},
+        fabric::{Fabric, nic, subnet},
         namespace::Namespace,
         process::Memory,
         scenario::{
@@ -33,14 +33,7 @@ const CHANGE: Duration = Duration::from_millis(50);
 const MEMORY: u64 = 150 << 10;
 
 pub(in crate::sandbox::scenario::services) fn ten_thousand(bench: &Bench) -> Result<Outcome> {
-    let plan = Plan {
-        services: Some(Translate::Auto),
-        cluster: true,
-        nodes: 1,
-        large: true,
-        ..Plan::default()
-    };
-    let mut fabric = Fabric::build(&bench.programs, plan)?;
+    let mut fabric = Fabric::build(&bench.programs, alone())?;
     let pods = pods(&fabric)?;
     // The next agent finds nothing of the cluster in its store.
     fabric.agents.remove(0).end(Signal::SIGTERM)?;
