@@ -41,16 +41,36 @@ pub(crate) struct Counter {
     line: Vec<u8>,
     /// None until the runner printed counts, even counts of nothing.
     tally: Option<Tally>,
-    failures: Vec<String>,
+    failures: Vec<Failure>,
+    /// Whether the last line belongs to a failure.
+    explaining: bool,
 }
+
+/// A test that failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) name: String,
+    /// The first lines of why, where the runner says it in indented lines below the verdict.
+    pub(crate) why: Vec<String>,
+}
+
+/// Of a failure's reason, so many lines are repeated below the closing table.
+const WHY: usize = 6;
 
 impl Counter {
     pub(crate) fn new(to: Box<dyn Write + Send>, prefix: &str) -> Self {
-        Self { to, prefix: prefix.to_owned(), line: Vec::new(), tally: None, failures: Vec::new() }
+        Self {
+            to,
+            prefix: prefix.to_owned(),
+            line: Vec::new(),
+            tally: None,
+            failures: Vec::new(),
+            explaining: false,
+        }
     }
 
-    /// The counts, and the names of the tests that failed.
-    pub(crate) fn finish(mut self) -> io::Result<(Option<Tally>, Vec<String>)> {
+    /// The counts, and the tests that failed.
+    pub(crate) fn finish(mut self) -> io::Result<(Option<Tally>, Vec<Failure>)> {
         if !self.line.is_empty() {
             self.end_line()?;
         }
@@ -68,7 +88,17 @@ impl Counter {
             line.strip_prefix("test ").and_then(|l| l.split_once(" ... "))
             && verdict.starts_with("FAILED")
         {
-            self.failures.push(name.to_owned());
+            self.failures.push(Failure { name: name.to_owned(), why: Vec::new() });
+            self.explaining = true;
+        } else if let Some(failure) = self.failures.last_mut()
+            && self.explaining
+            && let Some(why) = line.strip_prefix("  ")
+        {
+            if failure.why.len() < WHY {
+                failure.why.push(why.to_owned());
+            }
+        } else {
+            self.explaining = false;
         }
         // One call a line: several guests may print at once.
         self.to.write_all(format!("{}{line}\n", self.prefix).as_bytes())
@@ -118,6 +148,6 @@ mod tests {
         }
         let (tally, failures) = counter.finish().unwrap();
         assert_eq!(tally, Some(Tally { passed: 1, failed: 1 }));
-        assert_eq!(failures, ["b"]);
+        assert_eq!(failures, [Failure { name: "b".into(), why: vec!["why".into()] }]);
     }
 }

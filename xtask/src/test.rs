@@ -12,7 +12,7 @@ use crate::packages::{self, CLIENTS, NETWORK};
 use crate::progress::step;
 use crate::scenario;
 use crate::setup;
-use crate::tally::{Counter, Tally};
+use crate::tally::{Counter, Failure, Tally};
 use crate::workspace::Workspace;
 
 /// The test targets that need root, each a tier.
@@ -61,7 +61,7 @@ pub(crate) struct Args {
 pub(crate) struct Tier {
     name: String,
     tally: Tally,
-    failures: Vec<String>,
+    failures: Vec<Failure>,
     elapsed: Duration,
     /// Why the tier is bad although no test says so.
     problem: Option<String>,
@@ -163,8 +163,11 @@ fn report(tiers: &[Tier], filtered: bool) -> bool {
             println!("  error: {problem}");
             well = false;
         }
-        for name in &tier.failures {
+        for Failure { name, why } in &tier.failures {
             println!("  failed: {name}");
+            for line in why {
+                println!("    {line}");
+            }
         }
     }
     if total.is_empty() {

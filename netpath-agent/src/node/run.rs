@@ -1,6 +1,6 @@
 //! The agent's life: requests, events and timers.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -27,8 +27,11 @@ const WAITING: usize = 64;
 /// How often that is looked at which sends no event: soon enough for a repair within two seconds; less
 /// often where it would take more than one part in `SHARE` of a processor, as with tens of thousands
 /// of endpoints.
-const LOOK: Duration = Duration::from_millis(1500);
+const LOOK: Duration = Duration::from_secs(1);
 const SHARE: u32 = 250;
+/// What is interrupted, as on a crowded hypervisor, seems to cost a lot: the least of so many looks in
+/// a row counts.
+const LOOKS: usize = 4;
 
 /// How long requests that are being worked on may take until the agent ends.
 const FINISH: Duration = Duration::from_secs(10);
@@ -79,7 +82,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tracing::info!(socket = %socket.display(), "ready");
 
     let mut timer = every(period);
-    let (mut look, mut before) = (Instant::now() + LOOK, Duration::ZERO);
+    let (mut look, mut costs) = (Instant::now() + LOOK, VecDeque::from([Duration::ZERO; LOOKS]));
     let mut work = JoinSet::new();
     loop {
         let result = tokio::select! {
@@ -100,10 +103,10 @@ pub async fn run(config: Config) -> Result<(), Error> {
             },
             () = sleep_until(look) => {
                 let took = node.lock().await.look().await;
-                let cost = *took.as_ref().unwrap_or(&Duration::ZERO);
-                // What was interrupted seems to cost a lot: only twice in a row means something.
-                look = Instant::now() + LOOK.max(cost.min(before) * SHARE);
-                before = cost;
+                costs.pop_front();
+                costs.push_back(*took.as_ref().unwrap_or(&Duration::ZERO));
+                let cost = costs.iter().min().copied().unwrap_or_default();
+                look = Instant::now() + LOOK.max(cost * SHARE);
                 took.map(drop)
             }
             _ = timer.tick() => reconcile(&node).await,
