@@ -124,6 +124,16 @@ impl Blocks {
         self.pick(start, |block| set.clip(block.range).next().is_some())
     }
 
+    /// The first address of a block that takes no request for the very address, and is not taken.
+    #[must_use]
+    pub fn free_of(&self, block: AddressRange, taken: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+        let mut open = self
+            .assignable
+            .within(block.first()..=block.last())
+            .filter(|address| !self.reserved.contains(*address));
+        open.find(|address| !taken(*address))
+    }
+
     /// How many addresses a block has, those too that can not be had.
     #[must_use]
     pub fn size(&self) -> u64 {

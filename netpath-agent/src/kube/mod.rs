@@ -6,21 +6,26 @@
 //! | file | part |
 //! | --- | --- |
 //! | `client` | the way to the API server |
+//! | `fixed` | addresses that pods keep, from `FixedIP` |
 //! | `keeper` | taking blocks of pools, and giving them back |
 //! | `objects` | what is read of the cluster's objects |
 //! | `pools` | pools of addresses, from `IPPool` and `IPBlock` |
+//! | `request` | what the API server is asked |
 //! | `services` | Services, from `Service` and `EndpointSlice` |
 //! | `types` | the custom resources of netpath.io |
 //! | `zone` | the zone of the node, from `Node` |
 
+mod chance;
 mod client;
 mod error;
+pub mod fixed;
 pub mod keeper;
 mod objects;
 pub mod pools;
+mod request;
 pub mod services;
 pub mod types;
 mod watch;
 pub mod zone;
 
-pub use self::{client::client, error::Error};
+pub use self::{client::client, error::Error, request::Failed};

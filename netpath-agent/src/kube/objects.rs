@@ -44,12 +44,47 @@ macro_rules! kind {
 }
 
 kind!(Node, ClusterResourceScope, "", "nodes");
+kind!(Pod, NamespaceResourceScope, "", "pods");
+kind!(Namespace, ClusterResourceScope, "", "namespaces");
 kind!(Service, NamespaceResourceScope, "", "services");
 kind!(EndpointSlice, NamespaceResourceScope, "discovery.k8s.io", "endpointslices");
 
 /// A node.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Node {
+    pub(super) metadata: ObjectMeta,
+    pub(super) spec: Option<NodeSpec>,
+}
+
+/// What a node should be.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct NodeSpec {
+    pub(super) taints: Option<Vec<Taint>>,
+}
+
+/// What keeps pods away.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Taint {
+    pub(super) key: String,
+}
+
+impl Node {
+    /// The keys of its taints.
+    pub(super) fn taints(&self) -> impl Iterator<Item = &str> {
+        let taints = self.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+        taints.into_iter().flatten().map(|taint| taint.key.as_str())
+    }
+}
+
+/// A pod.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Pod {
+    pub(super) metadata: ObjectMeta,
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Namespace {
     pub(super) metadata: ObjectMeta,
 }
 

@@ -49,7 +49,8 @@ pub(super) async fn keep(node: Shared, client: Client) {
         let name = node.config.kubernetes.node.as_deref().unwrap_or(node.services.node());
         (name.to_owned(), node.config.pools.clone(), low)
     };
-    Keeper::new(client, &name, &file, Holder(node), low, Timing::default()).await.run().await;
+    let keeper = Keeper::new(client, &name, &file, Holder(node), low, Timing::default()).await;
+    Box::pin(keeper.run()).await;
 }
 
 /// The node as the keeper sees it.

@@ -14,8 +14,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 
-use super::{Timing, chance, cluster::Cluster, error::Error};
-use crate::{error::chain, kube::types::IPBlock};
+use super::{Timing, cluster::Cluster};
+use crate::{
+    error::chain,
+    kube::{chance::chance, request::Failed, types::IPBlock},
+};
 
 /// Nodes that may look without being less diligent. Where there are more, each looks less often, at
 /// most so many times: else the API server would list all the time.
@@ -57,7 +60,7 @@ impl Collector {
     }
 
     /// Looks once. Returns how many nodes have blocks.
-    async fn round(&mut self) -> Result<usize, Error> {
+    async fn round(&mut self) -> Result<usize, Failed> {
         let mut by_node: BTreeMap<String, Vec<IPBlock>> = BTreeMap::new();
         for block in self.cluster.list().await? {
             if let Some(node) = &block.spec.node {
@@ -83,7 +86,7 @@ impl Collector {
         Ok(count)
     }
 
-    async fn look_at(&mut self, node: &str, block: &IPBlock) -> Result<(), Error> {
+    async fn look_at(&mut self, node: &str, block: &IPBlock) -> Result<(), Failed> {
         let Some(since) = &block.spec.orphaned_since else {
             return self.cluster.orphan(block).await;
         };

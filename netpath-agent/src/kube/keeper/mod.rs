@@ -27,19 +27,21 @@ mod turn;
 use std::{
     collections::{BTreeMap, HashSet},
     error::Error as StdError,
-    hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::Arc,
     time::Duration,
 };
 
 use kube::Client;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
 
 use self::{cluster::Cluster, collect::Collector, error::Error, own::Own};
-use super::pools::{Pools, Shares, Update, View};
+use super::{
+    chance::chance,
+    pools::{Pools, Shares, Update, View},
+};
 use crate::{
     error::chain,
     ipam::{AddressRange, Allocation, PoolSpec, Usage},
@@ -109,6 +111,7 @@ pub struct Keeper<P> {
     low: Arc<Notify>,
     timing: Timing,
     view: Arc<View>,
+    views: watch::Sender<Arc<View>>,
     /// Whether the view was ever heard.
     heard: bool,
     /// Why the API server was not, and when.
@@ -150,6 +153,7 @@ impl<P: Place> Keeper<P> {
             low,
             timing,
             view: Arc::default(),
+            views: watch::Sender::default(),
             heard: false,
             silent: None,
             full: BTreeMap::new(),
@@ -158,6 +162,12 @@ impl<P: Place> Keeper<P> {
             failure: None,
             told: Vec::new(),
         }
+    }
+
+    /// What the cluster wants of this node's pools, as it is heard; nothing at first.
+    #[must_use]
+    pub fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.views.subscribe()
     }
 
     /// Goes on for ever.
@@ -196,6 +206,7 @@ impl<P: Place> Keeper<P> {
                     }
                 }
                 self.view = Arc::new(view);
+                self.views.send_replace(Arc::clone(&self.view));
                 self.heard = true;
             }
             Update::Silent(why) => {
@@ -261,10 +272,4 @@ impl<P: Place> Keeper<P> {
             self.told = warnings;
         }
     }
-}
-
-/// A number from 0 to 1 by chance.
-fn chance() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 32;
-    f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(u32::MAX)
 }

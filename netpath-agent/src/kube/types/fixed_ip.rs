@@ -1,12 +1,27 @@
 //! Addresses that stay the same when their pod is made anew, on whichever node.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::error::{Invalid, Problem};
+
+/// Who keeps addresses: a pod, by namespace and name, whatever it is made of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
 
 /// The finalizer that keeps a [`FixedIP`] until its addresses are back in their blocks.
 pub const FINALIZER: &str = "netpath.io/address";
@@ -74,13 +89,13 @@ pub struct FixedIPStatus {
     /// The node that the addresses are on now. Absent: no pod has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// The UID of the pod that has them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod: Option<String>,
-    /// Since when it has them.
+    /// The addresses that are recorded in their blocks as this object's: nobody else gets them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// Since when the node has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// When the last pod let them go. Absent while one has them.
+    /// When the last node let them go. Absent while one has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_at: Option<Time>,
     /// Ready: whether the addresses are the pod's, and if not, why.
@@ -93,6 +108,36 @@ pub struct FixedIPStatus {
 }
 
 impl FixedIP {
+    /// The object for a pod of this name, kept until its addresses are back in their blocks.
+    #[must_use]
+    pub fn of(owner: &Owner, addresses: &[IpAddr]) -> Self {
+        let addresses = addresses.iter().map(ToString::to_string).collect();
+        let mut object =
+            Self::new(&owner.name, FixedIPSpec { addresses, ..FixedIPSpec::default() });
+        object.metadata.namespace = Some(owner.namespace.clone());
+        object.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+        object
+    }
+
+    /// Whose addresses they are.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Owner { namespace: text(&self.metadata.namespace), name: text(&self.metadata.name) }
+    }
+
+    /// The node that has them; none: no pod does.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        self.status.as_ref()?.node.as_deref()
+    }
+
+    /// Whether somebody wants it gone.
+    #[must_use]
+    pub const fn is_leaving(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
     /// Its addresses, at most one for each family; none: an agent is to choose.
     pub fn addresses(&self) -> Result<Vec<IpAddr>, Invalid> {
         let field = |index| format!("spec.addresses[{index}]");

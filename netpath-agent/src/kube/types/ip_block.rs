@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::{Invalid, Problem},
-    fixed_ip::address,
     name::label_value,
 };
 use crate::ipam::{AddressRange, Block};
@@ -18,6 +17,9 @@ pub const NODE_LABEL: &str = "netpath.io/node";
 
 /// The label of a block with its pool's name.
 pub const POOL_LABEL: &str = "netpath.io/pool";
+
+/// The label of a block of fixed addresses; its value is `true`.
+pub const FIXED_LABEL: &str = "netpath.io/fixed";
 
 /// A part of a pool. Agents make these: the object's name follows from its first address, so that
 /// whoever creates it has it, and everybody else is told that it exists.
@@ -58,8 +60,9 @@ pub struct IPBlockSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub node: Option<String>,
-    /// Which of its addresses are whose, for a block without a node: the address, and the namespace
-    /// and name of the FixedIP. Such as 10.0.1.100: default/db-0.
+    /// Which of its addresses are whose, for a block without a node: the address, and the namespace,
+    /// name and UID of the FixedIP. Such as
+    /// 10.0.1.100: default/db-0/0d9f4ff7-66a4-4a5f-b0d5-6e8f5a3f1c11.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 4096))]
     pub fixed: Option<BTreeMap<String, String>>,
@@ -79,12 +82,13 @@ impl IPBlock {
         object
     }
 
-    /// The object that keeps the fixed addresses of a block: whose they are, by namespace and name.
+    /// The object that keeps the fixed addresses of a block, and the first one's owner.
     #[must_use]
-    pub fn of_fixed(pool: &str, block: &Block, owners: &BTreeMap<IpAddr, String>) -> Self {
+    pub fn of_fixed(pool: &str, block: &Block, address: IpAddr, owner: &str) -> Self {
         let mut object = Self::bare(pool, block);
-        let texts = owners.iter().map(|(address, owner)| (address.to_string(), owner.clone()));
-        object.spec.fixed = Some(texts.collect());
+        object.spec.fixed = Some(BTreeMap::from([(address.to_string(), owner.to_owned())]));
+        let labels = object.metadata.labels.get_or_insert_default();
+        labels.insert(FIXED_LABEL.into(), "true".into());
         object
     }
 
@@ -104,14 +108,5 @@ impl IPBlock {
     /// Its addresses.
     pub fn range(&self) -> Result<AddressRange, Invalid> {
         self.spec.range.parse().map_err(|error| Problem::from(error).at("spec.range"))
-    }
-
-    /// Whose its fixed addresses are.
-    pub fn owners(&self) -> Result<BTreeMap<IpAddr, &str>, Invalid> {
-        let parse = |(text, owner): (&String, _)| {
-            let problem = |problem: Problem| problem.at("spec.fixed");
-            Ok((address(text).map_err(problem)?, String::as_str(owner)))
-        };
-        self.spec.fixed.iter().flatten().map(parse).collect()
     }
 }

@@ -31,8 +31,8 @@ mod wishes;
 pub use self::{
     crd::{File, all, files},
     error::{Invalid, Problem},
-    fixed_ip::{FINALIZER, FixedIP, FixedIPSpec, FixedIPStatus},
-    ip_block::{IPBlock, IPBlockSpec, NODE_LABEL, POOL_LABEL},
+    fixed_ip::{FINALIZER, FixedIP, FixedIPSpec, FixedIPStatus, Owner},
+    ip_block::{FIXED_LABEL, IPBlock, IPBlockSpec, NODE_LABEL, POOL_LABEL},
     ip_pool::{IPPool, IPPoolSpec, IPPoolStatus, Pool},
     name::label_value,
     network::{Network, NetworkSpec, NetworkStatus, Wiring},

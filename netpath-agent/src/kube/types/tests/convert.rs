@@ -105,11 +105,16 @@ fn blocks_say_whose_they_are() {
         })
     );
     assert_eq!(object.range(), Ok(block.range));
-    let owners = [("10.0.1.20".parse().expect("address"), "default/db-0".to_owned())].into();
-    let object = IPBlock::of_fixed("pods4", &block, &owners);
-    assert_eq!(object.spec.node, None);
-    let back = object.owners().expect("valid");
-    assert!(back.into_iter().eq(owners.iter().map(|(address, owner)| (*address, owner.as_str()))));
+    let address = "10.0.1.20".parse().expect("address");
+    let object = IPBlock::of_fixed("pods4", &block, address, "default/db-0/u-1");
+    assert_eq!(
+        serde_json::to_value(&object.spec).expect("JSON"),
+        json!({
+            "pool": "pods4", "range": "10.0.1.16-10.0.1.31",
+            "fixed": {"10.0.1.20": "default/db-0/u-1"},
+        })
+    );
+    assert_eq!(object.metadata.labels.expect("labels")["netpath.io/fixed"], "true");
 }
 
 #[test]
