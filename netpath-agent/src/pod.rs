@@ -66,6 +66,9 @@ pub struct PodSpec {
     /// Who it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodName>,
+    /// The Network of the cluster that says how it is attached, unless the pod's annotation names another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// The parent that it sits on. May be left out where the agent has only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<InterfaceName>,

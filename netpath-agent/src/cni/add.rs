@@ -80,6 +80,7 @@ impl Call {
             id: attachment.id(&self.network.name),
             netns,
             pod,
+            network: settings.network.clone(),
             parent: settings.parent.clone(),
             attachment: settings.attachment,
             table: settings.table,

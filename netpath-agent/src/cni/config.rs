@@ -46,6 +46,8 @@ struct Delegation {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Settings {
+    /// The Network of the cluster that says how the pod is attached.
+    pub(super) network: Option<String>,
     /// The parent to sit on.
     pub(super) parent: Option<InterfaceName>,
     /// How the pod is wired.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{EndpointSpec, Nic};
 use crate::{
     attachment::Attachment,
+    kube::types::Owner,
     pod::{GivenAddress, PodSpec},
 };
 
@@ -54,10 +55,16 @@ pub enum Stage {
 /// An endpoint that a container runtime asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attached {
-    /// As it was asked for.
+    /// As it is attached.
     pub spec: PodSpec,
+    /// As the runtime asked for it, if the cluster had more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Box<PodSpec>>,
     /// The addresses with their gateways.
     pub addresses: Vec<GivenAddress>,
+    /// Whose fixed addresses they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<Owner>,
 }
 
 impl Record {

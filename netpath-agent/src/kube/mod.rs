@@ -9,6 +9,7 @@
 //! | `fixed` | addresses that pods keep, from `FixedIP` |
 //! | `keeper` | taking blocks of pools, and giving them back |
 //! | `objects` | what is read of the cluster's objects |
+//! | `pods` | what the pods of the node ask for |
 //! | `pools` | pools of addresses, from `IPPool` and `IPBlock` |
 //! | `request` | what the API server is asked |
 //! | `services` | Services, from `Service` and `EndpointSlice` |
@@ -21,6 +22,7 @@ mod error;
 pub mod fixed;
 pub mod keeper;
 mod objects;
+pub mod pods;
 pub mod pools;
 mod request;
 pub mod services;

@@ -15,10 +15,11 @@ use crate::{
     attachment::Attachment,
     config, datapath, endpoint,
     error::chain,
-    ipam, kube,
+    ipam,
+    kube::{self, types::Owner},
     name::{EndpointName, InterfaceName},
     netlink,
-    pod::PodId,
+    pod::{PodId, PodName},
     route,
     service::{self, ServiceName, registry::Origin},
     store,
@@ -271,6 +272,50 @@ pub enum Error {
     /// The way to the Kubernetes API server.
     #[error(transparent)]
     Kubernetes(#[from] kube::Error),
+    /// What the cluster says of a pod makes no sense.
+    #[error("pod: {0}")]
+    Asked(#[from] kube::pods::Error),
+    /// A pod of which the cluster says nothing.
+    #[error("pod {pod}: {}", if *.silent {
+        "the API server is not heard, and what the pod asks for is not known; it is tried again"
+    } else {
+        "the cluster has no such pod on this node; see kubernetes.node if it has"
+    })]
+    PodUnknown {
+        /// The pod.
+        pod: PodName,
+        /// Whether the API server was not heard.
+        silent: bool,
+    },
+    /// A network of a cluster that there is not.
+    #[error(
+        "pod: network: a Network is the cluster's; set kubernetes.enabled, and have the runtime tell the pod's name"
+    )]
+    NoCluster,
+    /// A network none of whose parents is here.
+    #[error("pod: none of the parents of Network {network} is on this node, which has {known}")]
+    NetworkElsewhere {
+        /// The network.
+        network: String,
+        /// The parents that are here.
+        known: String,
+    },
+    /// A pool of other pods.
+    #[error("pod: IPPool {pool} is not for pod {owner}; choose another, or see its selectors")]
+    PoolNotFor {
+        /// The pool.
+        pool: String,
+        /// The pod.
+        owner: Owner,
+    },
+    /// An IPAM plugin chooses.
+    #[error(
+        "pod: the annotation netpath.io/fixed is for addresses of IPPools, and an IPAM plugin chooses; remove one of them"
+    )]
+    FixedByPlugin,
+    /// A pod does not get its fixed addresses.
+    #[error("pod: {0}")]
+    Fixed(#[source] Box<kube::fixed::Error>),
     /// A first start in a cluster.
     #[error(
         "what the Kubernetes cluster has is not known yet; wait, or see the warnings of `netpath status`"
@@ -303,6 +348,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A pod does not get its fixed addresses; to be used with `map_err`.
+    pub(super) fn fixed(error: kube::fixed::Error) -> Self {
+        Self::Fixed(Box::new(error))
+    }
+
     /// A parent can not be used.
     pub(super) fn parent(parent: &config::Parent, problem: ParentProblem) -> Self {
         Self::Parent { name: parent.name.clone(), problem: Box::new(problem) }

@@ -8,7 +8,8 @@
 //! | --- | --- |
 //! | `add`, `remove`, `turns` | the life of an endpoint |
 //! | `pods`, `endpoints` | what runtimes and operators ask for |
-//! | `addresses`, `pools` | those of the agent's pools, and which the cluster has |
+//! | `addresses`, `pools`, `fixed` | those of the agent's pools, and which the cluster has |
+//! | `cluster`, `asked`, `events` | the way to the cluster, what it says of a pod and is told |
 //! | `neighbours` | what the wire is asked and told |
 //! | `explain`, `drift` | what the decision would do, and the host stack |
 //! | `flows`, `connections` | what takes the kernel path, and what is translated |
@@ -25,9 +26,11 @@
 mod add;
 mod addresses;
 mod answer;
+mod asked;
 mod bpffs;
 mod check;
 mod cleanup;
+mod cluster;
 mod connections;
 mod convert;
 mod counters;
@@ -36,7 +39,9 @@ mod drift;
 mod endpoints;
 mod entry;
 mod error;
+mod events;
 mod explain;
+mod fixed;
 mod flows;
 mod journal;
 mod loopback;
@@ -73,14 +78,17 @@ pub use self::{
     state::{Parent, RouteEntry, ServiceAddresses, State},
 };
 use self::{
-    connections::Gone, entry::Entry, error::ParentProblem, flows::Tracker, journal::Journal,
-    masquerade::Masquerade, pools::Pools, services::Services, turns::Turns, watch::Watch,
+    cluster::Cluster, connections::Gone, entry::Entry, error::ParentProblem, fixed::Fixed,
+    flows::Tracker, journal::Journal, masquerade::Masquerade, pools::Pools, services::Services,
+    turns::Turns, watch::Watch,
 };
 use crate::{
     announce::{Announcer, Probes},
     config::Config,
     datapath::Datapath,
     ipam::Ipam,
+    kube::pods::Said,
+    name::EndpointName,
     netlink::Netlink,
 };
 
@@ -96,13 +104,18 @@ pub struct Node {
     masquerade: Masquerade,
     entry: Entry,
     state: State,
-    turns: Turns,
+    turns: Turns<EndpointName>,
     watch: Watch,
     probes: Arc<Probes>,
     announcer: Announcer,
     ipam: Ipam,
     pools: Pools,
+    fixed: Fixed,
     services: Services,
+    /// The way to the cluster that the node is in.
+    cluster: Option<Arc<Cluster>>,
+    /// What the cluster said of pods that are here, by UID.
+    said: BTreeMap<String, Said>,
     /// What had to be put right, by kind.
     repairs: BTreeMap<String, u64>,
     started: Instant,

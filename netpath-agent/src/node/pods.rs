@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use super::{
     Error, Node, Shared, add,
     add::{Wanted, turn},
-    parents, remove,
+    asked, parents, remove,
+    turns::Turn,
 };
 use crate::{
     api::types::Added,
     attachment::Attachment,
     endpoint::{Attached, EndpointSpec, Record},
     error::chain,
+    kube::types::Owner,
     name::{EndpointName, InterfaceName},
     netlink,
     pod::{
@@ -20,9 +22,20 @@ use crate::{
     store::Change,
 };
 
-/// Attaches a pod.
+/// Attaches a pod. If it can not be, its events say why.
 pub(super) async fn add(node: &Shared, spec: &PodSpec) -> Result<Added<Pod>, Error> {
-    let Added { created, item } = add::add(node, spec).await?;
+    let added = attach(node, spec).await;
+    if let (Err(error), Some(pod)) = (&added, &spec.pod)
+        && let Some(cluster) = &node.lock().await.cluster
+    {
+        cluster.events.failed(pod, error);
+    }
+    added
+}
+
+async fn attach(node: &Shared, spec: &PodSpec) -> Result<Added<Pod>, Error> {
+    let request = asked::resolve(node, spec).await?;
+    let Added { created, item } = add::add(node, &request).await?;
     let node = node.lock().await;
     // It has just been there: a removal that came between has the next turn.
     let item = node.show_pod(&item).ok_or_else(|| Error::NoPod(spec.id.clone()))?;
@@ -83,26 +96,38 @@ pub(super) fn name(id: &PodId) -> Result<EndpointName, Error> {
     })
 }
 
-impl Wanted for PodSpec {
+/// A pod's attachment, as the cluster would have it.
+pub(super) struct Request {
+    /// As the runtime asks for it.
+    pub(super) asked: PodSpec,
+    /// As it is to be attached.
+    pub(super) spec: PodSpec,
+    /// Whose fixed addresses it has, and the right to work on them.
+    pub(super) fixed: Option<(Owner, Turn)>,
+}
+
+impl Wanted for Request {
     fn name(&self) -> Result<EndpointName, Error> {
-        name(&self.id)
+        name(&self.asked.id)
     }
 
     fn is(&self, record: &Record) -> Result<(), Error> {
-        match &record.attached {
-            Some(attached) if attached.spec == *self => Ok(()),
-            _ => Err(Error::PodTaken(self.id.clone())),
-        }
+        let asked = |attached: &Attached| {
+            *attached.asked.as_deref().unwrap_or(&attached.spec) == self.asked
+        };
+        let is_same = record.attached.as_ref().is_some_and(asked);
+        is_same.then_some(()).ok_or_else(|| Error::PodTaken(self.asked.id.clone()))
     }
 
     fn plan(&self, node: &mut Node) -> Result<(Record, Vec<Change>), Error> {
-        check_routes(&self.routes)?;
-        let parent = node.choose_parent(self)?;
-        let (addresses, changes) = node.choose_addresses(&self.id, &self.addressing)?;
+        let spec = &self.spec;
+        check_routes(&spec.routes)?;
+        let parent = node.choose_parent(spec)?;
+        let (addresses, changes) = node.choose_addresses(&spec.id, &spec.addressing)?;
         match self.draft(node, parent, addresses) {
             Ok(record) => Ok((record, changes)),
             Err(error) => {
-                let released = node.release_addresses(&self.id);
+                let released = node.release_addresses(&spec.id);
                 node.journal.note(changes.into_iter().chain(released).collect());
                 Err(error)
             }
@@ -110,36 +135,42 @@ impl Wanted for PodSpec {
     }
 
     fn has_choice(&self) -> bool {
-        matches!(&self.addressing, Addressing::Pools { requested, .. } if requested.is_empty())
+        matches!(&self.spec.addressing, Addressing::Pools { requested, .. } if requested.is_empty())
     }
 }
 
-impl PodSpec {
+impl Request {
     fn draft(
         &self,
         node: &Node,
         parent: InterfaceName,
         addresses: Vec<GivenAddress>,
     ) -> Result<Record, Error> {
+        let spec = &self.spec;
         let mut gateways: Vec<IpAddr> = Vec::new();
         for gateway in addresses.iter().filter_map(|given| given.gateway) {
-            if self.default_route && !gateways.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {
+            if spec.default_route && !gateways.iter().any(|g| g.is_ipv4() == gateway.is_ipv4()) {
                 gateways.push(gateway);
             }
         }
         let record = node.draft(EndpointSpec {
-            name: name(&self.id)?,
-            netns: self.netns.clone(),
-            interface: self.id.interface.clone(),
+            name: name(&spec.id)?,
+            netns: spec.netns.clone(),
+            interface: spec.id.interface.clone(),
             parent,
-            attachment: self.attachment,
+            attachment: spec.attachment,
             addresses: addresses.iter().map(|given| given.address).collect(),
             gateways,
-            table: self.table,
-            mtu: self.mtu,
+            table: spec.table,
+            mtu: spec.mtu,
         })?;
-        let attached = Some(Attached { spec: self.clone(), addresses });
-        Ok(Record { attached, ..record })
+        let attached = Attached {
+            spec: spec.clone(),
+            asked: (self.asked != *spec).then(|| Box::new(self.asked.clone())),
+            addresses,
+            fixed: self.fixed.as_ref().map(|(owner, _)| owner.clone()),
+        };
+        Ok(Record { attached: Some(attached), ..record })
     }
 }
 
@@ -184,7 +215,7 @@ impl Node {
 
     /// As the runtime is told; nothing for what no runtime asked for.
     pub(super) fn show_pod(&self, record: &Record) -> Option<Pod> {
-        let Attached { spec, addresses } = record.attached.clone()?;
+        let Attached { spec, addresses, .. } = record.attached.clone()?;
         let parent = self.state.parents.get(&record.spec.parent);
         let link = parent.map(|parent| &parent.link);
         let routes = self.wiring(record).map(|wiring| wiring.routes().to_vec());

@@ -34,27 +34,28 @@ impl Pools {
         Self { shares, clashes, ..Self::default() }
     }
 
+    /// What this node has of them, by name.
+    pub(super) const fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
     /// What the operator should know.
     pub(super) fn warnings(&self) -> impl Iterator<Item = &String> {
         self.clashes.iter().chain(&self.warnings)
     }
 }
 
-/// Has the node take blocks of the cluster's pools, and give them back.
-pub(super) async fn keep(node: Shared, client: Client) {
-    let (name, file, low) = {
+/// What has the node take blocks of the cluster's pools, and give them back.
+pub(super) async fn keeper(node: &Shared, client: Client, name: &str) -> Keeper<Holder> {
+    let (file, low) = {
         let node = node.lock().await;
-        let low = Arc::clone(&node.pools.low);
-        // What the cluster calls it: the name for Services may be another one.
-        let name = node.config.kubernetes.node.as_deref().unwrap_or(node.services.node());
-        (name.to_owned(), node.config.pools.clone(), low)
+        (node.config.pools.clone(), Arc::clone(&node.pools.low))
     };
-    let keeper = Keeper::new(client, &name, &file, Holder(node), low, Timing::default()).await;
-    Box::pin(keeper.run()).await;
+    Keeper::new(client, name, &file, Holder(Arc::clone(node)), low, Timing::default()).await
 }
 
 /// The node as the keeper sees it.
-struct Holder(Shared);
+pub(super) struct Holder(Shared);
 
 impl Place for Holder {
     async fn shares(&self) -> Shares {

@@ -34,6 +34,7 @@ impl Node {
     pub(super) async fn reconcile(&mut self) -> Result<(), Error> {
         self.expire_addresses().await?;
         self.age_flows()?;
+        self.forget_said();
         self.ensure_entry().await?;
         self.observe().await?;
         self.mend_services()?;

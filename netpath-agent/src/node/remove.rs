@@ -63,6 +63,7 @@ pub(super) async fn take_out(
         errors.extend(journal.write(changes).await.err());
     }
     if errors.is_empty() {
+        node.lock().await.fixed.idle.notify_one();
         return Ok(());
     }
     // It keeps its addresses until all is gone.

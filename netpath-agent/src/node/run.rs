@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Error, Shared, answer::answer, connections, neighbours, pools, reconcile::Moved, services,
+    Error, Shared, answer::answer, cluster, connections, neighbours, reconcile::Moved, services,
     start::Ground, sysctls, watch,
 };
 use crate::{
@@ -68,15 +68,15 @@ pub async fn run(config: Config) -> Result<(), Error> {
         }
     };
     let (sender, mut requests) = mpsc::channel(WAITING);
-    tokio::spawn(api::serve(listener, sender));
     tokio::spawn(watch::start_all(Arc::clone(&node)));
     tokio::spawn(services::watch_file(Arc::clone(&node)));
     if let Some(client) = client {
-        tokio::spawn(pools::keep(Arc::clone(&node), client.clone()));
+        cluster::join(&node, client.clone()).await;
         if follows_services {
             tokio::spawn(services::watch_cluster(Arc::clone(&node), client));
         }
     }
+    tokio::spawn(api::serve(listener, sender));
     tokio::spawn(services::watch_locals(Arc::clone(&node)));
     tokio::spawn(connections::keep(Arc::clone(&node)));
     tracing::info!(socket = %socket.display(), "ready");

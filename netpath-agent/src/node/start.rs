@@ -9,6 +9,7 @@ use super::{
     add::is_alive,
     addresses::now,
     bpffs, cleanup, entry,
+    fixed::Fixed,
     flows::Tracker,
     journal::Journal,
     masquerade::Masquerade,
@@ -80,6 +81,8 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
     let mut ipam = Ipam::new(&config.ipam, &specs);
     let restored = ipam.restore(store.allocations()?, now());
     store.apply(&Change::allocations(restored).collect::<Vec<_>>())?;
+    let (holds, said) = (store.holds()?, store.said()?);
+    let said = said.into_iter().map(|said| (said.uid.clone(), said)).collect();
     let state = restore(&config, &store, records)?;
     let services = store.services()?;
     let datapath = Datapath::open(&Options::from(&config))?;
@@ -104,7 +107,10 @@ async fn install(config: Config, lock: Lock, netlink: Netlink) -> Result<Node, E
         announcer: Announcer::open()?,
         ipam,
         pools: Pools::new(shares, clashes),
+        fixed: Fixed::new(holds),
         services: held,
+        cluster: None,
+        said,
         repairs: BTreeMap::new(),
         started: Instant::now(),
     };

@@ -1,24 +1,29 @@
-//! Who works on what: one at a time on the same endpoint, everybody at once on different ones.
+//! Who works on what: one at a time on the same thing, everybody at once on different ones.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Weak},
 };
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::name::EndpointName;
-
-/// The right to work on an endpoint; it is given back when dropped.
+/// The right to work on something; it is given back when dropped.
 pub(super) type Turn = OwnedMutexGuard<()>;
 
-/// The queues of the endpoints that are being worked on.
-#[derive(Debug, Default)]
-pub(super) struct Turns(HashMap<EndpointName, Weak<Mutex<()>>>);
+/// The queues of what is being worked on, by name.
+#[derive(Debug)]
+pub(super) struct Turns<N>(HashMap<N, Weak<Mutex<()>>>);
 
-impl Turns {
-    /// The queue of an endpoint. Turns are taken in the order in which they are asked for.
-    pub(super) fn queue(&mut self, name: &EndpointName) -> Arc<Mutex<()>> {
+impl<N> Default for Turns<N> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<N: Hash + Eq + Clone> Turns<N> {
+    /// The queue of one of them. Turns are taken in the order in which they are asked for.
+    pub(super) fn queue(&mut self, name: &N) -> Arc<Mutex<()>> {
         if let Some(queue) = self.0.get(name).and_then(Weak::upgrade) {
             return queue;
         }
@@ -32,6 +37,7 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::EndpointName;
 
     #[test]
     fn one_queue_an_endpoint_for_as_long_as_somebody_stands_in_it() {

@@ -2,14 +2,22 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use redb::TableHandle as _;
+use serde::Serialize;
+
 use super::{
-    ALLOCATIONS, CLUSTER_POOLS, CLUSTER_SERVICES, ENDPOINTS, Error, ROUTES, SERVICES, Store,
-    route_key,
+    ALLOCATIONS, CLUSTER_FIXED, CLUSTER_PODS, CLUSTER_POOLS, CLUSTER_SERVICES, Definition,
+    ENDPOINTS, Error, ROUTES, SERVICES, Store, route_key,
 };
 use crate::{
     endpoint::Record,
     ipam::{Allocation, Changes},
-    kube::pools::{Share, Shares},
+    kube::{
+        fixed::Hold,
+        pods::Said,
+        pools::{Share, Shares},
+        types::Owner,
+    },
     name::EndpointName,
     route::{RouteSpec, Table},
     service::{
@@ -41,6 +49,14 @@ pub enum Change {
     PutShare(Box<Share>),
     /// Forget a pool of the cluster.
     RemoveShare(String),
+    /// Keep fixed addresses that this node has, in place of those of the same owner.
+    PutHold(Box<Hold>),
+    /// Forget an owner's fixed addresses.
+    RemoveHold(Owner),
+    /// Keep what the cluster said of a pod, in place of what it had said before.
+    PutSaid(Box<Said>),
+    /// Forget what it said of the pod of a UID.
+    RemoveSaid(String),
 }
 
 impl Change {
@@ -60,76 +76,22 @@ impl Change {
     }
 }
 
+/// A row to write, or to remove.
+type Row = (Definition, String, Option<Vec<u8>>);
+
 impl Store {
     /// Makes changes in their order, all or none; they are on the disk when this returns.
     pub fn apply(&self, changes: &[Change]) -> Result<(), Error> {
-        let value = |table, key: String, value: Result<Vec<u8>, serde_json::Error>| {
-            value.map_err(|source| Error::Value { path: self.path.clone(), table, key, source })
-        };
-        let mut endpoints = Vec::new();
-        let mut routes = Vec::new();
-        let mut allocations = Vec::new();
-        let mut services = Vec::new();
-        let mut cluster_services = Vec::new();
-        let mut cluster_pools = Vec::new();
+        let mut rows = Vec::new();
         for change in changes {
-            match change {
-                Change::PutEndpoint(record) => {
-                    let name = record.spec.name.to_string();
-                    let bytes = value("endpoints", name.clone(), serde_json::to_vec(record))?;
-                    endpoints.push((name, Some(bytes)));
-                }
-                Change::RemoveEndpoint(name) => endpoints.push((name.to_string(), None)),
-                Change::PutRoute(route) => {
-                    let key = route_key(route.table, route.prefix);
-                    let bytes = value("routes", key.clone(), serde_json::to_vec(route))?;
-                    routes.push((key, Some(bytes)));
-                }
-                Change::RemoveRoute(table, prefix) => {
-                    routes.push((route_key(*table, *prefix), None));
-                }
-                Change::PutAllocation(row) => {
-                    let key = row.address.to_string();
-                    let bytes = value("allocations", key.clone(), serde_json::to_vec(row))?;
-                    allocations.push((key, Some(bytes)));
-                }
-                Change::RemoveAllocation(address) => allocations.push((address.to_string(), None)),
-                Change::PutService(held) => {
-                    let key = held.spec.name.to_string();
-                    let bytes = value("services", key.clone(), serde_json::to_vec(&held.spec))?;
-                    let of_cluster = held.origin == Origin::Kubernetes;
-                    let (own, other) = if of_cluster {
-                        (&mut cluster_services, &mut services)
-                    } else {
-                        (&mut services, &mut cluster_services)
-                    };
-                    own.push((key.clone(), Some(bytes)));
-                    other.push((key, None));
-                }
-                Change::RemoveService(name) => {
-                    services.push((name.to_string(), None));
-                    cluster_services.push((name.to_string(), None));
-                }
-                Change::PutShare(share) => {
-                    let key = share.pool.clone();
-                    let bytes = value("cluster_pools", key.clone(), serde_json::to_vec(share))?;
-                    cluster_pools.push((key, Some(bytes)));
-                }
-                Change::RemoveShare(pool) => cluster_pools.push((pool.clone(), None)),
-            }
+            self.rows(change, &mut rows)?;
         }
+        // Tables do not depend on each other: each is opened once.
+        rows.sort_by(|(one, ..), (other, ..)| one.name().cmp(other.name()));
         self.write(|transaction| {
-            let tables = [
-                (ENDPOINTS, &endpoints),
-                (ROUTES, &routes),
-                (ALLOCATIONS, &allocations),
-                (SERVICES, &services),
-                (CLUSTER_SERVICES, &cluster_services),
-                (CLUSTER_POOLS, &cluster_pools),
-            ];
-            for (definition, rows) in tables {
-                let mut table = transaction.open_table(definition)?;
-                for (key, value) in rows {
+            for rows in rows.chunk_by(|(one, ..), (other, ..)| one.name() == other.name()) {
+                let mut table = transaction.open_table(rows[0].0)?;
+                for (_, key, value) in rows {
                     match value {
                         Some(value) => drop(table.insert(key.as_str(), value.as_slice())?),
                         None => drop(table.remove(key.as_str())?),
@@ -138,5 +100,65 @@ impl Store {
             }
             Ok(())
         })
+    }
+
+    /// What a change writes.
+    fn rows(&self, change: &Change, rows: &mut Vec<Row>) -> Result<(), Error> {
+        match change {
+            Change::PutEndpoint(record) => {
+                rows.push(self.row(ENDPOINTS, record.spec.name.to_string(), record)?);
+            }
+            Change::RemoveEndpoint(name) => rows.push((ENDPOINTS, name.to_string(), None)),
+            Change::PutRoute(route) => {
+                rows.push(self.row(ROUTES, route_key(route.table, route.prefix), route)?);
+            }
+            Change::RemoveRoute(table, prefix) => {
+                rows.push((ROUTES, route_key(*table, *prefix), None));
+            }
+            Change::PutAllocation(row) => {
+                rows.push(self.row(ALLOCATIONS, row.address.to_string(), row)?);
+            }
+            Change::RemoveAllocation(address) => {
+                rows.push((ALLOCATIONS, address.to_string(), None));
+            }
+            Change::PutService(held) => {
+                let of_cluster = held.origin == Origin::Kubernetes;
+                let (own, other) = if of_cluster {
+                    (CLUSTER_SERVICES, SERVICES)
+                } else {
+                    (SERVICES, CLUSTER_SERVICES)
+                };
+                let key = held.spec.name.to_string();
+                rows.push(self.row(own, key.clone(), &held.spec)?);
+                rows.push((other, key, None));
+            }
+            Change::RemoveService(name) => {
+                rows.push((SERVICES, name.to_string(), None));
+                rows.push((CLUSTER_SERVICES, name.to_string(), None));
+            }
+            Change::PutShare(share) => {
+                rows.push(self.row(CLUSTER_POOLS, share.pool.clone(), share)?);
+            }
+            Change::RemoveShare(pool) => rows.push((CLUSTER_POOLS, pool.clone(), None)),
+            Change::PutHold(hold) => {
+                rows.push(self.row(CLUSTER_FIXED, hold.owner.to_string(), hold)?);
+            }
+            Change::RemoveHold(owner) => rows.push((CLUSTER_FIXED, owner.to_string(), None)),
+            Change::PutSaid(said) => {
+                rows.push(self.row(CLUSTER_PODS, said.uid.clone(), said)?);
+            }
+            Change::RemoveSaid(uid) => rows.push((CLUSTER_PODS, uid.clone(), None)),
+        }
+        Ok(())
+    }
+
+    fn row(&self, table: Definition, key: String, value: &impl Serialize) -> Result<Row, Error> {
+        match serde_json::to_vec(value) {
+            Ok(value) => Ok((table, key, Some(value))),
+            Err(source) => {
+                let name = table.name().to_owned();
+                Err(Error::Value { path: self.path.clone(), table: name, key, source })
+            }
+        }
     }
 }

@@ -12,24 +12,46 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{batch::Change, lock::Lock};
 use crate::{
     endpoint::Record,
     ipam::Allocation,
-    kube::pools::{Share, Shares},
+    kube::{
+        fixed::Hold,
+        pods::Said,
+        pools::{Share, Shares},
+    },
     route::{RouteSpec, Table},
     service::ServiceSpec,
 };
 
-const ENDPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("endpoints");
-const ROUTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("routes");
-const ALLOCATIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("allocations");
-const SERVICES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("services");
-const CLUSTER_SERVICES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cluster_services");
-const CLUSTER_POOLS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cluster_pools");
+/// A table: names and JSON.
+type Definition = TableDefinition<'static, &'static str, &'static [u8]>;
+
+const ENDPOINTS: Definition = TableDefinition::new("endpoints");
+const ROUTES: Definition = TableDefinition::new("routes");
+const ALLOCATIONS: Definition = TableDefinition::new("allocations");
+const SERVICES: Definition = TableDefinition::new("services");
+const CLUSTER_SERVICES: Definition = TableDefinition::new("cluster_services");
+const CLUSTER_POOLS: Definition = TableDefinition::new("cluster_pools");
+const CLUSTER_FIXED: Definition = TableDefinition::new("cluster_fixed");
+const CLUSTER_PODS: Definition = TableDefinition::new("cluster_pods");
+
+const TABLES: [Definition; 8] = [
+    ENDPOINTS,
+    ROUTES,
+    ALLOCATIONS,
+    SERVICES,
+    CLUSTER_SERVICES,
+    CLUSTER_POOLS,
+    CLUSTER_FIXED,
+    CLUSTER_PODS,
+];
 
 /// The name of the database below the state directory.
 const FILE: &str = "netpath.redb";
@@ -71,7 +93,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The table.
-        table: &'static str,
+        table: String,
         /// The key.
         key: String,
         /// Why.
@@ -109,12 +131,9 @@ impl Store {
             }
         };
         store.write(|transaction| {
-            transaction.open_table(ENDPOINTS)?;
-            transaction.open_table(ROUTES)?;
-            transaction.open_table(ALLOCATIONS)?;
-            transaction.open_table(SERVICES)?;
-            transaction.open_table(CLUSTER_SERVICES)?;
-            transaction.open_table(CLUSTER_POOLS)?;
+            for table in TABLES {
+                transaction.open_table(table)?;
+            }
             Ok(())
         })?;
         Ok(store)
@@ -146,12 +165,12 @@ impl Store {
 
     /// All endpoints, by name.
     pub fn endpoints(&self) -> Result<Vec<Record>, Error> {
-        self.all(ENDPOINTS, "endpoints")
+        self.all(ENDPOINTS)
     }
 
     /// Keeps an endpoint, in place of the one with the same name.
     pub fn put_endpoint(&self, record: &Record) -> Result<(), Error> {
-        self.put(ENDPOINTS, "endpoints", record.spec.name.as_str(), record)
+        self.put(ENDPOINTS, record.spec.name.as_str(), record)
     }
 
     /// Forgets an endpoint.
@@ -161,12 +180,12 @@ impl Store {
 
     /// All routes that were added at runtime.
     pub fn routes(&self) -> Result<Vec<RouteSpec>, Error> {
-        self.all(ROUTES, "routes")
+        self.all(ROUTES)
     }
 
     /// Keeps a route, in place of the one with the same table and prefix.
     pub fn put_route(&self, route: &RouteSpec) -> Result<(), Error> {
-        self.put(ROUTES, "routes", &route_key(route.table, route.prefix), route)
+        self.put(ROUTES, &route_key(route.table, route.prefix), route)
     }
 
     /// Forgets a route.
@@ -176,34 +195,37 @@ impl Store {
 
     /// All addresses that are not free.
     pub fn allocations(&self) -> Result<Vec<Allocation>, Error> {
-        self.all(ALLOCATIONS, "allocations")
+        self.all(ALLOCATIONS)
     }
 
     /// All Services that were added at runtime, and those of the cluster.
     pub fn services(&self) -> Result<Stored, Error> {
-        Ok(Stored {
-            runtime: self.all(SERVICES, "services")?,
-            cluster: self.all(CLUSTER_SERVICES, "cluster_services")?,
-        })
+        Ok(Stored { runtime: self.all(SERVICES)?, cluster: self.all(CLUSTER_SERVICES)? })
     }
 
     /// What this node has of the pools of the cluster.
     pub fn shares(&self) -> Result<Shares, Error> {
-        let all: Vec<Share> = self.all(CLUSTER_POOLS, "cluster_pools")?;
+        let all: Vec<Share> = self.all(CLUSTER_POOLS)?;
         Ok(all.into_iter().map(|share| (share.pool.clone(), share)).collect())
     }
 
-    fn all<T: DeserializeOwned>(
-        &self,
-        definition: TableDefinition<'_, &str, &[u8]>,
-        table: &'static str,
-    ) -> Result<Vec<T>, Error> {
+    /// The fixed addresses that this node has.
+    pub fn holds(&self) -> Result<Vec<Hold>, Error> {
+        self.all(CLUSTER_FIXED)
+    }
+
+    /// What the cluster said of pods that are here.
+    pub fn said(&self) -> Result<Vec<Said>, Error> {
+        self.all(CLUSTER_PODS)
+    }
+
+    fn all<T: DeserializeOwned>(&self, definition: Definition) -> Result<Vec<T>, Error> {
         let rows = self.read(definition).map_err(|source| self.error(source))?;
         rows.into_iter()
             .map(|(key, value)| {
                 serde_json::from_slice(&value).map_err(|source| Error::Value {
                     path: self.path.clone(),
-                    table,
+                    table: definition.name().to_owned(),
                     key,
                     source,
                 })
@@ -211,16 +233,10 @@ impl Store {
             .collect()
     }
 
-    fn put<T: Serialize>(
-        &self,
-        definition: TableDefinition<'_, &str, &[u8]>,
-        table: &'static str,
-        key: &str,
-        value: &T,
-    ) -> Result<(), Error> {
+    fn put<T: Serialize>(&self, definition: Definition, key: &str, value: &T) -> Result<(), Error> {
         let value = serde_json::to_vec(value).map_err(|source| Error::Value {
             path: self.path.clone(),
-            table,
+            table: definition.name().to_owned(),
             key: key.to_owned(),
             source,
         })?;
@@ -230,17 +246,14 @@ impl Store {
         })
     }
 
-    fn delete(&self, definition: TableDefinition<'_, &str, &[u8]>, key: &str) -> Result<(), Error> {
+    fn delete(&self, definition: Definition, key: &str) -> Result<(), Error> {
         self.write(|transaction| {
             transaction.open_table(definition)?.remove(key)?;
             Ok(())
         })
     }
 
-    fn read(
-        &self,
-        definition: TableDefinition<'_, &str, &[u8]>,
-    ) -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+    fn read(&self, definition: Definition) -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
         let table = self.database.begin_read()?.open_table(definition)?;
         table
             .iter()?

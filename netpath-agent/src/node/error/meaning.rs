@@ -1,7 +1,7 @@
 //! What an error means to who asked: its kind, its code, the field that is wrong.
 
 use super::Error;
-use crate::{endpoint, ipam, netlink, pod::code};
+use crate::{endpoint, ipam, kube::fixed, netlink, pod::code};
 
 /// What an error means to who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,11 @@ impl Error {
             | Self::UnknownParent { .. }
             | Self::NoParentNamed(_)
             | Self::Pod { .. }
+            | Self::Asked(_)
+            | Self::NoCluster
+            | Self::NetworkElsewhere { .. }
+            | Self::PoolNotFor { .. }
+            | Self::FixedByPlugin
             | Self::Route(_)
             | Self::TableTaken(_)
             | Self::Question { .. } => Kind::Invalid,
@@ -62,6 +67,11 @@ impl Error {
                 error if error.field().is_some() => Kind::Invalid,
                 _ => Kind::Conflict,
             },
+            Self::Fixed(error) => match error.as_ref() {
+                fixed::Error::Full(_) => Kind::Full,
+                error if error.is_passing() => Kind::Failed,
+                _ => Kind::Conflict,
+            },
             Self::NoSlot(_) | Self::NoNicLeft => Kind::Full,
             Self::Datapath(error) if error.is_full() => Kind::Full,
             _ => Kind::Failed,
@@ -76,7 +86,15 @@ impl Error {
                 Some(code::ADDRESS_TAKEN)
             }
             Self::UnknownParent { .. } | Self::NoParentNamed(_) => Some(code::UNKNOWN_PARENT),
-            Self::ParentGone(_) => Some(code::BUSY),
+            Self::ParentGone(_) | Self::PodUnknown { .. } => Some(code::BUSY),
+            Self::Fixed(error) => match error.as_ref() {
+                fixed::Error::Full(_) => Some(code::EXHAUSTED),
+                fixed::Error::Taken { .. } | fixed::Error::OfNode { .. } => {
+                    Some(code::ADDRESS_TAKEN)
+                }
+                fixed::Error::NoPool(_) | fixed::Error::NoPools => Some(code::NO_POOL),
+                error => error.is_passing().then_some(code::BUSY),
+            },
             Self::Conflict { .. } => Some(code::CONFLICT),
             Self::Ipam(error) => error.code(),
             Self::Wire { source, .. } => match source.as_ref() {

@@ -69,6 +69,8 @@ pub struct Plan {
     pub services: Option<Translate>,
     /// The nodes are in a Kubernetes cluster.
     pub cluster: bool,
+    /// Where pods are is announced.
+    pub announce: bool,
     /// The nodes' tables are as large as without a word in the configuration.
     pub large: bool,
     /// What else stands in the nodes' configuration.
@@ -84,6 +86,7 @@ impl Default for Plan {
             nodes: NODES.len(),
             services: None,
             cluster: false,
+            announce: false,
             large: false,
             more: "",
         }

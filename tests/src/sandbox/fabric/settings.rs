@@ -33,14 +33,19 @@ pub(super) fn settings(
         )
     };
     let services = plan.services.map(|translate| translate.configuration(name, cgroup));
+    // Questions of half a second a pod are others' to test.
+    let announce = if plan.announce {
+        "[announce]\nprobe = false\n"
+    } else {
+        "[announce]\nprobe = false\nannouncements = 0\n"
+    };
     let default = Settings::default();
     Settings {
         routes: if services.is_some() { Vec::new() } else { default.routes.clone() },
         attachment: first.to_owned(),
         attach: plan.attach.to_owned(),
         large: plan.large,
-        // Questions of half a second a pod are others' to test.
-        more: "[announce]\nprobe = false\nannouncements = 0\n".to_owned()
+        more: announce.to_owned()
             + &parent(1, &format!("attachment = {second:?}"))
             + &parent(2, "attachment = \"policy-route\"\naccelerate = false")
             + &parent(3, "attachment = \"ipvlan-l3s\"")
