@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// In the running kernel: what the host stack and the API server do is the same everywhere. Who answers for
-/// an address is the programs' affair, by either generation of TC hooks.
+/// Mostly in the running kernel: what the host stack and the API server do is the same everywhere. Who answers
+/// for an address is the programs' affair, by either generation of TC hooks, and ipvlan's.
 pub(super) fn scenarios() -> Vec<Scenario> {
     let moves = ["tcx", "netlink"].map(|attach| {
         Scenario::own(format!("native::cluster::fixed::attach_{attach}"), move |bench: &Bench| {
@@ -38,6 +38,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::from(moves);
     scenarios.push(Scenario::own("native::cluster::pools", pools::pools));
     scenarios.push(Scenario::own("native::cluster::asks", asks::asks));
+    scenarios
+        .push(Scenario::own("cluster::fixed", |bench| fixed::moves(bench, "auto", "ipvlan-l2")));
     scenarios
 }
 
