@@ -8,3 +8,4 @@ mod cluster;
 mod fixed;
 mod keeping;
 mod node;
+mod pods;
