@@ -41,12 +41,13 @@ pub(crate) const NETWORK: [Need; 6] = [
 ];
 
 /// Clients that everybody has, of Services and of clusters, for tests on this machine.
-pub(crate) const CLIENTS: [Need; 5] = [
+pub(crate) const CLIENTS: [Need; 6] = [
     need("curl", "curl"),
     need("dig", "bind9-dnsutils"),
     need("nc", "netcat-openbsd"),
     need("iperf3", "iperf3"),
     need("kubectl", "kubernetes-client"),
+    need("/usr/lib/cni/macvlan", "containernetworking-plugins"),
 ];
 
 /// An interpreter that makes environments of its own.

@@ -2,6 +2,7 @@
 
 mod asks;
 mod fixed;
+mod migrates;
 mod pod;
 mod pools;
 
@@ -38,6 +39,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = Vec::from(moves);
     scenarios.push(Scenario::own("native::cluster::pools", pools::pools));
     scenarios.push(Scenario::own("native::cluster::asks", asks::asks));
+    scenarios.push(Scenario::own("native::cluster::migrates", migrates::migrates));
     scenarios
         .push(Scenario::own("cluster::fixed", |bench| fixed::moves(bench, "auto", "ipvlan-l2")));
     scenarios
