@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use kube::Client;
 use tokio::sync::watch;
 
-use super::{Error, Node, Shared, events::Events, fixed, pools};
+use super::{Error, Node, Shared, events::Events, fixed, pools, report};
 use crate::{
     kube::{
         fixed::{Keeper, Registry, Timing},
@@ -46,12 +46,14 @@ pub(super) async fn join(node: &Shared, client: Client) {
     let views = blocks.views();
     let (directory, follow) = Directory::follow(client.clone(), &name, Arc::clone(&idle));
     let events = Events::new(client.clone(), &name);
+    let reporter = report::reporter(node, client.clone(), &name);
     let registry = Registry::new(client, &name, Timing::default());
     let cluster = Arc::new(Cluster { directory, registry: registry.clone(), views, events });
     let holder = fixed::Holder { node: Arc::clone(node), cluster: Arc::clone(&cluster) };
     node.lock().await.cluster = Some(cluster);
     tokio::spawn(Box::pin(blocks.run()));
     tokio::spawn(follow);
+    tokio::spawn(reporter.run());
     tokio::spawn(Keeper::new(registry, holder, idle).run());
 }
 

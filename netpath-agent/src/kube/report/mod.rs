@@ -1,0 +1,20 @@
+//! What the cluster is told: how nodes are, and which pools and networks can be used.
+//!
+//! | file | part |
+//! | --- | --- |
+//! | `node` | the reporter of a node, which keeps its `NodeNetwork` |
+//! | `look` | how a node is, and the status that says it |
+//! | `object` | the object at the API server |
+//! | `ready` | the condition Ready |
+
+mod error;
+mod look;
+mod node;
+mod object;
+mod ready;
+
+pub use self::{
+    look::Look,
+    node::{Reporter, Source, Timing},
+    ready::Ready,
+};
