@@ -11,6 +11,7 @@ use crate::{
         fixed::{Keeper, Registry, Timing},
         pods::{Directory, Said},
         pools::View,
+        report::{Publisher, SPREAD},
     },
     pod::PodName,
     store::Change,
@@ -46,6 +47,7 @@ pub(super) async fn join(node: &Shared, client: Client) {
     let views = blocks.views();
     let (directory, follow) = Directory::follow(client.clone(), &name, Arc::clone(&idle));
     let events = Events::new(client.clone(), &name);
+    let publisher = Publisher::new(client.clone(), blocks.counts(), SPREAD);
     let reporter = report::reporter(node, client.clone(), &name);
     let registry = Registry::new(client, &name, Timing::default());
     let cluster = Arc::new(Cluster { directory, registry: registry.clone(), views, events });
@@ -53,6 +55,7 @@ pub(super) async fn join(node: &Shared, client: Client) {
     node.lock().await.cluster = Some(cluster);
     tokio::spawn(Box::pin(blocks.run()));
     tokio::spawn(follow);
+    tokio::spawn(publisher.run());
     tokio::spawn(reporter.run());
     tokio::spawn(Keeper::new(registry, holder, idle).run());
 }
