@@ -67,10 +67,12 @@ impl Publisher {
         }
     }
 
-    /// Others say why nothing is heard.
     fn hear(&mut self, said: &Result<bool, String>) {
-        if matches!(said, Ok(true)) {
-            self.wake();
+        match said {
+            Ok(true) => self.wake(),
+            Ok(false) => {}
+            // Who needs them for more than this warns.
+            Err(why) => tracing::debug!(why, "pools or networks are not heard"),
         }
     }
 
