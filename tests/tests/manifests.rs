@@ -9,7 +9,10 @@ use std::{
     process::Command,
 };
 
-use netpath_agent::config::{Config, Mode};
+use netpath_agent::{
+    config::{Config, Mode},
+    kube::types,
+};
 use netpath_tests::apiserver::{ApiServer, Options};
 
 fn deploy() -> PathBuf {
@@ -52,6 +55,17 @@ fn what_is_shared_with_the_host_is_where_the_agent_keeps_it() {
         for line in [format!("mountPath: {path}\n"), format!("path: {path}\n")] {
             assert!(manifest.contains(&line), "{line}");
         }
+    }
+}
+
+#[test]
+fn the_cluster_learns_of_every_kind() {
+    for definition in types::all() {
+        let file = format!("crds/{}.yaml", definition.metadata.name.expect("a name"));
+        let text = manifest(&file);
+        let committed = fs::read_to_string(deploy().join(&file)).expect("the definition");
+        assert!(text.ends_with(&committed), "{file}");
+        assert!(manifest("kustomization.yaml").contains(&file), "{file}");
     }
 }
 

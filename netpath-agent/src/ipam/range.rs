@@ -163,14 +163,19 @@ impl Addresses {
         self.0.is_empty()
     }
 
-    /// How many addresses there are, at most 2^64 - 1.
+    /// How many addresses there are.
+    pub(super) fn count(&self) -> u128 {
+        count(self.ranges())
+    }
+
+    /// The same, at most 2^64 - 1.
     pub(super) fn size(&self) -> u64 {
-        size(self.ranges())
+        at_most(self.count())
     }
 
     /// How many of them a range has, in the same way.
     pub(super) fn size_of(&self, range: AddressRange) -> u64 {
-        size(self.clip(range))
+        at_most(count(self.clip(range)))
     }
 
     /// The addresses of a range, in order, found one after the other.
@@ -201,10 +206,13 @@ impl Addresses {
     }
 }
 
-fn size(ranges: impl Iterator<Item = AddressRange>) -> u64 {
+fn count(ranges: impl Iterator<Item = AddressRange>) -> u128 {
     let sizes = ranges.map(|range| bits(range.last) - bits(range.first));
-    let total = sizes.fold(0u128, |total, size| total.saturating_add(size).saturating_add(1));
-    u64::try_from(total).unwrap_or(u64::MAX)
+    sizes.fold(0, |total: u128, size| total.saturating_add(size).saturating_add(1))
+}
+
+fn at_most(count: u128) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn each(first: IpAddr, last: IpAddr) -> IpAddrRange {

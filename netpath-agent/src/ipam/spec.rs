@@ -163,6 +163,12 @@ impl PoolSpec {
         if self.assignable().is_empty() { Err(Invalid::Empty) } else { Ok(()) }
     }
 
+    /// How many addresses may be handed out, the reserved ones too.
+    #[must_use]
+    pub fn size(&self) -> u128 {
+        self.assignable().count()
+    }
+
     /// Every address that may be handed out, the reserved ones too.
     pub(super) fn assignable(&self) -> Addresses {
         let mut set = self.reserved();

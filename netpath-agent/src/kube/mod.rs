@@ -11,6 +11,8 @@
 //! | `objects` | what is read of the cluster's objects |
 //! | `pods` | what the pods of the node ask for |
 //! | `pools` | pools of addresses, from `IPPool` and `IPBlock` |
+//! | `reflect`, `watch` | following the objects of a kind |
+//! | `report` | what the cluster is told of nodes, pools and networks |
 //! | `request` | what the API server is asked |
 //! | `services` | Services, from `Service` and `EndpointSlice` |
 //! | `types` | the custom resources of netpath.io |
@@ -24,6 +26,8 @@ pub mod keeper;
 mod objects;
 pub mod pods;
 pub mod pools;
+mod reflect;
+pub mod report;
 mod request;
 pub mod services;
 pub mod types;

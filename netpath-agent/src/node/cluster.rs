@@ -5,12 +5,13 @@ use std::{fmt, sync::Arc};
 use kube::Client;
 use tokio::sync::watch;
 
-use super::{Error, Node, Shared, events::Events, fixed, pools};
+use super::{Error, Node, Shared, events::Events, fixed, pools, report};
 use crate::{
     kube::{
         fixed::{Keeper, Registry, Timing},
         pods::{Directory, Said},
         pools::View,
+        report::{Publisher, SPREAD},
     },
     pod::PodName,
     store::Change,
@@ -46,12 +47,16 @@ pub(super) async fn join(node: &Shared, client: Client) {
     let views = blocks.views();
     let (directory, follow) = Directory::follow(client.clone(), &name, Arc::clone(&idle));
     let events = Events::new(client.clone(), &name);
+    let publisher = Publisher::new(client.clone(), blocks.counts(), SPREAD);
+    let reporter = report::reporter(node, client.clone(), &name);
     let registry = Registry::new(client, &name, Timing::default());
     let cluster = Arc::new(Cluster { directory, registry: registry.clone(), views, events });
     let holder = fixed::Holder { node: Arc::clone(node), cluster: Arc::clone(&cluster) };
     node.lock().await.cluster = Some(cluster);
     tokio::spawn(Box::pin(blocks.run()));
     tokio::spawn(follow);
+    tokio::spawn(publisher.run());
+    tokio::spawn(reporter.run());
     tokio::spawn(Keeper::new(registry, holder, idle).run());
 }
 

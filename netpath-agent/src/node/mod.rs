@@ -11,6 +11,7 @@
 //! | `addresses`, `pools`, `fixed` | those of the agent's pools, and which the cluster has |
 //! | `cluster`, `asked`, `events` | the way to the cluster, what it says of a pod and is told |
 //! | `neighbours` | what the wire is asked and told |
+//! | `report` | what the cluster is told |
 //! | `explain`, `drift` | what the decision would do, and the host stack |
 //! | `flows`, `connections` | what takes the kernel path, and what is translated |
 //! | `services` | Services: what is asked for, and the tables that follow |
@@ -55,6 +56,7 @@ mod pools;
 mod reconcile;
 mod remove;
 mod repair;
+mod report;
 mod routes;
 mod run;
 mod services;

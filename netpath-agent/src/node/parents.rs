@@ -10,7 +10,8 @@ use std::{
 
 use ipnet::IpNet;
 
-use self::locate::{absence, locate};
+use self::locate::absence;
+pub(super) use self::locate::locate;
 use super::{Error, Parent, ParentProblem, entry};
 use crate::{
     attachment::Attachment,

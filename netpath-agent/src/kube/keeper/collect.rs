@@ -12,7 +12,10 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use super::{Timing, cluster::Cluster};
 use crate::{
@@ -25,19 +28,24 @@ use crate::{
 const NODES: usize = 16;
 const RARER: usize = 6;
 
+/// How many blocks each pool has.
+pub type Counts = BTreeMap<String, u32>;
+
 /// An agent's look at the blocks of others.
 pub(super) struct Collector {
     cluster: Cluster,
     period: Duration,
     grace: Duration,
+    /// Who wants to know how many there are.
+    counts: watch::Sender<Counts>,
     /// Notes by the blocks' uids, and since when they were seen.
     notes: HashMap<String, (Time, Instant)>,
 }
 
 impl Collector {
-    pub(super) fn new(cluster: Cluster, timing: &Timing) -> Self {
+    pub(super) fn new(cluster: Cluster, counts: watch::Sender<Counts>, timing: &Timing) -> Self {
         let Timing { collect, grace, .. } = *timing;
-        Self { cluster, period: collect, grace, notes: HashMap::new() }
+        Self { cluster, period: collect, grace, counts, notes: HashMap::new() }
     }
 
     /// Goes on for ever.
@@ -62,11 +70,14 @@ impl Collector {
     /// Looks once. Returns how many nodes have blocks.
     async fn round(&mut self) -> Result<usize, Failed> {
         let mut by_node: BTreeMap<String, Vec<IPBlock>> = BTreeMap::new();
+        let mut counts = Counts::new();
         for block in self.cluster.list().await? {
+            *counts.entry(block.spec.pool.clone()).or_default() += 1;
             if let Some(node) = &block.spec.node {
                 by_node.entry(node.clone()).or_default().push(block);
             }
         }
+        self.counts.send_replace(counts);
         let count = by_node.len();
         by_node.remove(&self.cluster.node);
         let known = if by_node.is_empty() { BTreeSet::new() } else { self.cluster.nodes().await? };

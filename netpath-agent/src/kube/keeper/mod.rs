@@ -37,6 +37,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+pub use self::collect::Counts;
 use self::{cluster::Cluster, collect::Collector, error::Error, own::Own};
 use super::{
     chance::chance,
@@ -107,6 +108,7 @@ impl Default for Timing {
 pub struct Keeper<P> {
     cluster: Cluster,
     pools: Pools,
+    counts: watch::Sender<Counts>,
     place: P,
     low: Arc<Notify>,
     timing: Timing,
@@ -146,6 +148,7 @@ impl<P: Place> Keeper<P> {
         Self {
             cluster: Cluster::new(client.clone(), node),
             pools: Pools::follow(client, node, file),
+            counts: watch::Sender::default(),
             own: own::stored(&served),
             gone: HashSet::new(),
             served: Some(served),
@@ -170,9 +173,15 @@ impl<P: Place> Keeper<P> {
         self.views.subscribe()
     }
 
+    /// How many blocks each pool has, whenever all were listed.
+    #[must_use]
+    pub fn counts(&self) -> watch::Receiver<Counts> {
+        self.counts.subscribe()
+    }
+
     /// Goes on for ever.
     pub async fn run(self) {
-        let collector = Collector::new(self.cluster.clone(), &self.timing);
+        let collector = Collector::new(self.cluster.clone(), self.counts.clone(), &self.timing);
         futures::join!(self.keep(), collector.run());
     }
 

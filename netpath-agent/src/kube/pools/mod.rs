@@ -8,30 +8,23 @@
 mod share;
 mod view;
 
-use std::{collections::BTreeMap, fmt::Debug, future::pending, sync::Arc};
+use std::{collections::BTreeMap, future::pending, sync::Arc};
 
-use futures::{
-    FutureExt as _, StreamExt as _,
-    stream::{self, BoxStream},
-};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use kube::{
-    Api, Client, Resource,
-    runtime::{
-        reflector::{self, Store},
-        watcher,
-        watcher::Event,
-    },
+    Api, Client,
+    runtime::{reflector::Store, watcher},
 };
-use serde::de::DeserializeOwned;
 
+pub(super) use self::view::Labels;
 pub use self::{
     share::{Share, Shares, merge},
     view::{View, Wanted},
 };
 use super::{
     objects::Node,
+    reflect::{Said, is_whole, reflect},
     types::{IPBlock, IPPool, NODE_LABEL, label_value},
-    watch::watch,
 };
 use crate::ipam::PoolSpec;
 
@@ -49,8 +42,7 @@ const BURST: usize = 256;
 
 /// The pools of the cluster, as they are heard.
 pub struct Pools {
-    /// Whether something has changed, whenever something was said.
-    said: BoxStream<'static, Result<bool, String>>,
+    said: Said,
     specs: Store<IPPool>,
     blocks: Store<IPBlock>,
     nodes: Store<Node>,
@@ -115,31 +107,6 @@ impl Pools {
         view.arrange(&self.specs.state(), &self.file, &labels);
         view
     }
-}
-
-/// Keeps what is said of a kind, and tells whether that has changed.
-fn reflect<K>(
-    api: Api<K>,
-    config: watcher::Config,
-) -> (Store<K>, BoxStream<'static, Result<bool, String>>)
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    let (store, mut writer) = reflector::store();
-    let said = watch(api, config).map(move |heard| {
-        let event = heard?;
-        writer.apply_watcher_event(&event);
-        Ok(!matches!(event, Event::Init | Event::InitApply(_)))
-    });
-    (store, said.boxed())
-}
-
-/// Whether a whole list has come.
-fn is_whole<K>(store: &Store<K>) -> bool
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    store.wait_until_ready().now_or_never().is_some_and(|ready| ready.is_ok())
 }
 
 #[cfg(test)]

@@ -36,12 +36,17 @@ pub struct Wanted {
 }
 
 /// Labels as objects have them.
-pub(super) type Labels = BTreeMap<String, String>;
+pub(in crate::kube) type Labels = BTreeMap<String, String>;
 
 impl View {
     /// Pools of the cluster beside those of the file. Of two that do not go together the older one
     /// holds, whichever nodes they are for: so all nodes agree.
-    pub(super) fn arrange(&mut self, all: &[impl AsRef<IPPool>], file: &[PoolSpec], own: &Labels) {
+    pub(in crate::kube) fn arrange(
+        &mut self,
+        all: &[impl AsRef<IPPool>],
+        file: &[PoolSpec],
+        own: &Labels,
+    ) {
         let mut sorted: Vec<&IPPool> = all.iter().map(AsRef::as_ref).collect();
         sorted.sort_by_key(|pool| {
             (pool.metadata.creation_timestamp.clone(), pool.metadata.name.clone())

@@ -1,6 +1,7 @@
 //! Network interfaces.
 
 mod add;
+mod carrier;
 mod delete;
 mod dummy;
 mod get;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The device of a parent, if it is there.
-pub(super) fn locate<'a>(
+pub(in crate::node) fn locate<'a>(
     parent: &config::Parent,
     configured: &[config::Parent],
     links: &'a [Link],

@@ -88,6 +88,11 @@ impl Services {
         self.registry.len()
     }
 
+    /// How many of their addresses and ports are translated.
+    pub(super) fn entry_count(&self) -> usize {
+        self.registry.entry_count()
+    }
+
     /// The cluster's address of a Service in a family, and its port of that number or name.
     pub(super) fn frontend(&self, name: &str, port: &str, ipv6: bool) -> Option<SocketAddr> {
         let spec = &self.registry.get(&name.parse().ok()?)?.spec;

@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, net::IpAddr};
 use anyhow::{Result, ensure};
 use netpath_agent::ipam::AddressRange;
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    api, meet,
+    PATIENCE, api, meet,
     pod::{Named, Pod},
     publish, ready,
 };
@@ -17,6 +17,7 @@ use crate::{
     sandbox::{
         fabric::{Fabric, Plan},
         scenario::{Bench, Outcome},
+        wait,
     },
 };
 
@@ -37,6 +38,7 @@ pub(super) fn pools(bench: &Bench) -> Result<Outcome> {
         }
     }
     owned(api(&fabric)?, &fabric, &pods)?;
+    told(api(&fabric)?, &fabric, &pods)?;
     meet(&pods[0], &pods[MANY])?;
 
     // Nobody needs the API server for an address, nor does an agent that starts now.
@@ -77,6 +79,30 @@ fn owned(api: &ApiServer, fabric: &Fabric, pods: &[Pod]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until the cluster was told what nodes have, and that their pools are good.
+fn told(api: &ApiServer, fabric: &Fabric, pods: &[Pod]) -> Result<()> {
+    let is_ready = |status: &Value| status["conditions"][0]["status"] == "True";
+    wait::until("the cluster is told", PATIENCE, || {
+        let pools = api.list("ippools.netpath.io", None)?;
+        let mut told = pools.iter().all(|pool| is_ready(&pool["status"]));
+        for (index, node) in fabric.nodes.iter().enumerate() {
+            let object = api.get("nodenetworks.netpath.io", "", node.name)?;
+            let status = object.map_or(Value::Null, |object| object["status"].clone());
+            let blocks = api.list("ipblocks.netpath.io", None)?;
+            let of_node = blocks.iter().filter(|block| block["spec"]["node"] == node.name);
+            let names = of_node.filter_map(|block| block["metadata"]["name"].as_str());
+            let (names, parent) = (names.collect::<BTreeSet<_>>(), &status["parents"][0]);
+            told &= is_ready(&status)
+                && status["pods"] == pods.iter().filter(|pod| pod.node == index).count()
+                && status["blocks"] == json!(names)
+                && parent["up"] == true
+                && parent["mtu"].is_u64()
+                && parent["addresses"].as_array().is_some_and(|list| list.len() > 1);
+        }
+        Ok(told.then_some(()))
+    })
 }
 
 fn add(fabric: &Fabric, node: usize, number: usize) -> Result<Pod> {
