@@ -23,9 +23,24 @@ pub(super) fn reflect<K>(api: Api<K>, config: watcher::Config) -> (Store<K>, Sai
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
+    reflect_part(api, config, |_| {})
+}
+
+/// The same without what nobody wants of the objects.
+pub(super) fn reflect_part<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    mut strip: impl FnMut(&mut K) + Send + 'static,
+) -> (Store<K>, Said)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
     let (store, mut writer) = reflector::store();
     let said = watch(api, config).map(move |heard| {
-        let event = heard?;
+        let mut event = heard?;
+        if let Event::Apply(object) | Event::InitApply(object) = &mut event {
+            strip(object);
+        }
         writer.apply_watcher_event(&event);
         Ok(!matches!(event, Event::Init | Event::InitApply(_)))
     });

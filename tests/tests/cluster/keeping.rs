@@ -18,12 +18,12 @@ use tokio::{
 };
 
 use crate::{
-    cluster::{Cluster, client},
+    cluster::{Cluster, LIMIT, client},
     node::Node,
 };
 
 pub(crate) const TIMING: Timing = Timing {
-    patience: Duration::from_secs(20),
+    patience: LIMIT,
     poll: Duration::from_millis(5),
     gone: Duration::from_millis(200),
     turn: Duration::from_millis(50),

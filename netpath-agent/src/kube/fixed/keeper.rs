@@ -3,19 +3,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    pin::pin,
     sync::Arc,
 };
 
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::{
-    Api, ResourceExt as _,
-    runtime::{
-        reflector::{self, Store},
-        watcher,
-    },
-};
+use kube::{Api, Resource as _, ResourceExt as _, runtime::watcher};
 use tokio::{
     sync::{Notify, OwnedMutexGuard},
     time::{Instant, sleep_until},
@@ -27,9 +20,9 @@ use crate::{
     kube::{
         chance::chance,
         pools::View,
+        reflect::{is_whole, reflect_part},
         request::{self, Failed},
         types::{Fixed, FixedIP, Owner},
-        watch::watch,
     },
 };
 
@@ -90,22 +83,21 @@ impl<P: Place> Keeper<P> {
 
     /// Goes on for ever.
     pub async fn run(mut self) {
-        let (store, mut writer) = reflector::store();
         let api = Api::<FixedIP>::all(self.registry.client.clone());
-        let mut said = pin!(watch(api, watcher::Config::default()));
+        let (store, mut said) = reflect_part(api, watcher::Config::default(), |object| {
+            object.meta_mut().managed_fields = None;
+        });
         let mut next = Instant::now();
         loop {
             let idle = Arc::clone(&self.idle);
             let is_free = self.failures == 0;
             let is_due = tokio::select! {
-                mut heard = said.next() => {
+                _ = said.next() => {
                     // Whatever has come with it. The keeper of blocks says why, if nothing is heard.
                     for _ in 0..BURST {
-                        let Some(event) = heard else { break };
-                        if let Ok(event) = event {
-                            writer.apply_watcher_event(&event);
+                        if said.next().now_or_never().is_none() {
+                            break;
                         }
-                        heard = said.next().now_or_never().flatten();
                     }
                     is_free
                 }
@@ -145,8 +137,9 @@ impl<P: Place> Keeper<P> {
 
     async fn turn(&mut self) -> Result<(), Failed> {
         let holds = self.place.holds().await;
+        let mut result = Ok(());
         for hold in &holds {
-            self.look_at(hold).await?;
+            result = later(result, self.look_at(hold).await)?;
         }
         let held: BTreeSet<_> = holds.into_iter().map(|hold| hold.owner).collect();
         // What a predecessor took and did not come to use.
@@ -156,15 +149,16 @@ impl<P: Place> Keeper<P> {
         };
         let strays: Vec<_> = self.known.iter().filter(is_stray).collect();
         for (owner, object) in strays {
-            self.let_go(owner, &object.uid().unwrap_or_default()).await?;
+            let uid = object.uid().unwrap_or_default();
+            result = later(result, self.let_go(owner, &uid).await)?;
         }
-        self.finish().await?;
+        result = later(result, self.finish().await)?;
         if Instant::now() >= self.collect {
-            self.collect =
-                Instant::now() + self.registry.timing.collect.mul_f64(0.75 + chance() / 2.0);
+            let period = self.registry.timing.collect;
+            self.collect = Instant::now() + period.mul_f64(0.75 + chance() / 2.0);
             self.collect().await?;
         }
-        Ok(())
+        result
     }
 
     /// Whether what this node has is still its own, and needed.
@@ -220,14 +214,16 @@ impl<P: Place> Keeper<P> {
         let leaving: Vec<_> = self.known.values().filter(is_leaving).cloned().collect();
         let uids: BTreeSet<_> = leaving.iter().filter_map(|object| object.uid()).collect();
         self.due.retain(|uid, _| uids.contains(uid));
+        let mut result = Ok(());
         for object in leaving {
             let courtesy = self.registry.timing.courtesy.mul_f64(chance());
             let due = self.due.entry(object.uid().unwrap_or_default());
             if *due.or_insert_with(|| Instant::now() + courtesy) <= Instant::now() {
-                self.registry.release(Arc::unwrap_or_clone(object)).await?;
+                let released = self.registry.release(Arc::unwrap_or_clone(object)).await;
+                result = later(result, released.map(drop))?;
             }
         }
-        Ok(())
+        result
     }
 
     /// Looks after what no node does.
@@ -263,14 +259,21 @@ impl<P: Place> Keeper<P> {
     }
 }
 
+/// What fails for one owner is no reason to leave the others as they are, unless the API server says nothing
+/// at all: then each would be waited for.
+fn later(
+    before: Result<(), Failed>,
+    now: Result<(), Failed>,
+) -> Result<Result<(), Failed>, Failed> {
+    match now {
+        Err(failed @ Failed::Silent { .. }) => Err(failed),
+        now => Ok(before.and(now)),
+    }
+}
+
 /// Whether a `FixedIP` was nobody's for as long as it is to be kept.
 fn is_over(object: &FixedIP) -> bool {
     let released = object.status.as_ref().and_then(|status| status.released_at.as_ref());
     let (Some(released), Some(ttl)) = (released, object.spec.ttl_seconds) else { return false };
     Timestamp::now().duration_since(released.0) >= SignedDuration::from_secs(ttl.into())
-}
-
-/// Whether a whole list has come.
-fn is_whole(store: &Store<FixedIP>) -> bool {
-    store.wait_until_ready().now_or_never().is_some_and(|ready| ready.is_ok())
 }

@@ -1,17 +1,15 @@
 //! What was heard of this node's pods, of namespaces and of networks.
 
-use std::{fmt::Debug, future::ready, sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use kube::{
-    Api, Client, Resource, ResourceExt as _,
+    Api, Client, Resource as _, ResourceExt as _,
     runtime::{
-        reflector::{self, ObjectRef, Store},
+        reflector::{ObjectRef, Store},
         watcher,
-        watcher::Event,
     },
 };
-use serde::de::DeserializeOwned;
 use tokio::{
     sync::{
         Notify,
@@ -24,8 +22,8 @@ use super::said::{self, Said};
 use crate::{
     kube::{
         objects::{Namespace, Pod},
+        reflect::{is_whole, reflect, reflect_part},
         types::{Network, Owner},
-        watch::watch,
     },
     pod::PodName,
 };
@@ -53,22 +51,22 @@ impl Directory {
         let (said, silent) = channel(false);
         let all = watcher::Config::default();
         let own = all.clone().fields(&format!("spec.nodeName={node}"));
-        let (pods, pods_said) = reflect(Api::<Pod>::all(client.clone()), own, |pod| {
+        let (pods, pods_said) = reflect_part(Api::<Pod>::all(client.clone()), own, |pod| {
+            pod.meta_mut().managed_fields = None;
             said::keep(pod.annotations_mut());
         });
-        let namespaces = reflect(Api::<Namespace>::all(client.clone()), all.clone(), |it| {
-            it.annotations_mut().clear();
-        });
-        let networks = reflect(Api::<Network>::all(client), all, |_| {});
-        let directory = Self { pods, namespaces: namespaces.0, networks: networks.0, silent };
-        let events =
-            stream::select_all([pods_said.boxed(), namespaces.1.boxed(), networks.1.boxed()]);
+        let (namespaces, namespaces_said) =
+            reflect_part(Api::<Namespace>::all(client.clone()), all.clone(), |namespace| {
+                namespace.meta_mut().managed_fields = None;
+                namespace.annotations_mut().clear();
+            });
+        let (networks, networks_said) = reflect(Api::<Network>::all(client), all);
+        let directory = Self { pods, namespaces, networks, silent };
+        let events = stream::select_all([pods_said, namespaces_said, networks_said]);
         let driver = events.for_each(move |heard| {
             // Those who wait are woken, whatever was heard.
             said.send_replace(heard.is_err());
-            if heard == Ok(true) {
-                gone.notify_one();
-            }
+            gone.notify_one();
             ready(())
         });
         (directory, driver)
@@ -145,33 +143,4 @@ impl Directory {
 fn is_of(pod: &Pod, uid: &str) -> bool {
     let of_file = pod.annotations().get(said::STATIC);
     pod.metadata.uid.as_deref() == Some(uid) || of_file.is_some_and(|other| other == uid)
-}
-
-/// Keeps what is said of a kind, without what nobody wants; tells whether an object has gone.
-fn reflect<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    mut strip: impl FnMut(&mut K) + Send + 'static,
-) -> (Store<K>, impl stream::Stream<Item = Result<bool, String>> + Send)
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    let (store, mut writer) = reflector::store();
-    let said = watch(api, config).map(move |heard| {
-        let mut event = heard?;
-        if let Event::Apply(object) | Event::InitApply(object) = &mut event {
-            object.managed_fields_mut().clear();
-            strip(object);
-        }
-        writer.apply_watcher_event(&event);
-        Ok(matches!(event, Event::Delete(_) | Event::InitDone))
-    });
-    (store, said)
-}
-
-fn is_whole<K>(store: &Store<K>) -> bool
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    store.wait_until_ready().now_or_never().is_some_and(|ready| ready.is_ok())
 }
