@@ -13,8 +13,8 @@ use super::{Config, Mode};
 )]
 #[serde(deny_unknown_fields, default)]
 pub struct Kubernetes {
-    /// Whether the agent takes part in the cluster: pools of addresses come from there, and Services that
-    /// netpath translates.
+    /// Whether the agent takes part in the cluster: pools of addresses come from there, what pods ask for
+    /// by annotations, and Services that netpath translates.
     /// Without, nothing of Kubernetes is asked.
     pub enabled: bool,
     /// A kubeconfig file; its current context counts. If not given, the service account of the pod that
