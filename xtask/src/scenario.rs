@@ -83,16 +83,16 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     packages::install(&NETWORK)?;
     packages::install(&CLIENTS)?;
     packages::install(&GUEST)?;
-    build::next_agent(workspace)?;
-    let programs = build::programs(workspace)?;
-    build::sockets(workspace)?;
-    build::init(workspace)?;
+    let programs = thread::scope(|scope| {
+        scope.spawn(|| fetch(workspace, args));
+        build::next_agent(workspace)?;
+        let programs = build::programs(workspace)?;
+        build::sockets(workspace)?;
+        build::init(workspace)?;
+        anyhow::Ok(programs)
+    })?;
     let mut guests = guests(args, &programs)?;
-    for (_, series) in &guests {
-        Kernel::get(workspace, *series)?;
-    }
     if guests.iter().any(|(group, _)| *group == Group::Runtime) {
-        userland::get(workspace)?;
         step("Packing the image");
         image::of_built(workspace, &programs)?;
     }
@@ -122,6 +122,19 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     done.sort_by_key(|(guest, _)| *guest);
     tiers.extend(done.into_iter().map(|(_, tier)| tier));
     Ok(tiers)
+}
+
+/// Downloads what guests are made of, while programs are compiled; not if a filter may want none of it.
+/// Whoever needs what failed asks again, and says why it fails.
+fn fetch(workspace: &Workspace, args: &Args) {
+    if args.filter.is_some() {
+        return;
+    }
+    let chosen = args.kernels.as_slice();
+    for series in if chosen.is_empty() { &Series::ALL[..] } else { chosen } {
+        let _ = Kernel::get(workspace, *series);
+    }
+    let _ = userland::get(workspace);
 }
 
 /// What asks nothing of a kernel that any has not, and runs on this machine's as well: a group and the
