@@ -59,13 +59,15 @@ const STARTED_ANEW: [&str; 2] = ["netpath", "netpath-cni"];
 /// The agent with the next ABI number, beside the programs: what tests upgrade to.
 pub(crate) const NEXT_AGENT: &str = "netpath-agent-next";
 
-/// Builds it. To be called before [`programs`], which builds the true agent in its place.
+/// Builds it. To be called before [`programs`], which builds the true agent in its place. Not optimised,
+/// which would take minutes: it only has to start, to take over and to be taken over from.
 pub(crate) fn next_agent(workspace: &Workspace) -> Result<()> {
     HERE.prepare(workspace)?;
     step("Building an agent to upgrade to");
     let mut cargo = HERE.cargo(workspace, "build");
     cargo.args(["-p", "netpath-agent", "--bin", "netpath-agent"]);
     cargo.args(["--features", "netpath-common/next-abi"]);
+    cargo.args(["--config", "profile.release.package.netpath-agent.opt-level=0"]);
     command::run(&mut cargo)?;
     let folder = folder(workspace);
     let (built, kept) = (folder.join("netpath-agent"), folder.join(NEXT_AGENT));

@@ -51,8 +51,9 @@ pub(crate) fn command(
     let mut qemu = Command::new("setpriv");
     qemu.args(["--pdeathsig", "TERM", "--", "qemu-system-x86_64"]);
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-net", "none"]);
-    // Without -cx16, QEMU 7.2 crashes 6.12 guests: it gets cmpxchg16b wrong.
-    qemu.args(["-cpu", "max,-cx16", "-m"]).arg(machine.memory_mib.to_string());
+    // Without -cx16, QEMU 7.2 crashes 6.12 guests: it gets cmpxchg16b wrong. With erms, kernels fill and
+    // copy memory by an instruction that is emulated byte by byte.
+    qemu.args(["-cpu", "max,-cx16,-erms", "-m"]).arg(machine.memory_mib.to_string());
     if machine.icount {
         qemu.args(["-accel", "tcg", "-smp", "1", "-icount", "shift=0,sleep=off"]);
     } else {

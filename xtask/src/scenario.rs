@@ -1,13 +1,14 @@
 //! The scenarios of `cargo xtask test`: in guests, as many at once as there are processors,
 //! since one guest keeps one busy.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::build;
 use crate::command;
@@ -29,23 +30,24 @@ const LIMIT: Duration = Duration::from_mins(30);
 /// The longest scenario takes a minute or two, and prints at its end.
 const SILENCE: Duration = Duration::from_mins(6);
 
-/// What a guest is asked to do; each needs another kind of guest.
+/// What a guest is asked to do; each needs another kind of guest. By how long the longest one takes, as do
+/// those of newer kernels, which have more hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     /// The sandbox with this machine's programs.
     Scenario,
     /// The sandbox with Debian's container runtimes.
     Runtime,
-    /// Services at sockets, by a process of the guest itself.
-    Sockets,
     /// A disk whose guest loses its power.
     Power,
     /// The sandbox in a guest whose clock counts instructions.
     Cost,
+    /// Services at sockets, by a process of the guest itself.
+    Sockets,
 }
 
 impl Group {
-    const ALL: [Self; 5] = [Self::Scenario, Self::Runtime, Self::Sockets, Self::Power, Self::Cost];
+    const ALL: [Self; 5] = [Self::Scenario, Self::Runtime, Self::Power, Self::Cost, Self::Sockets];
 
     fn name(self) -> &'static str {
         match self {
@@ -81,21 +83,22 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
     packages::install(&NETWORK)?;
     packages::install(&CLIENTS)?;
     packages::install(&GUEST)?;
-    build::next_agent(workspace)?;
-    let programs = build::programs(workspace)?;
-    build::sockets(workspace)?;
-    build::init(workspace)?;
-    let guests = guests(args, &programs)?;
-    for (_, series) in &guests {
-        Kernel::get(workspace, *series)?;
-    }
+    let programs = thread::scope(|scope| {
+        scope.spawn(|| fetch(workspace, args));
+        build::next_agent(workspace)?;
+        let programs = build::programs(workspace)?;
+        build::sockets(workspace)?;
+        build::init(workspace)?;
+        anyhow::Ok(programs)
+    })?;
+    let mut guests = guests(args, &programs)?;
     if guests.iter().any(|(group, _)| *group == Group::Runtime) {
-        userland::get(workspace)?;
         step("Packing the image");
         image::of_built(workspace, &programs)?;
     }
-    let mut tiers = native(args, &programs)?;
+    let mut tiers = native(args, &programs, &MEASURED)?;
     // The longest first, so that no processor waits for the last one alone.
+    guests.sort_by_key(|&(group, series)| (group, Reverse(series)));
     let waiting = Mutex::new(guests.iter());
     let done = Mutex::new(Vec::new());
     let next = || waiting.lock().ok()?.next().copied();
@@ -110,36 +113,50 @@ pub(crate) fn tiers(workspace: &Workspace, args: &Args) -> Result<Vec<Tier>> {
         }
     };
     let jobs = thread::available_parallelism().map_or(1, usize::from).min(guests.len());
-    thread::scope(|scope| {
+    tiers.extend(thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(work);
         }
-    });
+        native(args, &programs, &WAITING)
+    })?);
     let Ok(mut done) = done.into_inner() else { bail!("a tier of tests panicked") };
     done.sort_by_key(|(guest, _)| *guest);
     tiers.extend(done.into_iter().map(|(_, tier)| tier));
     Ok(tiers)
 }
 
+/// Downloads what guests are made of, while programs are compiled; not if a filter may want none of it.
+/// Whoever needs what failed asks again, and says why it fails.
+fn fetch(workspace: &Workspace, args: &Args) {
+    if args.filter.is_some() {
+        return;
+    }
+    let chosen = args.kernels.as_slice();
+    for series in if chosen.is_empty() { &Series::ALL[..] } else { chosen } {
+        let _ = Kernel::get(workspace, *series);
+    }
+    let _ = userland::get(workspace);
+}
+
 /// What asks nothing of a kernel that any has not, and runs on this machine's as well: a group and the
-/// start of names. Those that mostly wait run at once; those that measure time do not.
-const NATIVE: [&[(&str, &str)]; 7] = [
-    &[("scenario", "attachments")],
-    &[("scenario", "matrix")],
-    &[("scenario", "masquerade")],
-    &[("scenario", "pmtu")],
-    &[("scenario", "flows")],
-    &[
-        ("native", "native::random"),
-        ("native", "native::cluster"),
-        ("native", "native::services::packet"),
-        ("native", "native::services::auto"),
-    ],
-    &[("native", "native::measured")],
+/// start of names. These mostly wait, and do so while guests are busy.
+const WAITING: [(&str, &str); 9] = [
+    ("scenario", "attachments"),
+    ("scenario", "matrix"),
+    ("scenario", "masquerade"),
+    ("scenario", "pmtu"),
+    ("scenario", "flows"),
+    ("native", "native::random"),
+    ("native", "native::cluster"),
+    ("native", "native::services::packet"),
+    ("native", "native::services::auto"),
 ];
 
-/// Those, unless kernels were chosen or other tests.
-fn native(args: &Args, programs: &Path) -> Result<Vec<Tier>> {
+/// These measure time, and have this machine for themselves.
+const MEASURED: [(&str, &str); 1] = [("native", "native::measured")];
+
+/// Runs some of those at once, unless kernels were chosen or other tests.
+fn native(args: &Args, programs: &Path, tiers: &[(&str, &str)]) -> Result<Vec<Tier>> {
     if !args.kernels.is_empty() {
         return Ok(Vec::new());
     }
@@ -157,17 +174,12 @@ fn native(args: &Args, programs: &Path) -> Result<Vec<Tier>> {
             command::pass_on(sandbox, counter)
         })
     };
-    let at_once = |tiers: &[(&'static str, &'static str)]| {
-        thread::scope(|scope| {
-            let wanted = tiers.iter().copied().filter(|(_, start)| wanted(start));
-            let running: Vec<_> = wanted.map(|tier| scope.spawn(move || run(tier))).collect();
-            let ended = running.into_iter().map(ScopedJoinHandle::join);
-            ended.collect::<thread::Result<Vec<_>>>()
-        })
-    };
-    let done: thread::Result<Vec<_>> = NATIVE.into_iter().map(at_once).collect();
-    let Ok(done) = done else { bail!("a tier of tests panicked") };
-    Ok(done.into_iter().flatten().collect())
+    let done = thread::scope(|scope| {
+        let wanted = tiers.iter().copied().filter(|(_, start)| wanted(start));
+        let running: Vec<_> = wanted.map(|tier| scope.spawn(move || run(tier))).collect();
+        running.into_iter().map(ScopedJoinHandle::join).collect::<thread::Result<Vec<_>>>()
+    });
+    done.map_err(|_| anyhow!("a tier of tests panicked"))
 }
 
 /// The guests that have something to do.

@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::command;
 use crate::packages::{self, CLIENTS, GUEST, MUSL, NETWORK};
@@ -18,12 +19,15 @@ const BPF_LINKER: &str = "0.10.4";
 /// Everything.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     toolchain()?;
-    linker(workspace)?;
-    packages::install(&MUSL)?;
-    packages::install(&NETWORK)?;
-    packages::install(&GUEST)?;
-    packages::install(&CLIENTS)?;
-    python::programs(workspace)?;
+    // What waits for the network and the disk, while the linker is compiled.
+    thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            packages::install(&[&MUSL[..], &NETWORK, &GUEST, &CLIENTS].concat())?;
+            python::programs(workspace)
+        });
+        linker(workspace)?;
+        others.join().map_err(|_| anyhow!("a step of the set-up panicked"))?
+    })?;
     step("Set-up complete");
     Ok(())
 }
@@ -70,6 +74,10 @@ pub(crate) fn linker(workspace: &Workspace) -> Result<()> {
     let mut install = workspace.cargo();
     install.args(["install", "bpf-linker", "--version", BPF_LINKER, "--locked", "--root"]);
     install.arg(workspace.tools());
+    // It runs for seconds, and nobody debugs it.
+    for setting in ["profile.release.opt-level=1", "profile.release.debug=false"] {
+        install.args(["--config", setting]);
+    }
     // Flags and folders meant for the workspace's own code.
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"] {
         install.env_remove(name);

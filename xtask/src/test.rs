@@ -75,6 +75,9 @@ pub(crate) fn main(workspace: &Workspace, args: &Args) -> Result<i32> {
         setup::linker(workspace)?;
         packages::install(&NETWORK)?;
         packages::install(&CLIENTS)?;
+        // All at once, which keeps every processor busy: each tier would wait for its own.
+        step("Building the tests");
+        command::run(workspace.cargo().args(["test", "--no-run", "--tests"]))?;
         tiers.push(tier("unit", |counter| unit(workspace, args, counter)));
         tiers.extend(
             ROOT.map(|target| tier(target, |counter| root(workspace, target, args, counter))),

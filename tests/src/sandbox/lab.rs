@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::{
     agent::{self, Agent, Files, Programs, Settings},
     table::{self, Pair, Row},
+    together::together,
     topology::Topology,
 };
 
@@ -69,12 +70,14 @@ impl Lab {
             .try_for_each(|(agent, node)| agent.wait().with_context(|| node.name))
     }
 
-    /// Attaches every pod through the agent of its node.
+    /// Attaches every pod through the agent of its node: at once, since each waits half a second for
+    /// somebody who might have its addresses.
     pub fn add_endpoints(&self) -> Result<()> {
-        for pod in &self.topology.pods {
-            self.agents[pod.node].add_endpoint(pod).with_context(|| pod.place.name)?;
-        }
-        Ok(())
+        let adds =
+            self.topology.pods.iter().map(|pod| {
+                || self.agents[pod.node].add_endpoint(pod).with_context(|| pod.place.name)
+            });
+        together(adds)?.into_iter().collect()
     }
 
     /// A lab that is ready: agents running, pods attached.
