@@ -1,14 +1,17 @@
 //! A pod's attachment as the cluster would have it: its Network, its annotations, and the pools that are for
 //! it.
 
+use std::{cmp::Reverse, net::IpAddr};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::SelectorExt as _;
 
 use super::{Error, Node, Shared, fixed, pods::Request};
 use crate::{
     kube::{
-        pods::{Asked, Said},
-        pools::View,
-        types::{Fixed, selector},
+        pods::{Asked, Labels, Said},
+        pools::{Share, View, Wanted},
+        types::{Fixed, Pool, selector},
     },
     pod::{Addressing, PodSpec},
     route::Table,
@@ -33,17 +36,21 @@ pub(super) async fn resolve(node: &Shared, asked: &PodSpec) -> Result<Request, E
     };
     let wanted = said.asked(&asked.id.interface, asked.network.as_deref())?;
     let mut request = plain();
-    node.lock().await.fill(&mut request.spec, &said, &wanted)?;
+    let view = cluster.views.borrow().clone();
+    node.lock().await.fill(&mut request.spec, &said, &wanted, &view)?;
     if wanted.wishes.fixed == Fixed::No {
         return Ok(request);
     }
-    let Addressing::Pools { pools, .. } = &request.spec.addressing else {
+    let Addressing::Pools { pools: configured, .. } = &asked.addressing else {
         return Err(Error::FixedByPlugin);
     };
-    let pools = match pools.as_slice() {
-        [] => usual(&cluster.views.borrow(), &said),
-        named => named.to_vec(),
+    let pools = match (wanted.pools(), configured.as_slice()) {
+        ([], []) => usual(&view, &said),
+        ([], named) | (named, _) => named.to_vec(),
     };
+    if let Fixed::These(addresses) = &wanted.wishes.fixed {
+        check_addresses(addresses, &view, &said)?;
+    }
     let owner = said.pod.clone();
     let (addresses, turn) =
         fixed::hold(node, &cluster, &owner, &wanted.wishes.fixed, &pools).await?;
@@ -54,21 +61,41 @@ pub(super) async fn resolve(node: &Shared, asked: &PodSpec) -> Result<Request, E
 
 /// The pools of the cluster for a pod that names none, in order of preference.
 fn usual(view: &View, said: &Said) -> Vec<String> {
-    let is_usual = |(name, wanted): (&String, &crate::kube::pools::Wanted)| {
-        let pool = &wanted.pool;
-        let fits = pool.spec.default
-            && pool.namespaces.matches(&said.namespace)
-            && pool.pods.matches(&said.labels);
-        fits.then(|| (std::cmp::Reverse(pool.priority), name.clone()))
+    let is_usual = |(name, wanted): (&String, &Wanted)| {
+        let is = wanted.pool.spec.default && is_for(&wanted.pool, said);
+        is.then(|| (Reverse(wanted.pool.priority), name.clone()))
     };
     let mut usual: Vec<_> = view.pools.iter().filter_map(is_usual).collect();
     usual.sort();
     usual.into_iter().map(|(_, name)| name).collect()
 }
 
+/// Whether the pools of addresses that a pod asks for are for it.
+fn check_addresses(addresses: &[IpAddr], view: &View, said: &Said) -> Result<(), Error> {
+    for address in addresses {
+        let mut pools = view.pools.iter().map(|(name, wanted)| (name, &wanted.pool));
+        let found = pools.find(|(_, pool)| pool.blocks.of(*address).is_some());
+        if let Some((name, _)) = found.filter(|(_, pool)| !is_for(pool, said)) {
+            return Err(Error::PoolNotFor { pool: name.clone(), owner: said.pod.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a pool is for a pod.
+fn is_for(pool: &Pool, said: &Said) -> bool {
+    pool.namespaces.matches(&said.namespace) && pool.pods.matches(&said.labels)
+}
+
 impl Node {
     /// Puts what a pod asks for into its attachment.
-    fn fill(&self, spec: &mut PodSpec, said: &Said, asked: &Asked) -> Result<(), Error> {
+    fn fill(
+        &self,
+        spec: &mut PodSpec,
+        said: &Said,
+        asked: &Asked,
+        view: &View,
+    ) -> Result<(), Error> {
         spec.routes = asked.routes(&spec.routes);
         spec.bandwidth = spec.bandwidth.or(asked.wishes.bandwidth);
         if let Some((name, wiring)) = &asked.network {
@@ -97,43 +124,42 @@ impl Node {
             if pools.is_empty() {
                 *pools = self.usual_pools(said);
             } else {
-                pools.iter().try_for_each(|pool| self.check_pool(pool, said))?;
+                pools.iter().try_for_each(|pool| self.check_pool(pool, said, view))?;
             }
         }
         Ok(())
     }
 
     /// The pools for a pod that names none, in order of preference: those of the file, then those of the
-    /// cluster that are for it. None: as for pods that no cluster knows.
+    /// cluster that are for it.
     fn usual_pools(&self, said: &Said) -> Vec<String> {
         let status = self.ipam.status();
         let usual = status.into_iter().filter(|pool| match self.pools.shares().get(&pool.name) {
             Some(share) => {
-                share.spec.as_ref().is_some_and(|spec| spec.default)
-                    && selects(share.namespaces.as_ref(), &said.namespace)
-                    && selects(share.pods.as_ref(), &said.labels)
+                share.spec.as_ref().is_some_and(|spec| spec.default) && shares_with(share, said)
             }
             None => pool.default,
         });
         usual.map(|pool| pool.name).collect()
     }
 
-    /// Whether a pool is for a pod that names it.
-    fn check_pool(&self, pool: &str, said: &Said) -> Result<(), Error> {
-        let Some(share) = self.pools.shares().get(pool) else { return Ok(()) };
-        if selects(share.namespaces.as_ref(), &said.namespace)
-            && selects(share.pods.as_ref(), &said.labels)
-        {
-            return Ok(());
-        }
-        Err(Error::PoolNotFor { pool: pool.to_owned(), owner: said.pod.clone() })
+    /// Whether a pool is for a pod that names it: by what the cluster says, or said before.
+    fn check_pool(&self, pool: &str, said: &Said, view: &View) -> Result<(), Error> {
+        let is_for = match (view.pools.get(pool), self.pools.shares().get(pool)) {
+            (Some(wanted), _) => is_for(&wanted.pool, said),
+            (None, Some(share)) => shares_with(share, said),
+            // Of the file, or it is not there: that is found out elsewhere.
+            (None, None) => true,
+        };
+        let refused = || Error::PoolNotFor { pool: pool.to_owned(), owner: said.pod.clone() };
+        is_for.then_some(()).ok_or_else(refused)
     }
 }
 
-/// Whether a selector of the cluster selects labels. It was checked when it was heard.
-fn selects(
-    written: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector>,
-    labels: &crate::kube::pods::Labels,
-) -> bool {
-    selector("", written).is_ok_and(|selector| selector.matches(labels))
+/// Whether what this node has of a pool is for a pod. Selectors were checked when they were heard.
+fn shares_with(share: &Share, said: &Said) -> bool {
+    let selects = |written: &Option<LabelSelector>, labels: &Labels| {
+        selector("", written.as_ref()).is_ok_and(|selector| selector.matches(labels))
+    };
+    selects(&share.namespaces, &said.namespace) && selects(&share.pods, &said.labels)
 }

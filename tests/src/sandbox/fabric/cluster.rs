@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use netpath_agent::kube::types;
 
 use crate::{
     apiserver::{ApiServer, Options},
@@ -15,7 +16,7 @@ use crate::{
 /// The port of API servers that are no Service's.
 const PORT: u16 = 6443;
 
-/// The API server, on the remote host, and the file by which nodes find it.
+/// The API server, on the remote host, which has netpath's kinds, and the file by which nodes find it.
 #[derive(Debug)]
 pub struct Cluster {
     /// The API server.
@@ -28,6 +29,9 @@ impl Cluster {
         let at = SocketAddr::new(remote.address.v4.into(), PORT);
         let listen = || TcpListener::bind(at).with_context(|| format!("listen on {at}"));
         let api = ApiServer::start(remote.namespace.enter(listen)?, Options::default())?;
+        for definition in types::all() {
+            api.put(serde_json::to_value(definition)?)?;
+        }
         let kubeconfig = folder.join("kubeconfig");
         api.kubeconfig(&kubeconfig)?;
         Ok(Self { api, kubeconfig })

@@ -154,6 +154,7 @@ fn refused(fabric: &Fabric) -> Result<()> {
         ("closed", "network", "closed", 7, "Network closed is not for pods of namespace default"),
         ("elsewhere", "network", "elsewhere", 7, "none of the parents of Network elsewhere"),
         ("not-special", "pools", "special", 7, "IPPool special is not for pod default/not-special"),
+        ("taken", "fixed", "10.0.1.97", 7, "IPPool special is not for pod default/taken"),
         ("bad", "routes", "[{}]", 7, "annotation netpath.io/routes: [0]: missing field `dst`"),
         ("outside", "fixed", "10.99.0.1", 7, "10.99.0.1 can be had from no IPPool"),
     ] {

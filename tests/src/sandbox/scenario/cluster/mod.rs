@@ -9,7 +9,6 @@ mod pools;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use netpath_agent::kube::types;
 use serde_json::{Value, json};
 
 use self::pod::Pod;
@@ -52,11 +51,8 @@ fn api(fabric: &Fabric) -> Result<&ApiServer> {
     Ok(&fabric.cluster.as_ref().context("the fabric is in no cluster")?.api)
 }
 
-/// Tells the cluster of its kinds, its nodes and a pool a family.
+/// Tells the cluster of its nodes and a pool a family.
 fn publish(api: &ApiServer) -> Result<()> {
-    for definition in types::all() {
-        api.put(serde_json::to_value(definition)?)?;
-    }
     for name in ["node1", "node2"] {
         api.put(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}))?;
     }
