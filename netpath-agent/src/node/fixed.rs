@@ -97,6 +97,13 @@ impl Place for Holder {
             || self.cluster.directory.has(owner) != Some(false)
     }
 
+    async fn keep(&self, hold: Hold) {
+        let mut node = self.node.lock().await;
+        // What is not written is found out again.
+        node.journal.note(vec![Change::PutHold(Box::new(hold.clone()))]);
+        node.fixed.holds.insert(hold.owner.clone(), hold);
+    }
+
     async fn leave(&self, owner: &Owner) {
         let (hold, journal) = {
             let mut node = self.node.lock().await;

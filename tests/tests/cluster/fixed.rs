@@ -237,6 +237,24 @@ async fn addresses_are_kept_for_a_time() {
     cluster.server.put(object).unwrap();
     cluster.server.delete(FIXED, "default", "b").unwrap();
     until("its address goes back", || cluster.recorded().is_empty()).await;
+
+    // While a pod has it: it is taken again, for another object.
+    let had = keeping[0].add("c", &Fixed::Any).await.unwrap();
+    let mut object = cluster.fixed("c").unwrap();
+    object["metadata"]["finalizers"] = json!([]);
+    cluster.server.put(object).unwrap();
+    cluster.server.delete(FIXED, "default", "c").unwrap();
+    until("it is taken again", || {
+        cluster.fixed("c").is_some_and(|it| it["status"]["node"] == "one")
+    })
+    .await;
+    let uid = cluster.fixed("c").unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+    until("it is recorded", || {
+        let recorded = cluster.recorded();
+        let entry = |address: &IpAddr| recorded.get(&address.to_string());
+        had.iter().all(|address| entry(address).is_some_and(|entry| entry.ends_with(&uid)))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -71,6 +71,10 @@ impl Place for Holder {
         state.needed.contains(owner) || state.attached.contains_key(owner)
     }
 
+    async fn keep(&self, hold: Hold) {
+        self.0.state().holds.insert(hold.owner.clone(), hold);
+    }
+
     async fn leave(&self, owner: &Owner) {
         if let Some(hold) = self.0.state().holds.get_mut(owner) {
             hold.leaving = true;

@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep};
 
 use super::{Error, Hold, Registry, Wish};
 use crate::{
-    error::chain,
     kube::{
         pools::View,
         request::{self, Failed, TRIES},
@@ -54,22 +53,13 @@ impl Registry {
         }
     }
 
-    /// Makes addresses this node's again that it had. Returns whether it has them; nothing: it can not be
-    /// told.
-    pub(super) async fn regain(
-        &self,
-        wish: &Wish<'_>,
-        view: &View,
-    ) -> Result<Option<bool>, Failed> {
+    /// Makes addresses this node's again that it had. None: they are somebody else's.
+    pub(super) async fn regain(&self, wish: &Wish<'_>, view: &View) -> Result<Option<Hold>, Error> {
         match self.attempt(wish, view).await {
-            Ok(Try::Held(_)) => Ok(Some(true)),
-            Ok(Try::Away(_)) | Err(Error::Taken { .. } | Error::Other { .. }) => Ok(Some(false)),
-            Ok(Try::Changed) => Err(Failed::Contended(format!("FixedIP {}", wish.owner))),
-            Err(Error::Request(failed)) => Err(failed),
-            Err(error) => {
-                tracing::debug!(error = chain(&error), "fixed addresses can not be looked at");
-                Ok(None)
-            }
+            Ok(Try::Held(hold)) => Ok(Some(hold)),
+            Ok(Try::Away(_)) | Err(Error::Taken { .. } | Error::Other { .. }) => Ok(None),
+            Ok(Try::Changed) => Err(Failed::Contended(format!("FixedIP {}", wish.owner)).into()),
+            Err(error) => Err(error),
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Hold, Registry, Wish};
+use super::{Error, Hold, Registry, Wish};
 use crate::{
     error::chain,
     kube::{
@@ -39,6 +39,9 @@ pub trait Place: Send + Sync + 'static {
 
     /// Whether the owner may want its addresses here: it is attached, or the cluster has it on this node.
     fn is_needed(&self, owner: &Owner) -> impl Future<Output = bool> + Send;
+
+    /// Notes that it has addresses, by the API server's word.
+    fn keep(&self, hold: Hold) -> impl Future<Output = ()> + Send;
 
     /// Notes on the disk that the API server is asked to let go.
     fn leave(&self, owner: &Owner) -> impl Future<Output = ()> + Send;
@@ -178,17 +181,22 @@ impl<P: Place> Keeper<P> {
         let addresses = hold.addresses.iter().map(|given| given.address.addr()).collect();
         let fixed = Fixed::These(addresses);
         let wish = Wish { owner, fixed: &fixed, pools: &[] };
-        match self.registry.regain(&wish, &self.place.pools()).await? {
+        match self.registry.regain(&wish, &self.place.pools()).await {
             // Its object was deleted by force, or changed by hand.
-            Some(true) => {
+            Ok(Some(hold)) => {
                 tracing::warn!(%owner, "its fixed addresses had been let go; they are taken again");
+                self.place.keep(hold).await;
             }
-            Some(false) => {
+            Ok(None) => {
                 tracing::error!(%owner, "its fixed addresses are not this node's any more; they are withdrawn");
                 self.place.lose(owner).await;
                 self.place.forget(owner).await;
             }
-            None => {}
+            Err(Error::Request(failed)) => return Err(failed),
+            // As while its pool is not heard yet.
+            Err(error) => {
+                tracing::debug!(%owner, error = chain(&error), "its fixed addresses can not be looked at");
+            }
         }
         Ok(())
     }
