@@ -60,7 +60,8 @@ const STARTED_ANEW: [&str; 2] = ["netpath", "netpath-cni"];
 pub(crate) const NEXT_AGENT: &str = "netpath-agent-next";
 
 /// Builds it. To be called before [`programs`], which builds the true agent in its place. Not optimised,
-/// which would take minutes: it only has to start, to take over and to be taken over from.
+/// which would take minutes, where a test of an upgrade takes half a minute longer: it only has to start,
+/// to take over and to be taken over from.
 pub(crate) fn next_agent(workspace: &Workspace) -> Result<()> {
     HERE.prepare(workspace)?;
     step("Building an agent to upgrade to");

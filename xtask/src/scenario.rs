@@ -30,8 +30,8 @@ const LIMIT: Duration = Duration::from_mins(30);
 /// The longest scenario takes a minute or two, and prints at its end.
 const SILENCE: Duration = Duration::from_mins(6);
 
-/// What a guest is asked to do; each needs another kind of guest. By how long the longest one takes, as do
-/// those of newer kernels, which have more hooks.
+/// What a guest is asked to do; each needs another kind of guest. In order of how long they take. Within a
+/// group newer kernels take longer: they have more hooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     /// The sandbox with this machine's programs.
