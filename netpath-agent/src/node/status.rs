@@ -95,7 +95,8 @@ impl Node {
         }
     }
 
-    async fn warnings(&self, maps: &[Map]) -> Result<Vec<String>, Error> {
+    /// What the operator should know, of these maps as well.
+    pub(super) async fn warnings(&self, maps: &[Map]) -> Result<Vec<String>, Error> {
         let mut warnings = Vec::new();
         let links = self.netlink.links().await?;
         for parent in &self.config.parents {
