@@ -197,6 +197,11 @@ async fn addresses_by_hand() {
         error,
         "10.0.1.7 is of FixedIP default/a; delete that one, or choose another address"
     );
+    let ready = &cluster.fixed("b").unwrap()["status"]["conditions"][0];
+    assert_eq!(
+        (&ready["status"], &ready["reason"], &ready["message"]),
+        (&json!("False"), &json!("Taken"), &json!(error))
+    );
     let error = keeping[0].add("c", &these(&["10.9.0.1"])).await.unwrap_err().to_string();
     assert_eq!(error, "10.9.0.1 can be had from no IPPool that is for this node");
     let had = nodes[0].add(&cluster, "x").await;

@@ -95,4 +95,18 @@ impl Error {
     pub const fn is_passing(&self) -> bool {
         matches!(self, Self::Away { .. } | Self::Request(_) | Self::Overlap { .. })
     }
+
+    /// The same in one word for programs.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "Taken",
+            Self::OfNode { .. } | Self::Overlap { .. } => "BlockTaken",
+            Self::NoPool(_) | Self::NoPools => "NoPool",
+            Self::Full(_) => "Exhausted",
+            Self::Other { .. } => "OtherAddresses",
+            Self::Away { .. } => "OnOtherNode",
+            Self::Invalid { .. } => "Invalid",
+            Self::Request(_) => "Unheard",
+        }
+    }
 }

@@ -1,19 +1,18 @@
 //! A node takes the addresses of a pod, and lets them go.
 
-use std::net::IpAddr;
+use std::{mem, net::IpAddr};
 
 use ipnet::IpNet;
-use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-    jiff::Timestamp,
-};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep};
 
 use super::{Error, Hold, Registry, Wish};
 use crate::{
+    error::chain,
     kube::{
         pools::View,
+        report::Ready,
         request::{self, Failed, TRIES},
         types::{FINALIZER, Fixed, FixedIP, Owner},
     },
@@ -42,7 +41,11 @@ impl Registry {
                 Ok(Try::Changed) => Failed::Contended(format!("FixedIP {owner}")).into(),
                 Ok(Try::Away(node)) => Error::Away { owner: owner.clone(), node },
                 Err(error) if error.is_passing() => error,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // The runtime is told in any case.
+                    let _ = self.refuse(owner, &error).await;
+                    return Err(error);
+                }
             };
             if Instant::now() >= deadline {
                 return Err(error);
@@ -136,16 +139,23 @@ impl Registry {
         status.addresses = texts(addresses);
         status.released_at = None;
         status.observed_generation = generation;
-        let ready = status.conditions.iter().find(|it| it.type_ == "Ready" && it.status == "True");
-        let changed = ready.map_or(now, |ready| ready.last_transition_time.clone());
-        status.conditions = vec![Condition {
-            type_: "Ready".to_owned(),
-            status: "True".to_owned(),
-            reason: "Recorded".to_owned(),
-            message: "the addresses are this pod's".to_owned(),
-            last_transition_time: changed,
-            observed_generation: generation,
-        }];
+        let ready = Ready::yes("Recorded", "the addresses are this pod's");
+        status.conditions = ready.tell(mem::take(&mut status.conditions), generation, now.0);
+    }
+
+    /// Writes why a pod does not get its addresses. Whoever comes before says something newer.
+    async fn refuse(&self, owner: &Owner, error: &Error) -> Result<(), Failed> {
+        let Some(mut object) = self.get(owner).await? else { return Ok(()) };
+        let generation = object.metadata.generation;
+        let status = object.status.get_or_insert_default();
+        let ready = Ready::no(error.reason(), chain(error));
+        let before = mem::take(&mut status.conditions);
+        status.conditions = ready.tell(before.clone(), generation, Timestamp::now());
+        status.observed_generation = generation;
+        if status.conditions == before {
+            return Ok(());
+        }
+        request::replace_status(&self.api(owner), &object, "FixedIP").await.map(drop)
     }
 
     /// Whether a `FixedIP` of this UID has addresses on this node, by the API server's word.

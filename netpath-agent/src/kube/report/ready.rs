@@ -34,7 +34,7 @@ impl Ready {
 
     /// Conditions that say this, of a generation. Others than Ready stay, and so does the time since
     /// when it is so or not.
-    pub(super) fn tell(
+    pub(in crate::kube) fn tell(
         &self,
         mut conditions: Vec<Condition>,
         generation: Option<i64>,
