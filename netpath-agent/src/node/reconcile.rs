@@ -37,7 +37,10 @@ impl Node {
         self.forget_said();
         self.ensure_entry().await?;
         self.observe().await?;
-        self.mend_services()?;
+        // Comparing is cheaper than mending, and who waits for a change waits for either.
+        if self.services_differ()? {
+            self.mend_services()?;
+        }
         self.mend_health();
         self.mend_tables()?;
         self.settle_services();

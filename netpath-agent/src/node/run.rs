@@ -27,7 +27,7 @@ const WAITING: usize = 64;
 /// How often that is looked at which sends no event: soon enough for a repair within two seconds; less
 /// often where it would take more than one part in `SHARE` of a processor, as with tens of thousands
 /// of endpoints.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(1500);
 const SHARE: u32 = 250;
 /// What is interrupted, as on a crowded hypervisor, seems to cost a lot: the least of so many looks in
 /// a row counts.
