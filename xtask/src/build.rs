@@ -69,7 +69,7 @@ pub(crate) fn next_agent(workspace: &Workspace) -> Result<()> {
     cargo.args(["-p", "netpath-agent", "--bin", "netpath-agent"]);
     cargo.args(["--features", "netpath-common/next-abi"]);
     cargo.args(["--config", "profile.release.package.netpath-agent.opt-level=0"]);
-    command::run(&mut cargo)?;
+    command::run(&mut command::gently(&cargo))?;
     let folder = folder(workspace);
     let (built, kept) = (folder.join("netpath-agent"), folder.join(NEXT_AGENT));
     fs::copy(&built, &kept).with_context(|| format!("copy {}", built.display()))?;

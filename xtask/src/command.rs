@@ -45,6 +45,22 @@ pub(crate) fn pass_on(mut command: Command, to: &mut impl io::Write) -> Result<b
     Ok(child.wait().with_context(|| format!("wait for `{}`", line(&command)))?.success())
 }
 
+/// The same for when the processors have nothing better to do.
+pub(crate) fn gently(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(name, value),
+            None => nice.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    nice
+}
+
 /// The command as a user would type it, for messages.
 pub(crate) fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::build;
 use crate::command;
 use crate::kernel::Series;
 use crate::packages::{self, CLIENTS, NETWORK};
@@ -78,7 +80,14 @@ pub(crate) fn main(workspace: &Workspace, args: &Args) -> Result<i32> {
         // All at once, which keeps every processor busy: each tier would wait for its own.
         step("Building the tests");
         command::run(workspace.cargo().args(["test", "--no-run", "--tests"]))?;
-        tiers.push(tier("unit", |counter| unit(workspace, args, counter)));
+        thread::scope(|scope| {
+            // These tests mostly wait, for no fractions of a second: meanwhile guests' first program is
+            // compiled. If that fails, it is tried again when it is needed.
+            if args.filter.is_none() {
+                scope.spawn(|| build::next_agent(workspace));
+            }
+            tiers.push(tier("unit", |counter| unit(workspace, args, counter)));
+        });
         tiers.extend(
             ROOT.map(|target| tier(target, |counter| root(workspace, target, args, counter))),
         );

@@ -28,7 +28,7 @@ const WAITING: usize = 64;
 /// often where it would take more than one part in `SHARE` of a processor, as with tens of thousands
 /// of endpoints.
 const LOOK: Duration = Duration::from_millis(1500);
-const SHARE: u32 = 250;
+const SHARE: u32 = 400;
 /// What is interrupted, as on a crowded hypervisor, seems to cost a lot: the least of so many looks in
 /// a row counts.
 const LOOKS: usize = 4;
