@@ -1,7 +1,7 @@
 //! What the API server is asked, and for how long. Whatever it answers, it may have done: an answer can be
 //! lost.
 
-use std::{fmt::Debug, time::Duration};
+use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
 use kube::{
     Api,
@@ -9,6 +9,8 @@ use kube::{
     core::Resource,
 };
 use serde::{Serialize, de::DeserializeOwned};
+
+use super::objects::Node;
 
 /// The longest that a request may take. One that takes longer may still be done.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -75,6 +77,13 @@ pub(super) async fn list<K: Kind>(
             None => return Ok(all),
         }
     }
+}
+
+/// The names of all nodes.
+pub(super) async fn node_names(nodes: &Api<Node>) -> Result<BTreeSet<String>, Failed> {
+    let params = ListParams::default();
+    let all = ask(|| "list nodes".to_owned(), nodes.list_metadata(&params)).await?;
+    Ok(all.items.into_iter().filter_map(|node| node.metadata.name).collect())
 }
 
 /// Makes an object. None: there is one of that name.

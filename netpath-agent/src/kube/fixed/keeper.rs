@@ -239,7 +239,7 @@ impl<P: Place> Keeper<P> {
         let names = self.known.values().filter_map(|object| object.node());
         let mut away: BTreeSet<_> = names.filter(|name| *name != self.registry.node).collect();
         if !away.is_empty() {
-            let there = self.registry.nodes().await?;
+            let there = request::node_names(&self.registry.nodes).await?;
             away.retain(|name| !there.contains(*name));
         }
         let mut dead = BTreeSet::new();

@@ -20,9 +20,9 @@ mod hold;
 mod keeper;
 mod record;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
-use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use kube::{Api, Client, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 
 use self::dead::Dead;
@@ -125,13 +125,6 @@ impl Registry {
 
     async fn get(&self, owner: &Owner) -> Result<Option<FixedIP>, Failed> {
         ask(|| format!("read FixedIP {owner}"), self.api(owner).get_opt(&owner.name)).await
-    }
-
-    /// The names of all nodes.
-    async fn nodes(&self) -> Result<BTreeSet<String>, Failed> {
-        let params = ListParams::default();
-        let all = ask(|| "list nodes".to_owned(), self.nodes.list_metadata(&params)).await?;
-        Ok(all.items.into_iter().filter_map(|node| node.metadata.name).collect())
     }
 
     /// Whether a `FixedIP` is this node's.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use kube::{Api, Client, ResourceExt as _};
 
 use crate::kube::{
     objects::Node,
@@ -85,9 +85,7 @@ impl Cluster {
 
     /// The names of all nodes.
     pub(super) async fn nodes(&self) -> Result<BTreeSet<String>, Failed> {
-        let params = ListParams::default();
-        let all = ask(|| "list nodes".to_owned(), self.nodes.list_metadata(&params)).await?;
-        Ok(all.items.into_iter().filter_map(|node| node.metadata.name).collect())
+        request::node_names(&self.nodes).await
     }
 
     /// A block, if it is this node's.
