@@ -117,12 +117,16 @@ impl Node {
                 spec.table = wiring.table;
             }
         }
-        if let Addressing::Pools { pools, .. } = &mut spec.addressing {
+        if let Addressing::Pools { pools, requested, .. } = &mut spec.addressing {
             if !asked.pools().is_empty() {
                 *pools = asked.pools().to_vec();
             }
             if pools.is_empty() {
-                *pools = self.usual_pools(said);
+                // Who asks for the very addresses may have them of any pool that is for it.
+                check_addresses(requested, view, said)?;
+                if requested.is_empty() {
+                    *pools = self.usual_pools(said);
+                }
             } else {
                 pools.iter().try_for_each(|pool| self.check_pool(pool, said, view))?;
             }
